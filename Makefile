@@ -1,0 +1,102 @@
+# perfshim. `make help` lists the targets; ./setup installs what they need.
+.DEFAULT_GOAL := all
+include mk/modes.mk
+
+V ?= 0
+Q := $(if $(filter 1,$(V)),,@)
+say = @printf '  %-7s %s\n' '$(1)' '$(2)'
+
+objects = $(patsubst %,$(B)/obj/%.o,$(basename $(1)))
+
+COMMON_SRC := $(wildcard common/*.c)
+PROFILE_SRC := $(wildcard profile/*.c)
+SHIM_SRC := $(wildcard shim/*.c shim/*.S)
+ANALYZER_SRC := $(wildcard analyzer/*.c)
+STORE_SRC := $(wildcard store/*.c)
+BENCH_SRC := $(wildcard store/bench/*.c)
+SAMPLE_C := $(wildcard samples/*.c)
+SAMPLE_CXX := $(wildcard samples/*.cc)
+UNIT_SRC := $(wildcard tests/unit/test_*.c)
+HELPER_SRC := $(wildcard tests/helpers/*.c)
+
+# main() of each program stays out of the libraries that unit tests link.
+ANALYZER_MAIN := analyzer/main.c
+BENCH_MAIN := store/bench/main.c
+
+PRODUCTS := $(B)/libperfshim.so $(B)/perfshim $(B)/store_bench
+SAMPLES := $(patsubst samples/%.c,$(B)/samples/%,$(SAMPLE_C)) \
+	$(patsubst samples/%.cc,$(B)/samples/%,$(SAMPLE_CXX))
+UNITS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
+HELPERS := $(patsubst tests/helpers/%.c,$(B)/helpers/%,$(HELPER_SRC))
+
+ANALYZER_LIBS := -ldw -lelf -ljansson -lm
+BENCH_LIBS := -ljansson -lm -pthread
+
+.PHONY: all samples units helpers
+all: $(PRODUCTS) ## build libperfshim.so, perfshim and store_bench (MODE=release|debug|asan|tsan|coverage)
+samples: $(SAMPLES) ## build the sample programs with a known truth
+units: $(UNITS)
+helpers: $(HELPERS)
+
+$(B)/obj/shim/%.o: CFLAGS_ALL += $(SHIM_FLAGS)
+$(B)/obj/profile/%.o: CFLAGS_ALL += $(SHIM_FLAGS)
+
+$(B)/obj/%.o: %.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+
+$(B)/obj/%.o: %.S
+	$(call say,AS,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+
+$(B)/libperfshim.so: $(call objects,$(SHIM_SRC) $(PROFILE_SRC)) mk/shim.map
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) $(SHIM_LDFLAGS) -Wl,--version-script=mk/shim.map -o $@ $(filter %.o,$^)
+
+$(B)/libanalyzer.a: $(call objects,$(filter-out $(ANALYZER_MAIN),$(ANALYZER_SRC)))
+$(B)/libcommon.a: $(call objects,$(COMMON_SRC))
+$(B)/libprofile.a: $(call objects,$(PROFILE_SRC))
+$(B)/libshim.a: $(call objects,$(SHIM_SRC))
+$(B)/libstore.a: $(call objects,$(STORE_SRC))
+$(B)/libbench.a: $(call objects,$(filter-out $(BENCH_MAIN),$(BENCH_SRC)))
+$(B)/lib%.a:
+	$(call say,AR,$@)
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(B)/perfshim: $(call objects,$(ANALYZER_MAIN)) $(B)/libanalyzer.a $(B)/libprofile.a $(B)/libcommon.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(ANALYZER_LIBS)
+
+$(B)/store_bench: $(call objects,$(BENCH_MAIN)) $(B)/libbench.a $(B)/libstore.a $(B)/libcommon.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(BENCH_LIBS)
+
+# A sample may set its own flags on a line `// build: FLAGS` or `/* build: FLAGS */`.
+sample_flags = $(shell sed -n 's,^\(//\|/\*\) build: \([^*]*\).*,\2,p' $(1))
+$(B)/samples/%: samples/%.c $(wildcard samples/*.h) shim/perfshim.h
+	$(call say,SAMPLE,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CSTD) -g -O2 $(WARN) $(call sample_flags,$<) -o $@ $< -pthread -lm
+
+$(B)/samples/%: samples/%.cc shim/perfshim.h
+	$(call say,SAMPLE,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(CPPFLAGS_ALL) -std=c++17 -g -O2 $(WARNXX) $(call sample_flags,$<) -o $@ $< -pthread
+
+$(B)/unit/%: tests/unit/%.c $(B)/libanalyzer.a $(B)/libbench.a $(B)/libstore.a $(B)/libshim.a $(B)/libprofile.a $(B)/libcommon.a
+	$(call say,UNIT,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) -Itests $(CFLAGS_ALL) $(LDFLAGS_ALL) -MMD -MP -MF $@.d -o $@ $(filter %.c %.a,$^) -lcmocka $(ANALYZER_LIBS) -pthread
+
+# Programs that end-to-end tests run, which are not samples of anything.
+$(B)/helpers/%: tests/helpers/%.c shim/perfshim.h
+	$(call say,HELPER,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CSTD) -g -O2 $(WARN) $(call sample_flags,$<) -o $@ $< -pthread -lm
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+include mk/targets.mk

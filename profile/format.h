@@ -1,0 +1,290 @@
+/*
+ * The profile file: the one thing the shim (writer) and the analyzer (reader) agree on.
+ *
+ * Shape: a header page, then one region per record type, each a flat array at a fixed offset. The
+ * file is created sparse at its final size; only the pages in use take room on disk. All integers
+ * are little-endian, naturally aligned. docs/profile_format.md draws the bytes.
+ *
+ * Invariants, true at every moment while the profiled program runs:
+ *  1. A zero record is "not there yet". Records are filled first, then published by one store or
+ *     CAS (see each record); a kill between the two leaves a hole that readers skip.
+ *  2. `used` of a region only grows and is an upper bound: records at or past it are not there.
+ *  3. Counters only grow. A reader that loads all free counters before all alloc counters never
+ *     sees a negative live count.
+ *  4. A node's parent has a smaller or larger index but is always published before the node is.
+ *  5. Nothing in the file is a pointer.
+ *
+ * Thread safety: fields marked "atomic" are updated concurrently; read them with pshim_load().
+ * Units are in the names: _ns nanoseconds, _bytes bytes, no suffix = a count.
+ */
+#ifndef PERFSHIM_PROFILE_FORMAT_H
+#define PERFSHIM_PROFILE_FORMAT_H
+
+#include <stdint.h>
+
+#define PSHIM_MAGIC        "PERFSHIM" /* 8 bytes, no terminator in the file */
+#define PSHIM_VERSION      1u         /* readers refuse a larger one */
+#define PSHIM_HEADER_BYTES 8192u
+#define PSHIM_PAGE_BYTES   4096u
+
+/* Region id, name. A reader ignores ids that it does not know; a new region is not a new version.
+ */
+#define PSHIM_REGIONS(X)                                                                           \
+    X(MODULE, module)                                                                              \
+    X(NODE, node)                                                                                  \
+    X(ACCOUNT, account)                                                                            \
+    X(THREAD, thread)                                                                              \
+    X(PROGRESS, progress)                                                                          \
+    X(STRING, string)
+
+enum pshim_region_id {
+#define X(id, name) PSHIM_REGION_##id,
+    PSHIM_REGIONS(X)
+#undef X
+        PSHIM_REGION_COUNT
+};
+#define PSHIM_REGION_SLOTS 16u /* room for later regions in the header */
+
+struct pshim_region {
+    uint64_t offset;       /* of record 0 from the start of the file; page aligned */
+    uint64_t capacity;     /* records that fit (bytes for STRING) */
+    uint64_t used;         /* atomic: records handed out; may exceed capacity when full */
+    uint64_t backed_bytes; /* atomic: bytes from offset that have disk room and may be touched */
+    uint32_t record_bytes; /* size of one record; a reader steps by this, not by sizeof */
+    uint32_t id;           /* enum pshim_region_id */
+    uint64_t reserved[3];
+};
+
+/* What was not recorded, and why: name in the report's `loss`, one line of explanation. */
+#define PSHIM_LOSSES(X)                                                                            \
+    X(node_table_full, "stacks cut short: the stack table is full (raise PERFSHIM_MAX_MB)")        \
+    X(account_table_full, "events not counted: the account table is full (raise PERFSHIM_MAX_MB)") \
+    X(module_table_full, "code modules not recorded: the module table is full")                    \
+    X(thread_table_full, "threads merged into one record: the thread table is full")               \
+    X(progress_table_full, "progress points not recorded: more than the table holds")              \
+    X(string_table_full, "names not recorded: the string table is full")                           \
+    X(block_table_full, "blocks not tracked: the table of large blocks is full")                   \
+    X(disk_full, "the file could not grow: no room on the disk")                                   \
+    X(stack_no_cfi, "stacks that end early: no call-frame information for the code")               \
+    X(stack_bad_cfi, "stacks that end early: call-frame information not understood")               \
+    X(stack_unknown, "stacks that end early: the stack pointer is on no known stack")              \
+    X(stack_bad_pc, "stacks that end early: a return address in no code")                          \
+    X(stack_depth, "stacks cut at the depth limit")                                                \
+    X(tick_in_shim, "CPU ticks that fell inside the profiler")                                     \
+    X(tick_no_thread, "CPU ticks on a thread that the shim does not know")                         \
+    X(tick_nested, "CPU ticks that interrupted another tick")                                      \
+    X(timer_failed, "threads without CPU sampling: the timer could not be created")                \
+    X(tag_overwritten, "block tags overwritten by the program (a write past the end of a block)")  \
+    X(free_foreign, "frees of blocks that were not recorded (allocated before recording began)")   \
+    X(bootstrap_alloc, "allocations served before the real allocator was found")                   \
+    X(recursion, "events inside the profiler's own work, passed through")
+
+enum pshim_loss {
+#define X(id, text) PSHIM_LOSS_##id,
+    PSHIM_LOSSES(X)
+#undef X
+        PSHIM_LOSS_COUNT
+};
+#define PSHIM_LOSS_SLOTS 64u
+
+enum pshim_end { /* how the process ended, as far as the file knows */
+                 PSHIM_END_RUNNING =
+                     0, /* still running, or killed: ask whether pid + start_ticks is alive */
+                 PSHIM_END_EXIT = 1,   /* status = exit status */
+                 PSHIM_END_SIGNAL = 2, /* status = signal; written by `perfshim record` */
+                 PSHIM_END_EXEC = 3,   /* replaced by another image in the same process */
+};
+
+enum pshim_alloc_mode { PSHIM_ALLOC_OFF = 0, PSHIM_ALLOC_EXACT = 1, PSHIM_ALLOC_SAMPLED = 2 };
+enum pshim_switch { PSHIM_OFF = 0, PSHIM_ON = 1, PSHIM_WAIT = 2, PSHIM_ABSENT = 3 };
+enum pshim_unwind_mode { PSHIM_UNWIND_CFI = 0, PSHIM_UNWIND_FP = 1, PSHIM_UNWIND_LIBUNWIND = 2 };
+
+/* Why the shim turned itself off (header.off_reason); 0 = it did not. */
+#define PSHIM_OFFS(X)                                                                              \
+    X(NONE, "")                                                                                    \
+    X(NO_SPACE, "no room left for the profile")                                                    \
+    X(FILE_LIMIT, "the file size limit (RLIMIT_FSIZE) is below the profile's size")                \
+    X(FORKED, "a forked child records nothing")                                                    \
+    X(NO_ALLOCATOR, "the real allocator was not found")                                            \
+    X(SECCOMP, "the program asked for seccomp")                                                    \
+    X(INTERNAL, "an internal check failed")
+enum pshim_off {
+#define X(id, text) PSHIM_OFF_##id,
+    PSHIM_OFFS(X)
+#undef X
+        PSHIM_OFF_REASONS
+};
+
+#define PSHIM_NOTES 8u /* free-text notes, e.g. a bad environment value */
+
+/* Offset 0 of the file. Strings are references into the STRING region (0 = none). */
+struct pshim_header {
+    char magic[8];
+    uint32_t version;
+    uint32_t header_bytes; /* PSHIM_HEADER_BYTES of the writer */
+    uint64_t file_bytes;   /* a shorter file is truncated */
+    uint32_t region_count; /* entries used in regions[] */
+    uint32_t ready;        /* atomic: 1 once the header is complete */
+
+    /* process facts */
+    uint32_t pid;
+    uint32_t cpus;               /* CPUs the process may run on */
+    uint64_t start_ticks;        /* field 22 of /proc/PID/stat: tells a reused pid */
+    uint64_t start_realtime_ns;  /* since 1970 */
+    uint64_t start_monotonic_ns; /* CLOCK_MONOTONIC when recording was set up */
+    uint64_t end_monotonic_ns;   /* atomic: 0 while running */
+    uint64_t end_cpu_ns;         /* process CPU time at the end, 0 = not known */
+    uint64_t max_rss_bytes;      /* at the end, 0 = not known */
+    uint32_t end;                /* atomic: enum pshim_end */
+    int32_t status;              /* exit status or signal, by `end` */
+    uint32_t exe;                /* string: absolute path of the executable */
+    uint32_t argv;               /* string: argv joined, each terminated by \0, see argc */
+    uint32_t argc;
+    uint32_t cwd;          /* string */
+    uint32_t shim_version; /* string: perfshim version that wrote the file */
+    uint32_t off_reason;   /* atomic: enum pshim_off */
+
+    /* mode */
+    uint32_t alloc_mode;         /* enum pshim_alloc_mode */
+    uint32_t locks_mode;         /* enum pshim_switch; PSHIM_ABSENT: this shim has no lock hooks */
+    uint32_t io_mode;            /* enum pshim_switch; likewise */
+    uint32_t unwind_mode;        /* enum pshim_unwind_mode */
+    uint64_t alloc_sample_bytes; /* mean distance of samples in PSHIM_ALLOC_SAMPLED */
+    uint32_t cpu_hz;             /* 0 = off */
+    uint32_t alloc_hidden;       /* 1: another malloc stands before ours, counts are not known */
+    uint64_t tick_period_ns;     /* one unit of CPU weight */
+    uint64_t recording;          /* atomic: 1 while between start and stop */
+    uint32_t notes[PSHIM_NOTES]; /* strings */
+
+    /* process-wide live bytes, advanced by each thread in steps (see live_bound_bytes) */
+    uint64_t live_bytes;        /* atomic */
+    uint64_t peak_bytes;        /* atomic: highest live_bytes seen */
+    uint64_t peak_epoch;        /* atomic: moves each time live_bytes passes the old peak by 1 % */
+    uint64_t live_bound_bytes;  /* atomic: how far live_bytes may be off */
+    uint64_t peak_monotonic_ns; /* atomic: when the epoch moved last */
+
+    struct pshim_region regions[PSHIM_REGION_SLOTS];
+    uint64_t losses[PSHIM_LOSS_SLOTS]; /* atomic, by enum pshim_loss */
+};
+
+/* Modules. Index 0 is unused; index 1 is PSHIM_MODULE_ANON. Published by `published`. */
+#define PSHIM_MODULE_SPECIAL 0u /* node.offset is an enum pshim_special */
+#define PSHIM_MODULE_ANON    1u /* code in no module (JIT): node.offset is the absolute address */
+#define PSHIM_BUILD_ID_MAX   32u
+enum pshim_module_flags { PSHIM_MODULE_EXE = 1, PSHIM_MODULE_SHIM = 2, PSHIM_MODULE_VDSO = 4 };
+struct pshim_module {
+    uint64_t start, end; /* mapped address range in the profiled process */
+    uint64_t bias;       /* address in the process − address in the ELF file */
+    uint32_t path;       /* string; absolute for the executable, else as the loader names it */
+    uint32_t flags;      /* enum pshim_module_flags */
+    uint32_t build_id_bytes;
+    uint8_t build_id[PSHIM_BUILD_ID_MAX];
+    uint32_t published; /* atomic: 1 = the record is complete */
+    uint64_t reserved[7];
+};
+
+/*
+ * Stack nodes: hash-consed (parent, module, offset). A stack is the chain from a node to node 0,
+ * leaf first. offset is an ELF virtual address inside the instruction that was executing or, for
+ * callers, inside the call instruction (return address − 1), so it can be symbolised as it is.
+ * A node is only referred to by accounts and children written after it: no publish flag is needed.
+ */
+enum pshim_special { /* node.offset when node.module == PSHIM_MODULE_SPECIAL */
+                     PSHIM_SPECIAL_NONE = 0,
+                     PSHIM_SPECIAL_TRUNCATED = 1, /* outer frames not walked: depth limit */
+                     PSHIM_SPECIAL_NO_CFI =
+                         2, /* outer frames not walked: no call-frame information */
+                     PSHIM_SPECIAL_BAD_CFI = 3,       /* … not understood */
+                     PSHIM_SPECIAL_UNKNOWN_STACK = 4, /* outer frames not walked: unknown stack */
+                     PSHIM_SPECIAL_BAD_PC =
+                         5, /* outer frames not walked: return address in no code */
+                     PSHIM_SPECIAL_TABLE_FULL = 6, /* inner frames not recorded: node table full */
+                     PSHIM_SPECIAL_PROFILER = 7,   /* leaf: inside the profiler */
+                     PSHIM_SPECIAL_UNSAMPLED =
+                         8, /* leaf: CPU time of a thread that no tick caught */
+                     PSHIM_SPECIAL_CALL =
+                         256 /* 256 + enum pshim_call: a leaf named after a waiting call */
+};
+struct pshim_node {
+    uint32_t parent; /* node id; 0 = root */
+    uint32_t module; /* module id, or PSHIM_MODULE_SPECIAL */
+    uint64_t offset;
+};
+#define PSHIM_NODE_MAX ((1u << 24) - 1) /* node ids fit 24 bits: they stand in block tags */
+
+/*
+ * Accounts: counters of one (node, kind) in one recorder; the truth is the sum over recorders.
+ * Published by `kind` (0 = not there). One cache line each.
+ */
+#define PSHIM_ACCOUNT_COUNTERS 7u
+enum pshim_kind {
+    PSHIM_KIND_NONE = 0,
+    PSHIM_KIND_ALLOC = 1,    /* counters: enum pshim_alloc_counter */
+    PSHIM_KIND_CPU = 2,      /* counters: enum pshim_cpu_counter */
+    PSHIM_KIND_PROGRESS = 3, /* node is a PROGRESS record index; counter 0 = count */
+};
+enum pshim_alloc_counter {
+    PSHIM_ALLOC_CALLS = 0,
+    PSHIM_ALLOC_BYTES = 1,      /* bytes asked for */
+    PSHIM_ALLOC_FREE_CALLS = 2, /* frees of blocks allocated at this node, by this recorder */
+    PSHIM_ALLOC_FREE_BYTES = 3,
+    PSHIM_ALLOC_TEMPORARY = 4,  /* freed next by the same thread */
+    PSHIM_ALLOC_PEAK_SAVED = 5, /* bytes − free_bytes (signed) when `epoch` was first seen */
+    PSHIM_ALLOC_PEAK_EPOCH = 6, /* header.peak_epoch at the last touch: live at peak is
+                                   PEAK_SAVED when equal to header.peak_epoch, else
+                                   bytes − free_bytes now */
+};
+enum pshim_cpu_counter {
+    PSHIM_CPU_TICKS = 0,   /* weight: 1 + timer overruns; × header.tick_period_ns = time */
+    PSHIM_CPU_EXTRA_NS = 1 /* time not sampled (booked at thread end), in ns */
+};
+struct pshim_account {
+    uint32_t node;
+    uint16_t recorder;
+    uint16_t kind; /* atomic: enum pshim_kind, stored last */
+    uint64_t counter[PSHIM_ACCOUNT_COUNTERS];
+};
+
+/* Threads, in order of their first sight. Published by `state`. */
+enum pshim_thread_state { PSHIM_THREAD_RUNNING = 1, PSHIM_THREAD_ENDED = 2 };
+struct pshim_thread {
+    uint32_t tid;
+    uint32_t state; /* atomic: enum pshim_thread_state; 0 = not there */
+    uint64_t start_monotonic_ns;
+    uint64_t end_monotonic_ns; /* 0 while it lives */
+    uint64_t cpu_ns;           /* CPU time used while recorded, written at the thread's end */
+    uint64_t ticks;            /* weight of the CPU ticks it received */
+    uint64_t cpu_at_start_ns;  /* CPU time it had used before we saw it */
+    uint32_t start_node;       /* node of the start routine; 0 = not known (main) */
+    uint32_t recorder;
+    char name[16];         /* NUL-terminated */
+    uint64_t last_seen_ns; /* CLOCK_MONOTONIC of its last tick */
+    uint64_t merged;       /* threads summed into this record (the last one, when full) */
+    uint64_t reserved[5];
+};
+
+/* Progress points: what one unit of the program's work is. Published by `name`. */
+struct pshim_progress {
+    uint32_t name; /* atomic: string */
+    uint32_t reserved;
+};
+
+/* STRING region: NUL-terminated bytes; offset 0 holds one NUL, so that 0 means "none". */
+
+static inline uint64_t pshim_load(const uint64_t *p)
+{
+    return __atomic_load_n(p, __ATOMIC_RELAXED);
+}
+static inline uint32_t pshim_load32(const uint32_t *p)
+{
+    return __atomic_load_n(p, __ATOMIC_ACQUIRE);
+}
+
+_Static_assert(sizeof(struct pshim_header) <= PSHIM_HEADER_BYTES, "header outgrew its pages");
+_Static_assert(sizeof(struct pshim_region) == 64, "region size");
+_Static_assert(sizeof(struct pshim_node) == 16, "node size");
+_Static_assert(sizeof(struct pshim_account) == 64, "account is one cache line");
+_Static_assert(sizeof(struct pshim_module) == 128, "module size");
+_Static_assert(sizeof(struct pshim_thread) == 128, "thread size");
+
+#endif

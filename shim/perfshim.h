@@ -1,0 +1,90 @@
+/*
+ * perfshim.h — what a program may say to the profiler it may be running under.
+ *
+ * Purpose: start and stop recording, and count progress ("one request done"), so that a report can
+ * give costs per operation. Header only: nothing to link. Without libperfshim.so in LD_PRELOAD each
+ * call is one load and one branch.
+ *
+ * Thread safety: every function may be called from any thread. Not from signal handlers before the
+ * first call has returned once (the first call looks a symbol up with dlsym).
+ * Names: a string that lives as long as the process (a literal); it is identified by its address
+ * first, by its text second.
+ *
+ * The calls go through pointers that dlsym fills at first use, since weak symbols vanish in
+ * programs linked with -no-pie.
+ */
+#ifndef PERFSHIM_H
+#define PERFSHIM_H
+
+#include <dlfcn.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct perfshim_api { /* filled by the library; size first, so that it can grow */
+    uint32_t size;
+    uint32_t version;
+    void (*start)(void);
+    void (*stop)(void);
+    void (*progress)(const char *name, uint64_t n);
+};
+
+/* The library's table, or a static empty one. Never NULL. */
+static inline const struct perfshim_api *perfshim_api_get(void)
+{
+    static const struct perfshim_api none = {0, 0, 0, 0, 0};
+    static const struct perfshim_api *cached;
+    const struct perfshim_api *api = __atomic_load_n(&cached, __ATOMIC_ACQUIRE);
+    if (__builtin_expect(!api, 0)) {
+        /* (void *)0 is RTLD_DEFAULT; that macro needs _GNU_SOURCE, which is the includer's choice
+         */
+        api = (const struct perfshim_api *)dlsym((void *)0, "perfshim_api_v1");
+        if (!api)
+            api = &none;
+        __atomic_store_n(&cached, api, __ATOMIC_RELEASE);
+    }
+    return api;
+}
+
+/* Begin recording (after PERFSHIM_START=0, or after perfshim_stop). */
+static inline void perfshim_start(void)
+{
+    const struct perfshim_api *api = perfshim_api_get();
+    if (api->start)
+        api->start();
+}
+
+/* Pause recording. Frees of blocks recorded before still count. */
+static inline void perfshim_stop(void)
+{
+    const struct perfshim_api *api = perfshim_api_get();
+    if (api->stop)
+        api->stop();
+}
+
+/* `n` units of the work called `name` are done. */
+static inline void perfshim_progress_add(const char *name, uint64_t n)
+{
+    const struct perfshim_api *api = perfshim_api_get();
+    if (__builtin_expect(api->progress != 0, 0))
+        api->progress(name, n);
+}
+
+/* One unit of the work called `name` is done. */
+static inline void perfshim_progress(const char *name)
+{
+    perfshim_progress_add(name, 1);
+}
+
+/* 1 if the library is loaded into this process, else 0. */
+static inline int perfshim_present(void)
+{
+    return perfshim_api_get()->size != 0;
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif
