@@ -51,9 +51,9 @@ $(B)/obj/%.o: %.S
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
 
-$(B)/libperfshim.so: $(call objects,$(SHIM_SRC) $(PROFILE_SRC)) mk/shim.map
+$(B)/libperfshim.so: $(call objects,$(SHIM_SRC) $(PROFILE_SRC))
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS_ALL) $(SHIM_LDFLAGS) -Wl,--version-script=mk/shim.map -o $@ $(filter %.o,$^)
+	$(Q)$(CC) $(LDFLAGS_ALL) $(SHIM_LDFLAGS) -o $@ $(filter %.o,$^)
 
 $(B)/libanalyzer.a: $(call objects,$(filter-out $(ANALYZER_MAIN),$(ANALYZER_SRC)))
 $(B)/libcommon.a: $(call objects,$(COMMON_SRC))

@@ -77,6 +77,7 @@ struct pshim_region {
     X(tag_overwritten, "block tags overwritten by the program (a write past the end of a block)")  \
     X(free_foreign, "frees of blocks that were not recorded (allocated before recording began)")   \
     X(bootstrap_alloc, "allocations served before the real allocator was found")                   \
+    X(thread_late, "events of threads after their end was recorded")                               \
     X(recursion, "events inside the profiler's own work, passed through")
 
 enum pshim_loss {
@@ -236,7 +237,7 @@ enum pshim_alloc_counter {
 };
 enum pshim_cpu_counter {
     PSHIM_CPU_TICKS = 0,   /* weight: 1 + timer overruns; × header.tick_period_ns = time */
-    PSHIM_CPU_EXTRA_NS = 1 /* time not sampled (booked at thread end), in ns */
+    PSHIM_CPU_EXTRA_NS = 1 /* signed: CPU time − ticks × period, booked at thread end */
 };
 struct pshim_account {
     uint32_t node;
