@@ -17,7 +17,11 @@ struct budget {
     char text[96]; /* as written, for messages */
 };
 
-/* Parses at most `max` budgets; their number, or −1 with what and where in err. */
+/*
+ * Parses at most `max` budgets; their number (≥ 1), or −1 with what and where in err. A name is any
+ * text without blanks, commas and operators; blanks around names and values are skipped. Units are
+ * those of units_scale(); a value may have a sign and an exponent ("throughput>1e12").
+ */
 int budget_parse(const char *s, struct budget *out, size_t max, char err[static 160]);
 
 /* 1 if `measured` (same base unit) meets the budget, else 0. NaN (not measured) never meets it. */

@@ -20,8 +20,8 @@ enum opt_type {
     OPT_REAL,     /* double * */
     OPT_DURATION, /* uint64_t *: ns */
     OPT_SIZE,     /* uint64_t *: bytes */
-    OPT_CALL, /* opt.call(opt, value): repeatable or special; 0 = fine, −1 = refused (it printed
-                 why) */
+    OPT_CALL, /* opt.call(opt, value): repeatable or special; takes a value if opt.arg is set, else
+                 value is NULL; 0 = fine, −1 = refused (it printed why) */
 };
 
 struct opt {
@@ -30,7 +30,7 @@ struct opt {
     void *value;
     const char *arg;     /* how --help calls the value, e.g. "N"; NULL for flags */
     const char *help;    /* one line, no period */
-    const char *choices; /* OPT_CHOICE */
+    const char *choices; /* OPT_CHOICE; --help shows them in place of a missing arg, else below */
     uint64_t min, max;   /* OPT_UINT, OPT_SIZE, OPT_DURATION; max 0 = no limit */
     int (*call)(const struct opt *opt, const char *value);
 };
@@ -39,17 +39,23 @@ struct opt {
         0                                                                                          \
     }
 
-enum { OPT_STOP_AT_OPERAND = 1 }; /* flags: the first operand ends the options (`record cmd -x`) */
+/* Flags of opt_parse(). */
+enum {
+    OPT_STOP_AT_OPERAND = 1, /* the first operand ends the options (`record cmd -x`) */
+    OPT_KEEP_DASHES = 2,     /* the `--` that ends the options stays an operand (`diff A B -- C`) */
+};
 enum { OPT_ERROR = -1, OPT_HELP = -2 };
 
 /*
- * Parses argv[1..argc). Operands are moved, in order, to the front of argv[1..]; returns how many.
+ * Parses argv[1..argc). Operands are moved, in order, to the front of argv[1..], and a NULL follows
+ * them (argv[argc] must be NULL, as main's is); returns how many. Strings stored through opt.value
+ * are the caller's argv strings. A later option overrides an earlier one.
  * OPT_HELP when --help or -h was given (the caller prints it), OPT_ERROR after a message
  * "PROG: what and where" on stderr (exit code 2 is the caller's).
  */
 int opt_parse(const char *prog, const struct opt *opts, unsigned flags, int argc, char **argv);
 
-/* Prints the option table, aligned, ≤ 100 columns. */
+/* Prints the option table with --help last, aligned, ≤ 100 columns. */
 void opt_help(FILE *out, const struct opt *opts);
 
 #endif
