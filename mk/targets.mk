@@ -4,7 +4,7 @@
 RUN := tests/run --build $(B)
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z][a-z0-9-]*:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: testable
 testable: all samples units helpers
@@ -26,6 +26,13 @@ soak: testable ## long tests: *.soak.sh, *.soak.py
 
 bench: testable ## measurements: *.bench.sh, *.bench.py
 	$(Q)$(RUN) --tier=bench --timeout=1800 --verbose
+
+.PHONY: lint format analyze
+lint: ## formatting, include rules, banned calls and more, from tests/lint/rules
+	$(Q)tests/lint/lint.py
+
+format: ## format all C files
+	$(Q)find common profile shim analyzer store samples tests -name '*.[ch]' -o -name '*.cc' | xargs clang-format -i
 
 clean: ## remove every build folder
 	rm -rf $(addprefix build-,$(MODES)) build
