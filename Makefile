@@ -2,6 +2,11 @@
 .DEFAULT_GOAL := all
 include mk/modes.mk
 
+# Every CPU, unless the command line says otherwise.
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc) --no-print-directory
+endif
+
 V ?= 0
 Q := $(if $(filter 1,$(V)),,@)
 say = @printf '  %-7s %s\n' '$(1)' '$(2)'
@@ -32,6 +37,15 @@ HELPERS := $(patsubst tests/helpers/%.c,$(B)/helpers/%,$(HELPER_SRC))
 ANALYZER_LIBS := -ldw -lelf -ljansson -lm
 BENCH_LIBS := -ljansson -lm -pthread
 
+# A stamp changes when its text does, so that whatever depends on it is made again: with other
+# flags, or (an archive would keep the object) after a source file went away.
+stamp = $(shell mkdir -p $(B) && printf '%s' '$(subst ','\'',$(2))' | cmp -s - $(B)/$(1) || \
+	printf '%s' '$(subst ','\'',$(2))' >$(B)/$(1))
+ifeq ($(filter help clean lint format,$(MAKECMDGOALS)),)
+$(call stamp,flags,$(CC) $(CXX) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(CXXFLAGS_ALL) $(LDFLAGS_ALL) $(SHIM_FLAGS) $(SHIM_LDFLAGS))
+$(call stamp,sources,$(SHIM_SRC) $(PROFILE_SRC) $(ANALYZER_SRC) $(COMMON_SRC) $(STORE_SRC) $(BENCH_SRC))
+endif
+
 .PHONY: all samples units helpers
 all: $(PRODUCTS) ## build libperfshim.so, perfshim and store_bench (MODE=release|debug|asan|tsan|coverage)
 samples: $(SAMPLES) ## build the sample programs with a known truth
@@ -41,17 +55,17 @@ helpers: $(HELPERS)
 $(B)/obj/shim/%.o: CFLAGS_ALL += $(SHIM_FLAGS)
 $(B)/obj/profile/%.o: CFLAGS_ALL += $(SHIM_FLAGS)
 
-$(B)/obj/%.o: %.c
+$(B)/obj/%.o: %.c $(B)/flags
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
 
-$(B)/obj/%.o: %.S
+$(B)/obj/%.o: %.S $(B)/flags
 	$(call say,AS,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
 
-$(B)/libperfshim.so: $(call objects,$(SHIM_SRC) $(PROFILE_SRC))
+$(B)/libperfshim.so: $(call objects,$(SHIM_SRC) $(PROFILE_SRC)) $(B)/sources
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) $(SHIM_LDFLAGS) -o $@ $(filter %.o,$^)
 
@@ -61,10 +75,10 @@ $(B)/libprofile.a: $(call objects,$(PROFILE_SRC))
 $(B)/libshim.a: $(call objects,$(SHIM_SRC))
 $(B)/libstore.a: $(call objects,$(STORE_SRC))
 $(B)/libbench.a: $(call objects,$(filter-out $(BENCH_MAIN),$(BENCH_SRC)))
-$(B)/lib%.a:
+$(B)/lib%.a: $(B)/sources
 	$(call say,AR,$@)
 	@mkdir -p $(@D)
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && ar rcs $@ $(filter %.o,$^)
 
 $(B)/perfshim: $(call objects,$(ANALYZER_MAIN)) $(B)/libanalyzer.a $(B)/libprofile.a $(B)/libcommon.a
 	$(call say,LINK,$@)
@@ -76,23 +90,23 @@ $(B)/store_bench: $(call objects,$(BENCH_MAIN)) $(B)/libbench.a $(B)/libstore.a 
 
 # A sample may set its own flags on a line `// build: FLAGS` or `/* build: FLAGS */`.
 sample_flags = $(shell sed -n 's,^\(//\|/\*\) build: \([^*]*\).*,\2,p' $(1))
-$(B)/samples/%: samples/%.c $(wildcard samples/*.h) shim/perfshim.h
+$(B)/samples/%: samples/%.c $(B)/flags $(wildcard samples/*.h) shim/perfshim.h
 	$(call say,SAMPLE,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CSTD) -g -O2 $(WARN) $(call sample_flags,$<) -o $@ $< -pthread -lm
 
-$(B)/samples/%: samples/%.cc shim/perfshim.h
+$(B)/samples/%: samples/%.cc $(B)/flags shim/perfshim.h
 	$(call say,SAMPLE,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(CPPFLAGS_ALL) -std=c++17 -g -O2 $(WARNXX) $(call sample_flags,$<) -o $@ $< -pthread
 
-$(B)/unit/%: tests/unit/%.c $(B)/libanalyzer.a $(B)/libbench.a $(B)/libstore.a $(B)/libshim.a $(B)/libprofile.a $(B)/libcommon.a
+$(B)/unit/%: tests/unit/%.c $(B)/flags $(B)/libanalyzer.a $(B)/libbench.a $(B)/libstore.a $(B)/libshim.a $(B)/libprofile.a $(B)/libcommon.a
 	$(call say,UNIT,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS_ALL) -Itests $(CFLAGS_ALL) $(LDFLAGS_ALL) -MMD -MP -MF $@.d -o $@ $(filter %.c %.a,$^) -lcmocka $(ANALYZER_LIBS) -pthread
+	$(Q)$(CC) $(CPPFLAGS_ALL) -Itests $(CFLAGS_ALL) $(LDFLAGS_ALL) -MMD -MP -MF $@.d -MT $@ -o $@ $(filter %.c %.a,$^) -lcmocka $(ANALYZER_LIBS) -pthread
 
 # Programs that end-to-end tests run, which are not samples of anything.
-$(B)/helpers/%: tests/helpers/%.c shim/perfshim.h
+$(B)/helpers/%: tests/helpers/%.c $(B)/flags shim/perfshim.h
 	$(call say,HELPER,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CSTD) -g -O2 $(WARN) $(call sample_flags,$<) -o $@ $< -pthread -lm

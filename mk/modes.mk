@@ -6,8 +6,9 @@ $(error unknown MODE '$(MODE)': one of $(MODES))
 endif
 B := $(if $(filter release,$(MODE)),build,build-$(MODE))
 
-CC ?= gcc
-CXX ?= g++
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 CSTD := -std=gnu11
 WARN := -Wall -Wextra -Wshadow -Wpointer-arith -Wundef -Wvla -Wstrict-prototypes -Wmissing-prototypes
 WARNXX := -Wall -Wextra
