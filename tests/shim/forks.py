@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""Processes never mix: whatever children a program makes, its profile counts its own work exactly,
+and a child that nobody follows writes no file and inherits no preload."""
+import json
+import os
+import sys
+
+sys.path[:0] = [os.environ["SRC"] + "/tests", os.environ["SRC"] + "/tests/helpers"]
+from lib import *
+from figures import *
+
+PARENT_ONLY = ["fork", "fork_threads", "threads", "clone", "daemon", "many"]
+EXECUTING = {"fork_exec": 6, "vfork_exec": 10, "spawn": 10, "system": 2}
+
+
+def check_parent(case, out, truth):
+    document = report(out)
+    if not document:
+        return
+    got = (flat(document, "parent_alloc", "alloc_calls"),
+           flat(document, "parent_alloc", "alloc_bytes"),
+           flat(document, "parent_alloc", "free_calls"))
+    equal(got, (truth["calls"], truth["bytes"], truth["frees"]), f"{case}: the parent is exact")
+    equal(cum(document, "child_alloc", "alloc_calls"), 0, f"{case}: nothing of its children")
+    equal((document["process"]["end"], document["process"]["status"]), ("exit", 0),
+          f"{case}: the parent's end is known")
+
+
+def check_case(case, children):
+    """Runs a case in a folder of its own; its stdout must be what it is without the shim."""
+    os.mkdir(case)
+    out = f"{case}/p.pshim"
+    done = preload([helper("forks"), case], out)
+    if not ok(done.status == 0 and not done.err, f"{case}: every process ends well", done):
+        return
+    *lines, last = done.out.splitlines()
+    equal(lines, ["child: LD_PRELOAD="] * children, f"{case}: executed children have no preload")
+    equal(profiles(case), ["p.pshim"], f"{case}: no child writes a file")
+    check_parent(case, out, json.loads(last))
+
+
+for case in PARENT_ONLY:
+    check_case(case, 0)
+for case, children in EXECUTING.items():
+    check_case(case, children)
+
+# Only our own entry is taken out of LD_PRELOAD.
+other = os.path.join(B, "helpers", "quiet_lib")
+for value, rest in ((f"{SHIM}:{other}", other), (f"{SHIM} {other}", other),
+                    (f"{other}:{SHIM}", other)):
+    done = preload([helper("forks"), "spawn"], "other.pshim", env={"LD_PRELOAD": value})
+    equal(set(done.out.splitlines()[:-1]), {f"child: LD_PRELOAD={rest}"},
+          f"of LD_PRELOAD={'SHIM' if value.startswith(SHIM) else 'OTHER'}"
+          f"{value[len(SHIM)] if value.startswith(SHIM) else ':'}… children keep what is not ours")
+
+# Following: each executed child has its own file, and the parent's stays exact.
+os.mkdir("follow")
+done = preload([helper("forks"), "spawn"], "follow/p.pshim", env={"PERFSHIM_FOLLOW": "1"})
+ok(done.status == 0, "following: every process ends well", done)
+files = profiles("follow")
+equal(len(files), 11, "following: the parent's file and one for each of 10 children")
+ok(all(name == "p.pshim" or name[len("p.pshim."):].isdigit() for name in files),
+   "following: children's files are called F.<pid>", files)
+if done.status == 0 and len(files) == 11:
+    check_parent("following", "follow/p.pshim", json.loads(done.out.splitlines()[-1]))
+    for name in files[1:3]:
+        document = report(f"follow/{name}")
+        if document:
+            equal(flat(document, "child_alloc", "alloc_calls"), 20000,
+                  "following: a child's own work is exact")
+
+# One process, several images: the last owns F, the others are F.1, F.2, …
+os.mkdir("chain")
+done = preload([helper("exec_chain"), 4], "chain/p.pshim")
+ok(done.status == 0 and len(set(l.split()[3] for l in done.out.splitlines())) == 1,
+   "exec: five images in one process", done)
+equal([l.split(" preload ")[1] for l in done.out.splitlines()], ["none"] * 5,
+      "exec: an image sees the environment that it would see without us")
+files = profiles("chain")
+equal(files, ["p.pshim"] + [f"p.pshim.{i}" for i in range(1, 5)],
+      "exec: the last image owns F, the earlier ones F.1 to F.4")
+counts, ends = {}, {}
+for name in files:
+    document = report(f"chain/{name}")
+    if document:
+        counts[name] = flat(document, "image_alloc", "alloc_calls")
+        ends[name] = document["process"]["end"]
+equal(sorted(counts.values()), [1000, 2000, 3000, 4000, 5000], "exec: each image's work is exact")
+equal(counts.get("p.pshim"), 1000, "exec: F is the last image")
+equal([ends[name] for name in sorted(ends)], ["exit"] + ["exec"] * 4, "exec: how each image ended")
+
+# The usual wrappers: a shell, env, nice. Their own images are earlier ones.
+os.mkdir("wrapped")
+done = preload(["sh", "-c", f"exec env A=b nice -n 1 {helper('exec_chain')} 0"],
+               "wrapped/p.pshim")
+ok(done.status == 0, "sh -c 'exec env nice program' runs", done)
+document = report("wrapped/p.pshim")
+if document:
+    equal(flat(document, "image_alloc", "alloc_calls"), 1000, "behind wrappers F is the program")
+    equal(os.path.basename(document["process"]["exe"]), "exec_chain",
+          "behind wrappers the program has its own name")

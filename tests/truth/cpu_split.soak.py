@@ -1,0 +1,12 @@
+#!/usr/bin/env python3
+# test: timeout=600
+"""The CPU split ten times with different seeds, names that say nothing among them: 10 of 10."""
+import os
+import sys
+
+sys.path.insert(0, os.environ["SRC"] + "/tests/truth")
+from cpu_split import check
+
+for seed in range(2, 11):
+    check("split", seed, "rows_copy")
+check("split_renamed", 11, "f4")
