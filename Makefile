@@ -90,15 +90,15 @@ $(B)/store_bench: $(call objects,$(BENCH_MAIN)) $(B)/libbench.a $(B)/libstore.a 
 
 # A sample may set its own flags on a line `// build: FLAGS` or `/* build: FLAGS */`.
 sample_flags = $(shell sed -n 's,^\(//\|/\*\) build: \([^*]*\).*,\2,p' $(1))
-$(B)/samples/%: samples/%.c $(B)/flags $(wildcard samples/*.h) shim/perfshim.h
+$(B)/samples/%: samples/%.c $(B)/flags shim/perfshim.h
 	$(call say,SAMPLE,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS_ALL) $(CSTD) -g -O2 $(WARN) $(call sample_flags,$<) -o $@ $< -pthread -lm
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CSTD) -g -O2 $(WARN) $(call sample_flags,$<) -MMD -MP -MF $@.d -MT $@ -o $@ $< -pthread -lm
 
 $(B)/samples/%: samples/%.cc $(B)/flags shim/perfshim.h
 	$(call say,SAMPLE,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CXX) $(CPPFLAGS_ALL) -std=c++17 -g -O2 $(WARNXX) $(call sample_flags,$<) -o $@ $< -pthread
+	$(Q)$(CXX) $(CPPFLAGS_ALL) -std=c++17 -g -O2 $(WARNXX) $(call sample_flags,$<) -MMD -MP -MF $@.d -MT $@ -o $@ $< -pthread
 
 $(B)/unit/%: tests/unit/%.c $(B)/flags $(B)/libanalyzer.a $(B)/libbench.a $(B)/libstore.a $(B)/libshim.a $(B)/libprofile.a $(B)/libcommon.a
 	$(call say,UNIT,$@)
@@ -109,7 +109,7 @@ $(B)/unit/%: tests/unit/%.c $(B)/flags $(B)/libanalyzer.a $(B)/libbench.a $(B)/l
 $(B)/helpers/%: tests/helpers/%.c $(B)/flags shim/perfshim.h
 	$(call say,HELPER,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS_ALL) $(CSTD) -g -O2 $(WARN) $(call sample_flags,$<) -o $@ $< -pthread -lm
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CSTD) -g -O2 $(WARN) $(call sample_flags,$<) -MMD -MP -MF $@.d -MT $@ -o $@ $< -pthread -lm
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
