@@ -1,0 +1,306 @@
+/* The walk: see unwind.h. */
+#include "shim/unwind.h"
+
+#include <ucontext.h>
+
+#include "shim/cfi.h"
+#include "shim/unwind_rule.h"
+
+/* Below rsp these bytes are still valid (psABI §3.2.2): registers just popped are found there. */
+#define RED_ZONE 128
+
+/* A stack that runs from one range into another without a signal (code that switches stacks and
+ * says so in its tables) may do so this often; garbage could bounce for ever. */
+#define SWITCHES 8
+
+#define PC_LIMIT (UINT64_C(1) << UNWIND_PC_BITS)
+
+struct walk {
+    struct unwind_regs regs;
+    const struct unwind_range *stacks;
+    unsigned stack_count;
+    unsigned switches;
+    int exact;                /* regs.reg[UNWIND_RIP] is an instruction that executes */
+    int first;                /* no frame has been left yet */
+    struct unwind_range here; /* the range that holds rsp; empty if none does */
+    struct unwind_scratch scratch;
+};
+
+/* Makes the range that holds sp the current one. */
+static void range_enter(struct walk *w, uintptr_t sp)
+{
+    for (unsigned i = 0; i < w->stack_count; i++) {
+        if (sp >= w->stacks[i].lo && sp <= w->stacks[i].hi) {
+            w->here = w->stacks[i];
+            return;
+        }
+    }
+    w->here.lo = w->here.hi = 0;
+}
+
+/* May the caller's rsp be `to`? Enters its range if that is another. 0, or −1. */
+static int stack_move(struct walk *w, uintptr_t to)
+{
+    uintptr_t sp = w->regs.reg[UNWIND_RSP];
+
+    if (to % 8 || w->here.hi == 0)
+        return -1;
+    if (to >= w->here.lo && to <= w->here.hi)
+        return to > sp || (to == sp && w->first && w->exact) ? 0 : -1;
+    if (w->switches++ == SWITCHES)
+        return -1;
+    range_enter(w, to);
+    return w->here.hi ? 0 : -1;
+}
+
+static struct cfi_stack window_of(const struct walk *w)
+{
+    uintptr_t sp = w->regs.reg[UNWIND_RSP];
+    struct cfi_stack window = {w->stacks, w->stack_count, w->here.lo, w->here.hi};
+    if (window.hi && sp - window.lo > RED_ZONE)
+        window.lo = sp - RED_ZONE;
+    return window;
+}
+
+static enum unwind_end end_of_error(int error)
+{
+    return error == CFI_NO_MEMORY ? UNWIND_END_STACK : UNWIND_END_BAD_CFI;
+}
+
+/* The caller's value of one register by its rule. 0; 1 if it has none; or enum cfi_error. */
+static int register_find(const struct unwind_row *row, unsigned reg, uintptr_t cfa,
+                         const struct unwind_regs *regs, const struct cfi_stack *stack,
+                         uintptr_t *out)
+{
+    int32_t value = row->row.value[reg];
+    uintptr_t addr;
+    int error;
+
+    switch (row->row.how[reg]) {
+    case CFI_UNSPECIFIED:
+        if (reg == UNWIND_RSP) {
+            *out = cfa;
+            return 0;
+        }
+        /* fall through */
+    case CFI_SAME:
+        *out = regs->reg[reg];
+        return !(regs->known >> reg & 1);
+    case CFI_OFFSET:
+        return cfi_stack_read(stack, cfa + (uintptr_t)(intptr_t)value, 8, out);
+    case CFI_VAL_OFFSET:
+        *out = cfa + (uintptr_t)(intptr_t)value;
+        return 0;
+    case CFI_REGISTER:
+        if (value < 0 || value >= UNWIND_REGS)
+            return CFI_UNSUPPORTED;
+        *out = regs->reg[value];
+        return !(regs->known >> value & 1);
+    case CFI_EXPRESSION:
+        error = cfi_expression_run(row->tables, value, regs, stack, &cfa, &addr);
+        return error ? error : cfi_stack_read(stack, addr, 8, out);
+    case CFI_VAL_EXPRESSION:
+        return cfi_expression_run(row->tables, value, regs, stack, &cfa, out);
+    default: /* CFI_UNDEFINED */
+        return 1;
+    }
+}
+
+/* Leaves the frame by a row. 0, or −1 with the reason. */
+static __attribute__((noinline)) int row_leave(struct walk *w, const struct unwind_row *row,
+                                               enum unwind_end *end)
+{
+    struct cfi_stack stack = window_of(w);
+    struct unwind_regs caller;
+    uintptr_t cfa;
+    int error;
+
+    *end = UNWIND_END_BAD_CFI;
+    if (row->row.cfa_how == CFI_REGISTER) {
+        if (!(w->regs.known >> row->row.cfa_reg & 1))
+            return -1;
+        cfa = w->regs.reg[row->row.cfa_reg] + (uintptr_t)(intptr_t)row->row.cfa_value;
+    } else {
+        error = cfi_expression_run(row->tables, row->row.cfa_value, &w->regs, &stack, NULL, &cfa);
+        if (error) {
+            *end = end_of_error(error);
+            return -1;
+        }
+    }
+    caller.known = 0;
+    for (unsigned reg = 0; reg < UNWIND_REGS; reg++) {
+        error = register_find(row, reg, cfa, &w->regs, &stack, &caller.reg[reg]);
+        if (error < 0) {
+            *end = end_of_error(error);
+            return -1;
+        }
+        if (!error)
+            caller.known |= 1u << reg;
+    }
+    if (!(caller.known >> UNWIND_RIP & 1) || row->row.how[UNWIND_RIP] == CFI_UNSPECIFIED ||
+        !(caller.known >> UNWIND_RSP & 1))
+        return -1;
+    if (row->signal) {
+        range_enter(w, caller.reg[UNWIND_RSP]);
+    } else if (stack_move(w, caller.reg[UNWIND_RSP]) != 0) {
+        *end = UNWIND_END_STACK;
+        return -1;
+    }
+    w->regs = caller;
+    w->exact = row->signal;
+    w->first = 0;
+    return 0;
+}
+
+/* Leaves the frame by a plain rule. 0, or −1 with the reason. */
+static inline CFI_READS_STACK __attribute__((always_inline)) int
+plain_leave(struct walk *w, const struct unwind_rule *rule, enum unwind_end *end)
+{
+    uintptr_t sp = w->regs.reg[UNWIND_RSP];
+    uintptr_t floor = sp - w->here.lo > RED_ZONE ? sp - RED_ZONE : w->here.lo;
+    uintptr_t cfa = w->regs.reg[rule->cfa_reg] + (uintptr_t)(intptr_t)rule->cfa_offset;
+
+    if (__builtin_expect(!(w->regs.known >> rule->cfa_reg & 1), 0)) {
+        *end = UNWIND_END_BAD_CFI;
+        return -1;
+    }
+    /* the return address at CFA − 8 lies at or above rsp, so inside the range */
+    if (__builtin_expect(cfa <= sp || cfa > w->here.hi || cfa % 8, 0)) {
+        *end = UNWIND_END_STACK;
+        if (stack_move(w, cfa) != 0 || cfa - 8 < w->here.lo)
+            return -1;
+        floor = w->here.lo;
+    }
+    if (rule->saved) {
+        if (__builtin_expect(cfa - floor < 8u * rule->reach, 0)) {
+            *end = UNWIND_END_STACK;
+            return -1;
+        }
+#define X(i, name)                                                                                 \
+    if (rule->slot[i]) {                                                                           \
+        w->regs.reg[UNWIND_##name] = ((const uintptr_t *)cfa)[-(intptr_t)rule->slot[i]];           \
+        w->regs.known |= 1u << UNWIND_##name;                                                      \
+    }
+        UNWIND_SAVED(X)
+#undef X
+    }
+    w->regs.reg[UNWIND_RIP] = ((const uintptr_t *)cfa)[-1];
+    w->regs.reg[UNWIND_RSP] = cfa;
+    w->exact = 0;
+    w->first = 0;
+    return 0;
+}
+
+static void walk_start(struct walk *w, const struct unwind_regs *start, int exact,
+                       const struct unwind_range *stacks, unsigned stack_count)
+{
+    w->regs = *start;
+    w->stacks = stacks;
+    w->stack_count = stack_count;
+    w->switches = 0;
+    w->exact = exact != 0;
+    w->first = 1;
+    range_enter(w, start->reg[UNWIND_RSP]);
+}
+
+unsigned unwind_walk(const struct unwind_regs *start, int exact, const struct unwind_range *stacks,
+                     unsigned stack_count, uintptr_t *pcs, unsigned max, enum unwind_end *end)
+{
+    struct walk w;
+    uint32_t generation = unwind_generation_load();
+    unsigned written = 0;
+
+    walk_start(&w, start, exact, stacks, stack_count);
+    for (;;) {
+        uintptr_t rip = w.regs.reg[UNWIND_RIP];
+        uintptr_t pc = w.exact ? rip : rip - 1;
+        const struct unwind_rule *rule;
+        int left;
+
+        if (__builtin_expect(rip - 1 >= PC_LIMIT - 1, 0)) {
+            *end = rip ? UNWIND_END_BAD_PC : UNWIND_END_ROOT;
+            return written;
+        }
+        rule = unwind_rule_find(pc, generation, &w.scratch);
+        if (rule->kind == UNWIND_RULE_NO_CODE && !(w.first && w.exact)) {
+            *end = UNWIND_END_BAD_PC;
+            return written;
+        }
+        if (written == max) {
+            *end = UNWIND_END_DEPTH;
+            return written;
+        }
+        pcs[written++] = pc;
+        if (__builtin_expect(rule->kind == UNWIND_RULE_PLAIN, 1)) {
+            left = plain_leave(&w, rule, end);
+        } else if (rule->kind == UNWIND_RULE_ROW) {
+            const struct unwind_row *row =
+                rule->row_index ? &unwind_rows[rule->row_index - 1] : &w.scratch.row;
+            /* a signal frame's pc is where the handler returns to: nothing was called there */
+            if (row->signal)
+                pcs[written - 1] = rip;
+            left = row_leave(&w, row, end);
+        } else {
+            *end = rule->kind == UNWIND_RULE_ROOT      ? UNWIND_END_ROOT
+                   : rule->kind == UNWIND_RULE_BAD_CFI ? UNWIND_END_BAD_CFI
+                                                       : UNWIND_END_NO_CFI;
+            return written;
+        }
+        if (__builtin_expect(left, 0))
+            return written;
+    }
+}
+
+CFI_READS_STACK unsigned unwind_walk_fp(const struct unwind_regs *start, int exact,
+                                        const struct unwind_range *stacks, unsigned stack_count,
+                                        uintptr_t *pcs, unsigned max, enum unwind_end *end)
+{
+    uintptr_t pc = start->reg[UNWIND_RIP] - !exact;
+    uintptr_t frame = start->reg[UNWIND_RBP], sp = start->reg[UNWIND_RSP];
+    struct unwind_range here = {0, 0};
+    unsigned written = 0;
+
+    for (unsigned i = 0; i < stack_count; i++)
+        if (sp >= stacks[i].lo && sp <= stacks[i].hi)
+            here = stacks[i];
+    for (;;) {
+        if (written == max) {
+            *end = UNWIND_END_DEPTH;
+            return written;
+        }
+        pcs[written++] = pc;
+        if (frame == 0) {
+            *end = UNWIND_END_ROOT;
+            return written;
+        }
+        if (frame % 8 || frame < sp || frame >= here.hi || here.hi - frame < 16) {
+            *end = UNWIND_END_STACK;
+            return written;
+        }
+        pc = ((const uintptr_t *)frame)[1];
+        if (pc - 1 >= PC_LIMIT - 1) {
+            *end = pc ? UNWIND_END_BAD_PC : UNWIND_END_ROOT;
+            return written;
+        }
+        pc--;
+        sp = frame + 16;
+        frame = ((const uintptr_t *)frame)[0];
+    }
+}
+
+void unwind_from_ucontext(struct unwind_regs *regs, const void *ucontext)
+{
+    static const uint8_t place[UNWIND_REGS] = {
+        [UNWIND_RAX] = REG_RAX, [UNWIND_RDX] = REG_RDX, [UNWIND_RCX] = REG_RCX,
+        [UNWIND_RBX] = REG_RBX, [UNWIND_RSI] = REG_RSI, [UNWIND_RDI] = REG_RDI,
+        [UNWIND_RBP] = REG_RBP, [UNWIND_RSP] = REG_RSP, [UNWIND_R8] = REG_R8,
+        [UNWIND_R9] = REG_R9,   [UNWIND_R10] = REG_R10, [UNWIND_R11] = REG_R11,
+        [UNWIND_R12] = REG_R12, [UNWIND_R13] = REG_R13, [UNWIND_R14] = REG_R14,
+        [UNWIND_R15] = REG_R15, [UNWIND_RIP] = REG_RIP,
+    };
+    const ucontext_t *context = ucontext;
+
+    for (unsigned i = 0; i < UNWIND_REGS; i++)
+        regs->reg[i] = (uintptr_t)context->uc_mcontext.gregs[place[i]];
+    regs->known = (1u << UNWIND_REGS) - 1;
+}
