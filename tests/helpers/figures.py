@@ -3,7 +3,7 @@
     sys.path.insert(0, os.environ["SRC"] + "/tests/helpers")
     from figures import *
 
-function(document, name)        the function's entry, or None (no check of its own)
+function(document, name)        the function's entry, or None (C++: by the name before the `(`)
 flat(document, name, key)       its flat count, 0 if the function or the figure is not there
 cum(document, name, key)
 limited(limits, argv, profile)  preload() under limits of prlimit(1), e.g. "--nofile=4"
@@ -30,7 +30,7 @@ def helper(name):
 
 
 def function(document, name):
-    found = [f for f in document["functions"] if f["name"] == name]
+    found = [f for f in document["functions"] if f["name"].split("(")[0] == name]
     if len(found) > 1:
         raise SystemExit(f"{len(found)} functions are called {name}")
     return found[0] if found else None
