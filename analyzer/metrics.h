@@ -1,0 +1,48 @@
+/*
+ * What is counted about a stack, a function or a whole run: one list for the model, the views and
+ * the JSON keys.
+ *
+ * Times are in thread-nanoseconds, bytes are the bytes asked for. Values are signed: the difference
+ * of two runs and the live bytes of one recorder may be negative. Whether a metric was measured at
+ * all is a bit of model.measured; one that was not is null in JSON and absent from a screen.
+ */
+#ifndef PERFSHIM_ANALYZER_METRICS_H
+#define PERFSHIM_ANALYZER_METRICS_H
+
+#include <stdint.h>
+
+/* id, JSON key */
+#define METRICS(X)                                                                                 \
+    X(CPU_NS, cpu_ns)                                                                              \
+    X(LOCK_WAIT_NS, lock_wait_ns)                                                                  \
+    X(IO_WAIT_NS, io_wait_ns)                                                                      \
+    X(IDLE_NS, idle_ns)                                                                            \
+    X(ALLOC_CALLS, alloc_calls)                                                                    \
+    X(ALLOC_BYTES, alloc_bytes)                                                                    \
+    X(FREE_CALLS, free_calls)                                                                      \
+    X(FREE_BYTES, free_bytes)                                                                      \
+    X(LIVE_BLOCKS, live_blocks)                                                                    \
+    X(LIVE_BYTES, live_bytes)                                                                      \
+    X(PEAK_BYTES, peak_bytes)                                                                      \
+    X(TEMPORARY_CALLS, temporary_calls)                                                            \
+    X(BLAMED_WAIT_NS, blamed_wait_ns)                                                              \
+    X(COST_NS, cost_ns) /* cpu + lock wait + io wait */
+
+enum metric {
+#define X(id, key) METRIC_##id,
+    METRICS(X)
+#undef X
+        METRIC_COUNT
+};
+
+struct metrics {
+    int64_t v[METRIC_COUNT];
+};
+
+static inline void metrics_add(struct metrics *to, const struct metrics *from)
+{
+    for (int i = 0; i < METRIC_COUNT; i++)
+        to->v[i] += from->v[i];
+}
+
+#endif

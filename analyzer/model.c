@@ -1,0 +1,382 @@
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "analyzer/memory.h"
+#include "analyzer/model.h"
+#include "analyzer/process.h"
+
+#define BIT(metric) (1u << METRIC_##metric)
+#define ALLOC_METRICS                                                                              \
+    (BIT(ALLOC_CALLS) | BIT(ALLOC_BYTES) | BIT(FREE_CALLS) | BIT(FREE_BYTES) | BIT(LIVE_BLOCKS) |  \
+     BIT(LIVE_BYTES) | BIT(PEAK_BYTES) | BIT(TEMPORARY_CALLS))
+
+static int64_t counter(const struct pshim_account *a, unsigned i)
+{
+    return (int64_t)pshim_load(&a->counter[i]);
+}
+
+/* Damaged counters may hold anything: sums wrap instead of being undefined. */
+static void add(int64_t *to, int64_t n)
+{
+    *to = (int64_t)((uint64_t)*to + (uint64_t)n);
+}
+static int64_t difference(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a - (uint64_t)b);
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* argv stands in the file as one run of NUL-terminated strings. */
+static void argv_load(struct model *m)
+{
+    const struct reader *r = m->reader;
+    uint32_t limit = reader_count(r, PSHIM_REGION_STRING);
+    uint32_t at = m->header->argv;
+    uint32_t count = m->header->argc;
+    if (at == 0 || at >= limit || count > limit - at)
+        count = 0;
+    const char **argv = memory_new(count, sizeof *argv);
+    m->argv = argv;
+    for (uint32_t i = 0; i < count && at < limit; i++) {
+        const char *s = (const char *)profile_record(&r->profile, PSHIM_REGION_STRING, at);
+        size_t n = strnlen(s, limit - at);
+        if (n == limit - at)
+            break;
+        argv[i] = s;
+        m->argc = i + 1;
+        at += (uint32_t)n + 1;
+    }
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* The latest moment that the file tells of: a killed process has no end time. */
+static uint64_t last_sign_of_life(const struct model *m)
+{
+    uint64_t last = pshim_load(&m->header->peak_monotonic_ns);
+    uint32_t count = reader_count(m->reader, PSHIM_REGION_THREAD);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct pshim_thread *t = reader_thread(m->reader, i);
+        if (!t)
+            continue;
+        uint64_t seen = pshim_load(&t->last_seen_ns), end = pshim_load(&t->end_monotonic_ns);
+        last = seen > last ? seen : last;
+        last = end > last ? end : last;
+        last = t->start_monotonic_ns > last ? t->start_monotonic_ns : last;
+    }
+    return last;
+}
+
+/* Returns when the process ended, or now if it runs. */
+static uint64_t end_load(struct model *m)
+{
+    const struct pshim_header *h = m->header;
+    uint64_t end_ns = pshim_load(&h->end_monotonic_ns);
+    m->end = pshim_load32(&h->end);
+    m->status = h->status;
+    m->status_known = m->end == PSHIM_END_EXIT || m->end == PSHIM_END_SIGNAL;
+    if (m->end == PSHIM_END_RUNNING) {
+        if (process_alive(h->pid, h->start_ticks))
+            return now_ns();
+        m->end = PSHIM_END_SIGNAL; /* it never came to tell: killed, by what is not known */
+    }
+    return end_ns ? end_ns : last_sign_of_life(m);
+}
+
+static void threads_load(struct model *m, uint64_t end_ns)
+{
+    uint32_t count = reader_count(m->reader, PSHIM_REGION_THREAD);
+    m->threads = memory_new(count, sizeof *m->threads);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct pshim_thread *t = reader_thread(m->reader, i);
+        if (!t)
+            continue;
+        struct model_thread *to = &m->threads[m->threads_kept++];
+        uint64_t end = pshim_load(&t->end_monotonic_ns);
+        to->tid = t->tid;
+        memcpy(to->name, t->name, sizeof t->name);
+        to->ended = pshim_load32(&t->state) == PSHIM_THREAD_ENDED;
+        to->merged = pshim_load(&t->merged);
+        to->wall_ns = difference((int64_t)(end ? end : end_ns), (int64_t)t->start_monotonic_ns);
+        if (to->wall_ns < 0)
+            to->wall_ns = 0;
+        to->cpu_ns = (int64_t)pshim_load(&t->cpu_ns);
+        if (!to->cpu_ns)
+            to->cpu_ns = (int64_t)(pshim_load(&t->ticks) * m->header->tick_period_ns);
+        add(&m->thread_wall_ns, to->wall_ns);
+        m->thread_count += 1 + to->merged;
+    }
+}
+
+static int progress_compare_names(const void *a, const void *b)
+{
+    const struct model_progress *x = a, *y = b;
+    return strcmp(x->name, y->name);
+}
+
+static int progress_compare_counts(const void *a, const void *b)
+{
+    const struct model_progress *x = a, *y = b;
+    if (x->count != y->count)
+        return x->count < y->count ? 1 : -1;
+    return strcmp(x->name, y->name);
+}
+
+static void progress_load(struct model *m, const uint64_t *counts, uint32_t count)
+{
+    m->progress = memory_new(count, sizeof *m->progress);
+    size_t n = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct pshim_progress *p = reader_progress(m->reader, i);
+        if (!p)
+            continue;
+        m->progress[n].name = profile_string(&m->reader->profile, pshim_load32(&p->name));
+        m->progress[n++].count = counts[i];
+    }
+    /* The same text may have been registered at two addresses. */
+    qsort(m->progress, n, sizeof *m->progress, progress_compare_names);
+    for (size_t i = 0; i < n; i++) {
+        struct model_progress *last = m->progress + m->progress_count - 1;
+        if (m->progress_count && strcmp(last->name, m->progress[i].name) == 0)
+            last->count += m->progress[i].count;
+        else
+            m->progress[m->progress_count++] = m->progress[i];
+    }
+    qsort(m->progress, m->progress_count, sizeof *m->progress, progress_compare_counts);
+}
+
+/* While accounts are summed: which sample a node has, what a progress point counts. */
+struct sums {
+    uint32_t *sample_of_node; /* index + 1 */
+    uint32_t nodes;
+    uint64_t *progress;
+    uint32_t progress_points;
+    uint32_t room; /* of m->samples */
+    uint64_t peak_epoch;
+};
+
+static struct model_sample *sample_get(struct model *m, struct sums *s, uint32_t node)
+{
+    uint32_t *slot = &s->sample_of_node[node];
+    if (*slot == 0) {
+        *slot = (uint32_t)m->sample_count + 1;
+        m->samples[m->sample_count++].node = node;
+    }
+    return &m->samples[*slot - 1];
+}
+
+static void account_add_frees(struct model *m, struct sums *s, const struct pshim_account *a)
+{
+    struct model_sample *to = sample_get(m, s, a->node);
+    add(&to->m.v[METRIC_FREE_CALLS], counter(a, PSHIM_ALLOC_FREE_CALLS));
+    add(&to->m.v[METRIC_FREE_BYTES], counter(a, PSHIM_ALLOC_FREE_BYTES));
+    add(&to->m.v[METRIC_TEMPORARY_CALLS], counter(a, PSHIM_ALLOC_TEMPORARY));
+    /* An account that was not touched since the peak still has what was live at it. */
+    if (pshim_load(&a->counter[PSHIM_ALLOC_PEAK_EPOCH]) == s->peak_epoch)
+        add(&to->m.v[METRIC_PEAK_BYTES], counter(a, PSHIM_ALLOC_PEAK_SAVED));
+    else
+        add(&to->m.v[METRIC_PEAK_BYTES], difference(counter(a, PSHIM_ALLOC_BYTES),
+                                                    counter(a, PSHIM_ALLOC_FREE_BYTES)));
+}
+
+static void account_add(struct model *m, struct sums *s, const struct pshim_account *a)
+{
+    struct model_sample *to;
+    switch (a->kind) {
+    case PSHIM_KIND_ALLOC:
+        to = sample_get(m, s, a->node);
+        to->alloc = 1;
+        add(&to->m.v[METRIC_ALLOC_CALLS], counter(a, PSHIM_ALLOC_CALLS));
+        add(&to->m.v[METRIC_ALLOC_BYTES], counter(a, PSHIM_ALLOC_BYTES));
+        break;
+    case PSHIM_KIND_CPU:
+        to = sample_get(m, s, a->node);
+        to->cpu = 1;
+        add(&m->cpu_ticks, counter(a, PSHIM_CPU_TICKS));
+        add(&to->m.v[METRIC_CPU_NS], (int64_t)(pshim_load(&a->counter[PSHIM_CPU_TICKS]) *
+                                                   m->header->tick_period_ns +
+                                               pshim_load(&a->counter[PSHIM_CPU_EXTRA_NS])));
+        break;
+    case PSHIM_KIND_PROGRESS:
+        s->progress[a->node] += pshim_load(&a->counter[0]);
+        break;
+    default:; /* a kind of a later version */
+    }
+}
+
+/* What an account is about must exist; its kind decides what its `node` refers to. */
+static int account_check(struct model *m, const struct sums *s, const struct pshim_account *a,
+                         uint32_t index)
+{
+    bool of_progress = a->kind == PSHIM_KIND_PROGRESS;
+    uint32_t limit = of_progress ? s->progress_points : s->nodes;
+    if (a->node < limit)
+        return 0;
+    return reader_damaged(m->reader, "byte %llu: account %u refers to %s %u of %u",
+                          (unsigned long long)reader_where(m->reader, PSHIM_REGION_ACCOUNT, index),
+                          index, of_progress ? "progress point" : "node", a->node, limit);
+}
+
+static int accounts_walk(struct model *m, struct sums *s)
+{
+    uint32_t count = s->room;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct pshim_account *a = reader_account(m->reader, i);
+        if (!a)
+            continue;
+        if (account_check(m, s, a, i))
+            return -1;
+        if (a->kind == PSHIM_KIND_ALLOC)
+            account_add_frees(m, s, a);
+    }
+    /* A free that is counted above has its allocation counted below. */
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct pshim_account *a = reader_account(m->reader, i);
+        if (!a)
+            continue;
+        if (account_check(m, s, a, i)) /* it may have appeared between the two walks */
+            return -1;
+        account_add(m, s, a);
+    }
+    return 0;
+}
+
+static int accounts_load(struct model *m)
+{
+    struct reader *r = m->reader;
+    struct sums s = {
+        .peak_epoch = pshim_load(&m->header->peak_epoch),
+        .room = reader_count(r, PSHIM_REGION_ACCOUNT),
+    };
+    /* After the accounts: what they refer to was there before them. */
+    s.nodes = reader_count(r, PSHIM_REGION_NODE);
+    s.progress_points = reader_count(r, PSHIM_REGION_PROGRESS);
+    s.nodes += s.nodes == 0; /* node 0, the empty stack, needs no record */
+    s.sample_of_node = memory_new(s.nodes, sizeof *s.sample_of_node);
+    s.progress = memory_new(s.progress_points, sizeof *s.progress);
+    m->samples = memory_new(s.room, sizeof *m->samples);
+    int error = accounts_walk(m, &s);
+    if (!error)
+        progress_load(m, s.progress, s.progress_points);
+    free(s.sample_of_node);
+    free(s.progress);
+    return error;
+}
+
+static void samples_finish(struct model *m)
+{
+    for (size_t i = 0; i < m->sample_count; i++) {
+        int64_t *v = m->samples[i].m.v;
+        v[METRIC_LIVE_BLOCKS] = difference(v[METRIC_ALLOC_CALLS], v[METRIC_FREE_CALLS]);
+        v[METRIC_LIVE_BYTES] = difference(v[METRIC_ALLOC_BYTES], v[METRIC_FREE_BYTES]);
+        v[METRIC_COST_NS] = v[METRIC_CPU_NS];
+        for (int k = 0; k < METRIC_COUNT; k++)
+            add(&m->totals.v[k], v[k]);
+    }
+    /* The highest moment itself was seen in the live bytes; the accounts were caught within 1 %. */
+    int64_t peak = (int64_t)pshim_load(&m->header->peak_bytes);
+    int64_t live = m->totals.v[METRIC_LIVE_BYTES];
+    m->totals.v[METRIC_PEAK_BYTES] = peak > live ? peak : live;
+}
+
+static int stacks_check(struct model *m)
+{
+    uint32_t nodes[READER_DEPTH_MAX];
+    for (size_t i = 0; i < m->sample_count; i++)
+        if (reader_stack(m->reader, m->samples[i].node, nodes) < 0)
+            return -1;
+    return 0;
+}
+
+static void measured_set(struct model *m)
+{
+    const struct pshim_header *h = m->header;
+    if (h->alloc_mode != PSHIM_ALLOC_OFF && !h->alloc_hidden)
+        m->measured |= ALLOC_METRICS;
+    if (h->cpu_hz)
+        m->measured |= BIT(CPU_NS) | BIT(COST_NS);
+}
+
+int model_load(struct model *m, struct reader *r)
+{
+    *m = (struct model){.reader = r, .header = r->profile.header};
+    m->exe = profile_string(&r->profile, m->header->exe);
+    m->program = base_name(m->exe);
+    measured_set(m);
+    uint64_t end_ns = end_load(m);
+    m->wall_ns = difference((int64_t)end_ns, (int64_t)m->header->start_monotonic_ns);
+    if (m->wall_ns < 0)
+        m->wall_ns = 0;
+    argv_load(m);
+    threads_load(m, end_ns);
+    if (accounts_load(m) || stacks_check(m)) {
+        model_release(m);
+        return -1;
+    }
+    samples_finish(m);
+    for (unsigned i = 0; i < PSHIM_LOSS_COUNT; i++)
+        m->losses[i] = pshim_load(&m->header->losses[i]);
+    return 0;
+}
+
+void model_release(struct model *m)
+{
+    free((void *)m->argv);
+    free(m->samples);
+    free(m->threads);
+    free(m->progress);
+    *m = (struct model){0};
+}
+
+const char *model_note(const struct model *m, unsigned i)
+{
+    for (unsigned k = 0; k < PSHIM_NOTES; k++) {
+        const char *note = profile_string(&m->reader->profile, m->header->notes[k]);
+        if (*note && i-- == 0)
+            return note;
+    }
+    return NULL;
+}
+
+const char *model_off_reason(const struct model *m)
+{
+    static const char *const texts[] = {
+#define X(id, text) text,
+        PSHIM_OFFS(X)
+#undef X
+    };
+    uint32_t reason = pshim_load32(&m->header->off_reason);
+    return reason < PSHIM_OFF_REASONS ? texts[reason] : "for a reason of a later version";
+}
+
+const char *model_loss_text(enum pshim_loss loss)
+{
+    static const char *const texts[] = {
+#define X(id, text) text,
+        PSHIM_LOSSES(X)
+#undef X
+    };
+    return texts[loss];
+}
+
+const char *model_loss_name(enum pshim_loss loss)
+{
+    static const char *const names[] = {
+#define X(id, text) #id,
+        PSHIM_LOSSES(X)
+#undef X
+    };
+    return names[loss];
+}

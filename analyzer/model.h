@@ -1,0 +1,89 @@
+/*
+ * The model: what a profile says, as numbers. Accounts are summed over recorders into one sample a
+ * stack; nothing is named yet (frames.h does that) and nothing is formatted.
+ *
+ * Every free counter is read before every alloc counter, so live counts of a running program are
+ * never negative. Not thread-safe. Memory: about 2 bytes a byte of the file's used regions.
+ * The reader must outlive the model: strings point into it.
+ */
+#ifndef PERFSHIM_ANALYZER_MODEL_H
+#define PERFSHIM_ANALYZER_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "analyzer/metrics.h"
+#include "analyzer/reader.h"
+
+/* All that was counted under one stack. */
+struct model_sample {
+    uint32_t node;       /* its leaf; 0 = no stack known */
+    uint32_t alloc : 1;  /* allocations were counted here */
+    uint32_t cpu : 1;    /* CPU time was counted here */
+    struct metrics m;
+};
+
+struct model_thread {
+    uint32_t tid;
+    char name[17];
+    bool ended;
+    uint64_t merged; /* further threads summed into this one */
+    int64_t wall_ns;
+    int64_t cpu_ns; /* while recorded */
+};
+
+struct model_progress {
+    const char *name;
+    uint64_t count;
+};
+
+struct model {
+    struct reader *reader;
+    const struct pshim_header *header;
+    const char *exe;
+    const char *program; /* last part of exe */
+    const char *const *argv;
+    uint32_t argc;
+    uint32_t end;         /* enum pshim_end; a killed process is PSHIM_END_SIGNAL */
+    bool status_known;    /* … then status holds the exit status or signal */
+    int status;
+    int64_t wall_ns;
+    int64_t thread_wall_ns; /* sum over threads */
+    uint64_t thread_count;  /* merged ones included */
+    uint32_t measured;      /* bit per enum metric */
+    struct metrics totals;
+    int64_t cpu_ticks;
+    struct model_sample *samples; /* by first appearance */
+    size_t sample_count;
+    struct model_thread *threads;
+    size_t threads_kept;
+    struct model_progress *progress; /* most counted first */
+    size_t progress_count;
+    uint64_t losses[PSHIM_LOSS_COUNT];
+};
+
+/* Reads everything. 0, or −1 with reader->error: a damaged file. */
+int model_load(struct model *m, struct reader *r);
+void model_release(struct model *m);
+
+static inline bool model_has(const struct model *m, enum metric metric)
+{
+    return m->measured >> metric & 1;
+}
+
+/* Operations done: the count of the most counted progress point; 0 = the program has none. */
+static inline uint64_t model_ops(const struct model *m)
+{
+    return m->progress_count ? m->progress[0].count : 0;
+}
+
+/* The header's notes (bad environment values and the like): the i-th, or NULL past the last. */
+const char *model_note(const struct model *m, unsigned i);
+/* Why the shim turned itself off, or "" if it did not. */
+const char *model_off_reason(const struct model *m);
+/* One line that explains a loss. */
+const char *model_loss_text(enum pshim_loss loss);
+const char *model_loss_name(enum pshim_loss loss);
+
+#endif

@@ -1,0 +1,43 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "analyzer/process.h"
+
+/* The state letter and field 22 of /proc/PID/stat. */
+static int stat_read(uint32_t pid, char *state, uint64_t *ticks)
+{
+    enum { start_time_field = 22 };
+    char path[40], line[1024];
+    snprintf(path, sizeof path, "/proc/%u/stat", pid);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return -1;
+    size_t n = fread(line, 1, sizeof line - 1, f);
+    fclose(f);
+    line[n] = '\0';
+    /* Field 2 is the name in parentheses and may hold spaces and parentheses itself. */
+    const char *at = strrchr(line, ')');
+    if (at && at[1] == ' ')
+        *state = at[2];
+    for (int field = 2; at && field < start_time_field; field++)
+        at = strchr(at + 1, ' ');
+    unsigned long long value;
+    if (!at || sscanf(at, " %llu", &value) != 1)
+        return -1;
+    *ticks = value;
+    return 0;
+}
+
+int process_start_ticks(uint32_t pid, uint64_t *ticks)
+{
+    char state = 0;
+    return stat_read(pid, &state, ticks);
+}
+
+bool process_alive(uint32_t pid, uint64_t start_ticks)
+{
+    uint64_t ticks;
+    char state = 0;
+    return stat_read(pid, &state, &ticks) == 0 && ticks == start_ticks && state != 'Z' &&
+           state != 'X';
+}

@@ -1,0 +1,16 @@
+/* Facts about processes, from /proc. Thread-safe. */
+#ifndef PERFSHIM_ANALYZER_PROCESS_H
+#define PERFSHIM_ANALYZER_PROCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Field 22 of /proc/PID/stat: when it was started, in clock ticks since boot. 0, or −1. */
+int process_start_ticks(uint32_t pid, uint64_t *ticks);
+
+/* Is a process of this pid that was started then at work? (A pid alone may have been reused; a
+ * zombie is not at work.) */
+bool process_alive(uint32_t pid, uint64_t start_ticks);
+
+#endif
