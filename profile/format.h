@@ -134,7 +134,7 @@ struct pshim_header {
     uint64_t start_realtime_ns;  /* since 1970 */
     uint64_t start_monotonic_ns; /* CLOCK_MONOTONIC when recording was set up */
     uint64_t end_monotonic_ns;   /* atomic: 0 while running */
-    uint64_t end_cpu_ns;         /* process CPU time at the end, 0 = not known */
+    uint64_t end_cpu_ns;         /* process CPU time from set-up to the end, 0 = not known */
     uint64_t max_rss_bytes;      /* at the end, 0 = not known */
     uint32_t end;                /* atomic: enum pshim_end */
     int32_t status;              /* exit status or signal, by `end` */

@@ -1,0 +1,32 @@
+/*
+ * Stack nodes and accounts: find or add, in the file, through hash tables of our own.
+ *
+ * Lock-free, async-signal-safe, nobody waits: a record is filled first and then published by one
+ * CAS of its index into the table; who loses the race uses the winner's and keeps the spare.
+ */
+#ifndef PERFSHIM_SHIM_NODES_H
+#define PERFSHIM_SHIM_NODES_H
+
+#include <stdint.h>
+
+#include "profile/format.h"
+
+/* Maps the tables for the capacities of the open profile. 0, or −1 without memory. */
+int nodes_init(void);
+
+/*
+ * The node (parent, module, offset). When the table or the disk is full: parent itself, the deepest
+ * ancestor there is, counted as node_table_full. *spare (0 = none) is a record that lost a race,
+ * kept for the thread's next insertion.
+ */
+uint32_t node_get(uint32_t parent, uint32_t module, uint64_t offset, uint32_t *spare);
+
+static inline uint32_t node_special(uint32_t parent, enum pshim_special what, uint32_t *spare)
+{
+    return node_get(parent, PSHIM_MODULE_SPECIAL, what, spare);
+}
+
+/* The account of (recorder, kind, node), or NULL when the table is full (counted). */
+struct pshim_account *account_get(uint32_t recorder, enum pshim_kind kind, uint32_t node);
+
+#endif

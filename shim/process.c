@@ -1,0 +1,33 @@
+#include "shim/process.h"
+
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "profile/sys.h"
+#include "shim/shim.h"
+#include "shim/thread.h"
+
+void process_note_end(uint32_t end, int status)
+{
+    struct pshim_header *h = shim.profile.header;
+    if (!shim_control->on || (uint32_t)sys_call0(SYS_getpid) != shim.pid)
+        return;
+    if (guard_enter()) {
+        struct thread_state *ts = shim_tls.self;
+        if (ts)
+            thread_settle(ts);
+        guard_leave(ts, 0);
+    }
+    struct timespec cpu = {0, 0};
+    struct rusage usage;
+    memset(&usage, 0, sizeof usage);
+    sys_call2(SYS_clock_gettime, CLOCK_PROCESS_CPUTIME_ID, &cpu);
+    sys_call2(SYS_getrusage, RUSAGE_SELF, &usage);
+    h->end_cpu_ns =
+        (uint64_t)cpu.tv_sec * 1000000000u + (uint64_t)cpu.tv_nsec - shim.cpu_at_start_ns;
+    h->max_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
+    h->status = status;
+    __atomic_store_n(&h->end_monotonic_ns, shim_now_ns(), __ATOMIC_RELEASE);
+    __atomic_store_n(&h->end, end, __ATOMIC_RELEASE);
+}

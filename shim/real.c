@@ -1,0 +1,72 @@
+#include "shim/real.h"
+
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+
+struct real_table real;
+
+/* Each block is preceded by its size. 256 KiB is far past what a loader or dlsym asks for; when it
+   is used up the allocation fails as it would without memory. */
+char real_bootstrap_arena[real_bootstrap_bytes] __attribute__((aligned(64)));
+static size_t bootstrap_used;
+static size_t bootstrap_blocks;
+
+void *real_bootstrap_alloc(size_t align, size_t n)
+{
+    enum { header = 16 };
+    if (align < header)
+        align = header;
+    if (n > real_bootstrap_bytes || align > real_bootstrap_bytes / 2)
+        return NULL;
+    size_t used = __atomic_load_n(&bootstrap_used, __ATOMIC_RELAXED);
+    size_t at, end;
+    do {
+        at = (used + header + align - 1) & ~(align - 1);
+        end = at + ((n + header - 1) & ~(size_t)(header - 1));
+        if (end > real_bootstrap_bytes)
+            return NULL;
+    } while (!__atomic_compare_exchange_n(&bootstrap_used, &used, end, 0, __ATOMIC_RELAXED,
+                                          __ATOMIC_RELAXED));
+    __atomic_fetch_add(&bootstrap_blocks, 1, __ATOMIC_RELAXED);
+    memcpy(real_bootstrap_arena + at - sizeof n, &n, sizeof n);
+    return real_bootstrap_arena + at;
+}
+
+size_t real_bootstrap_size(const void *p)
+{
+    size_t n;
+    memcpy(&n, (const char *)p - sizeof n, sizeof n);
+    return n;
+}
+
+size_t real_bootstrap_count(void)
+{
+    return __atomic_load_n(&bootstrap_blocks, __ATOMIC_RELAXED);
+}
+
+int real_resolve(void)
+{
+    static int state; /* 0 = not begun, 1 = at work, 2 = done, 3 = failed */
+    int expected = 0;
+    if (!__atomic_compare_exchange_n(&state, &expected, 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
+        return expected == 2 ? 0 : -1;
+    int missing = 0;
+    /* malloc last: the hooks take a non-NULL real.malloc as "the table is complete" */
+#define X(ret, name, params)                                                                       \
+    if ((void *)&real.name != (void *)&real.malloc)                                                \
+        real.name = (ret(*) params)dlsym(RTLD_NEXT, #name);
+    FOREACH_WRAPPED(X)
+#undef X
+    void *(*next_malloc)(size_t) = (void *(*)(size_t))dlsym(RTLD_NEXT, "malloc");
+    missing = !next_malloc;
+#define X(ret, name, params)                                                                       \
+    if ((void *)&real.name != (void *)&real.malloc)                                                \
+        missing += !real.name;
+    FOREACH_ALLOCATOR(X)
+#undef X
+    __atomic_store_n(&real.malloc, next_malloc, __ATOMIC_RELEASE);
+    __atomic_store_n(&state, missing ? 3 : 2, __ATOMIC_RELEASE);
+    return missing ? -1 : 0;
+}

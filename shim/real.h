@@ -1,0 +1,83 @@
+/*
+ * The functions that we wrap, and where the next definition of each one lives.
+ *
+ * One list drives the pointer table, the look-up and the export check. real_resolve() fills the
+ * table by dlsym(RTLD_NEXT); until it has, allocation is served from a small bootstrap arena, since
+ * dlsym itself may call calloc.
+ *
+ * Thread safety: real_resolve() may be entered by several threads or recursively; the first caller
+ * wins, a nested one returns at once. Not async-signal-safe; everything else here is.
+ */
+#ifndef PERFSHIM_SHIM_REAL_H
+#define PERFSHIM_SHIM_REAL_H
+
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include <threads.h>
+
+#define EXPORT __attribute__((visibility("default"), used))
+
+/* X(return type, name, parameters): needed, the shim stays off without them */
+#define FOREACH_ALLOCATOR(X)                                                                       \
+    X(void *, malloc, (size_t))                                                                    \
+    X(void *, calloc, (size_t, size_t))                                                            \
+    X(void *, realloc, (void *, size_t))                                                           \
+    X(void, free, (void *))                                                                        \
+    X(size_t, malloc_usable_size, (void *))                                                        \
+    X(int, posix_memalign, (void **, size_t, size_t))                                              \
+    X(void *, aligned_alloc, (size_t, size_t))                                                     \
+    X(void *, memalign, (size_t, size_t))
+
+/* may be absent: falls back to the ones above */
+#define FOREACH_OPTIONAL(X)                                                                        \
+    X(void *, reallocarray, (void *, size_t, size_t))                                              \
+    X(void *, valloc, (size_t))                                                                    \
+    X(void *, pvalloc, (size_t))
+
+#define FOREACH_PROCESS(X)                                                                         \
+    X(int, pthread_create, (pthread_t *, const pthread_attr_t *, void *(*)(void *), void *))       \
+    X(int, thrd_create, (thrd_t *, thrd_start_t, void *))                                          \
+    X(int, pthread_setname_np, (pthread_t, const char *))                                          \
+    X(int, pthread_sigmask, (int, const sigset_t *, sigset_t *))                                   \
+    X(int, sigprocmask, (int, const sigset_t *, sigset_t *))                                       \
+    X(int, sigaction, (int, const struct sigaction *, struct sigaction *))                         \
+    X(sighandler_t, signal, (int, sighandler_t))                                                   \
+    X(pid_t, fork, (void))                                                                         \
+    X(int, dlclose, (void *))                                                                      \
+    X(int, execve, (const char *, char *const *, char *const *))                                   \
+    X(int, execvpe, (const char *, char *const *, char *const *))                                  \
+    X(int, fexecve, (int, char *const *, char *const *))                                           \
+    X(int, execveat, (int, const char *, char *const *, char *const *, int))                       \
+    X(void, _exit, (int))                                                                          \
+    X(void, _Exit, (int))
+
+#define FOREACH_WRAPPED(X)                                                                         \
+    FOREACH_ALLOCATOR(X)                                                                           \
+    FOREACH_OPTIONAL(X)                                                                            \
+    FOREACH_PROCESS(X)
+
+struct real_table {
+#define X(ret, name, params) ret(*name) params;
+    FOREACH_WRAPPED(X)
+#undef X
+};
+extern struct real_table real;
+
+/* Fills the table. 0, or −1 when an allocator function is missing. */
+int real_resolve(void);
+
+/* The bootstrap arena: zeroed memory that is never freed, before real_resolve() has finished. */
+void *real_bootstrap_alloc(size_t align, size_t n);
+size_t real_bootstrap_size(const void *p); /* bytes usable in a bootstrap block */
+size_t real_bootstrap_count(void);
+
+extern char real_bootstrap_arena[];
+enum { real_bootstrap_bytes = 256 * 1024 };
+static inline int real_is_bootstrap(const void *p)
+{
+    return (size_t)((const char *)p - real_bootstrap_arena) < real_bootstrap_bytes;
+}
+
+#endif

@@ -1,0 +1,187 @@
+#include "shim/recorder.h"
+
+#include "shim/modules.h"
+#include "shim/nodes.h"
+
+/* How each way a walk ends is told in the file: the node the stack hangs from, and the loss. */
+static const struct {
+    uint8_t special; /* enum pshim_special; NONE = a whole stack */
+    uint8_t loss;
+} walk_ends[] = {
+    [UNWIND_END_ROOT] = {PSHIM_SPECIAL_NONE, 0},
+    [UNWIND_END_DEPTH] = {PSHIM_SPECIAL_TRUNCATED, PSHIM_LOSS_stack_depth},
+    [UNWIND_END_NO_CFI] = {PSHIM_SPECIAL_NO_CFI, PSHIM_LOSS_stack_no_cfi},
+    [UNWIND_END_BAD_CFI] = {PSHIM_SPECIAL_BAD_CFI, PSHIM_LOSS_stack_bad_cfi},
+    [UNWIND_END_STACK] = {PSHIM_SPECIAL_UNKNOWN_STACK, PSHIM_LOSS_stack_unknown},
+    [UNWIND_END_BAD_PC] = {PSHIM_SPECIAL_BAD_PC, PSHIM_LOSS_stack_bad_pc},
+};
+
+static uint32_t walk_root(struct thread_state *ts, enum unwind_end end)
+{
+    if (likely(end == UNWIND_END_ROOT))
+        return 0;
+    shim_lost(walk_ends[end].loss);
+    return node_special(0, walk_ends[end].special, &ts->spare_node);
+}
+
+static uint32_t frame_node(struct thread_state *ts, uint32_t parent, uintptr_t pc)
+{
+    uint64_t offset;
+    uint32_t module = modules_locate(pc, &offset);
+    return node_get(parent, module, offset, &ts->spare_node);
+}
+
+static unsigned walk(const struct unwind_regs *regs, int exact, const struct unwind_range *stacks,
+                     unsigned stack_count, uintptr_t *pcs, enum unwind_end *end)
+{
+    if (unlikely(shim.use_fp))
+        return unwind_walk_fp(regs, exact, stacks, stack_count, pcs, shim_depth_max, end);
+    return unwind_walk(regs, exact, stacks, stack_count, pcs, shim_depth_max, end);
+}
+
+/*
+ * The node of pcs[0..depth) (innermost first) below `root`. The thread's last stack is kept
+ * outermost first: the frames it shares with this one, counted from the outermost, need no look-up.
+ * Both stacks were walked to their ends, so equal pcs mean equal nodes.
+ */
+static uint32_t stack_node(struct thread_state *ts, uint32_t root, const uintptr_t *pcs,
+                           unsigned depth, uint32_t serial)
+{
+    uint32_t generation = modules_generation();
+    unsigned most = ts->walk_depth < depth ? ts->walk_depth : depth;
+    unsigned shared = 0;
+    if (likely(root == ts->walk_root && generation == ts->module_generation))
+        while (shared < most && pcs[depth - 1 - shared] == ts->walk_pcs[shared])
+            shared++;
+    uint32_t node = shared ? ts->walk_nodes[shared - 1] : root;
+    if (shared == depth)
+        return node;
+
+    /* A signal handler that allocates may come between: then nothing is kept. */
+    ts->walk_depth = 0;
+    ts->walk_root = root;
+    ts->module_generation = generation;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    for (unsigned i = shared; i < depth; i++) {
+        node = frame_node(ts, node, pcs[depth - 1 - i]);
+        ts->walk_pcs[i] = pcs[depth - 1 - i];
+        ts->walk_nodes[i] = node;
+    }
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (ts->walk_serial == serial)
+        ts->walk_depth = depth;
+    return node;
+}
+
+uint32_t recorder_stack(struct thread_state *ts, const struct unwind_regs *regs)
+{
+    uint32_t serial = ++ts->walk_serial;
+    enum unwind_end end;
+    unsigned depth = walk(regs, 1, &ts->stack, 1, ts->hook_pcs, &end);
+    uint32_t root = walk_root(ts, end);
+    if (unlikely(depth <= 1)) /* our hook alone */
+        return root;
+    return stack_node(ts, root, ts->hook_pcs + 1, depth - 1, serial);
+}
+
+uint32_t recorder_tick_stack(struct thread_state *ts, const struct unwind_regs *regs,
+                             const struct unwind_range *stacks, unsigned stack_count)
+{
+    enum unwind_end end;
+    unsigned depth = walk(regs, 1, stacks, stack_count, ts->tick_pcs, &end);
+    uint32_t node = walk_root(ts, end);
+    for (unsigned i = depth; i-- > 0;)
+        node = frame_node(ts, node, ts->tick_pcs[i]);
+    return node;
+}
+
+/*
+ * Live at peak: when the process passes its old peak the epoch moves; an account that is touched
+ * later keeps what was live until now. Order: saved, epoch, then the change.
+ */
+static void account_touch(struct pshim_account *a)
+{
+    uint64_t epoch = pshim_load(&shim.profile.header->peak_epoch);
+    uint64_t *mine = &a->counter[PSHIM_ALLOC_PEAK_EPOCH];
+    if (likely(pshim_load(mine) == epoch))
+        return;
+    uint64_t live = pshim_load(&a->counter[PSHIM_ALLOC_BYTES]) -
+                    pshim_load(&a->counter[PSHIM_ALLOC_FREE_BYTES]);
+    __atomic_store_n(&a->counter[PSHIM_ALLOC_PEAK_SAVED], live, __ATOMIC_RELAXED);
+    __atomic_store_n(mine, epoch, __ATOMIC_RELAXED);
+}
+
+static void atomic_max(uint64_t *to, uint64_t value)
+{
+    uint64_t old = pshim_load(to);
+    while (old < value &&
+           !__atomic_compare_exchange_n(to, &old, value, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+}
+
+void recorder_flush_live(struct thread_state *ts)
+{
+    enum { step_min = 4096, steps_per_live = 200 };
+    static uint64_t epoch_peak; /* live bytes when the epoch moved last */
+    struct pshim_header *h = shim.profile.header;
+    int64_t delta = ts->live_delta;
+    ts->live_delta = 0;
+    int64_t live = (int64_t)__atomic_add_fetch(&h->live_bytes, (uint64_t)delta, __ATOMIC_RELAXED);
+    if (live < 0)
+        live = 0; /* other threads hold what they allocated back; it comes with their next step */
+    atomic_max(&h->peak_bytes, (uint64_t)live);
+    uint64_t old = pshim_load(&epoch_peak);
+    if ((uint64_t)live > old + old / 100 &&
+        __atomic_compare_exchange_n(&epoch_peak, &old, (uint64_t)live, 0, __ATOMIC_RELAXED,
+                                    __ATOMIC_RELAXED)) {
+        __atomic_fetch_add(&h->peak_epoch, 1, __ATOMIC_RELAXED);
+        __atomic_store_n(&h->peak_monotonic_ns, shim_now_ns(), __ATOMIC_RELAXED);
+    }
+    uint32_t threads = __atomic_load_n(&shim.live_threads, __ATOMIC_RELAXED);
+    int64_t step = live / (int64_t)(steps_per_live * (threads ? threads : 1));
+    ts->live_step = step < step_min ? step_min : step;
+    atomic_max(&h->live_bound_bytes, (uint64_t)ts->live_step * (threads ? threads : 1));
+}
+
+static void live_add(struct thread_state *ts, int64_t bytes)
+{
+    ts->live_delta += bytes;
+    if (unlikely(ts->live_delta > ts->live_step || ts->live_delta < -ts->live_step))
+        recorder_flush_live(ts);
+}
+
+void recorder_alloc(struct thread_state *ts, uint32_t node, uint64_t bytes, const void *address)
+{
+    struct pshim_account *a = account_get(ts->recorder, PSHIM_KIND_ALLOC, node);
+    if (unlikely(!a))
+        return;
+    account_touch(a);
+    counter_add(&a->counter[PSHIM_ALLOC_CALLS], 1, ts->shared);
+    counter_add(&a->counter[PSHIM_ALLOC_BYTES], bytes, ts->shared);
+    ts->last_alloc = address;
+    live_add(ts, (int64_t)bytes);
+}
+
+void recorder_free(struct thread_state *ts, uint32_t node, uint64_t bytes, const void *address)
+{
+    struct pshim_account *a = account_get(ts->recorder, PSHIM_KIND_ALLOC, node);
+    if (unlikely(!a))
+        return;
+    account_touch(a);
+    counter_add(&a->counter[PSHIM_ALLOC_FREE_CALLS], 1, ts->shared);
+    counter_add(&a->counter[PSHIM_ALLOC_FREE_BYTES], bytes, ts->shared);
+    if (ts->last_alloc == address) {
+        counter_add(&a->counter[PSHIM_ALLOC_TEMPORARY], 1, ts->shared);
+        ts->last_alloc = NULL;
+    }
+    live_add(ts, -(int64_t)bytes);
+}
+
+void recorder_cpu(struct thread_state *ts, uint32_t node, uint64_t ticks, int64_t extra_ns)
+{
+    struct pshim_account *a = account_get(ts->recorder, PSHIM_KIND_CPU, node);
+    if (unlikely(!a))
+        return;
+    counter_add(&a->counter[PSHIM_CPU_TICKS], ticks, ts->shared);
+    counter_add(&a->counter[PSHIM_CPU_EXTRA_NS], (uint64_t)extra_ns, ts->shared);
+}

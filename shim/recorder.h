@@ -1,0 +1,32 @@
+/*
+ * The recorder: events in, counters in the file out. Called by the hooks with the guard held.
+ *
+ * Async-signal-safe; per-thread data only, except for locked adds where a recorder is shared.
+ */
+#ifndef PERFSHIM_SHIM_RECORDER_H
+#define PERFSHIM_SHIM_RECORDER_H
+
+#include <stdint.h>
+
+#include "shim/shim.h"
+
+/* Node of the stack that starts at *regs, a frame of our own hook, which is left out. */
+uint32_t recorder_stack(struct thread_state *ts, const struct unwind_regs *regs);
+
+/* Node of an interrupted stack: all frames, *regs exact. */
+uint32_t recorder_tick_stack(struct thread_state *ts, const struct unwind_regs *regs,
+                             const struct unwind_range *stacks, unsigned stack_count);
+
+/* A block of `bytes` at `address` was allocated under `node`. */
+void recorder_alloc(struct thread_state *ts, uint32_t node, uint64_t bytes, const void *address);
+
+/* A block of `bytes` that was allocated under `node` is freed by this thread. */
+void recorder_free(struct thread_state *ts, uint32_t node, uint64_t bytes, const void *address);
+
+/* CPU time of this thread. */
+void recorder_cpu(struct thread_state *ts, uint32_t node, uint64_t ticks, int64_t extra_ns);
+
+/* Adds what the thread has not yet added to the process-wide live bytes. */
+void recorder_flush_live(struct thread_state *ts);
+
+#endif

@@ -1,0 +1,150 @@
+/*
+ * What the parts of the shim share: the control page, the thread's state, the guard.
+ *
+ * Everything here may run inside an allocation hook or a signal handler of a stranger's process: no
+ * allocation from its heap, no stdio, no locks, no errno, no system call on a hot path.
+ */
+#ifndef PERFSHIM_SHIM_SHIM_H
+#define PERFSHIM_SHIM_SHIM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "profile/profile.h"
+#include "shim/unwind.h"
+
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define COLD        __attribute__((cold, noinline))
+#define HOT_INLINE  static inline __attribute__((always_inline))
+
+enum {
+    shim_depth_max = 256,    /* frames of a stack */
+    shim_own_recorders = 64, /* live threads with a recorder of their own */
+    shim_recorders = 128,    /* the other half is shared, with locked adds */
+};
+
+/*
+ * The control page. It is MADV_WIPEONFORK: a forked child, however it was made, reads zeros, so
+ * that every hook passes straight through there. One page of its own, read-mostly.
+ */
+struct shim_control {
+    uint32_t on;        /* 0 = pass through: forked child, turned off, not set up yet */
+    uint32_t tagging;   /* exact allocation mode: blocks carry tags */
+    uint32_t recording; /* between start and stop */
+};
+extern struct shim_control *shim_control; /* never NULL */
+
+struct shim_global {
+    struct profile profile;
+    uint64_t tag_key; /* random: mixed into the tags' check bits */
+    uint32_t pid;
+    uint32_t page_bytes;
+    uint32_t cpu_hz;
+    uint32_t use_fp; /* walk by frame pointers */
+    uint64_t tick_period_ns;
+    uint64_t cpu_at_start_ns; /* of the process: an image that exec replaced may have used some */
+    uint32_t live_threads;    /* atomic */
+};
+extern struct shim_global shim;
+
+/* A live thread, in memory of our own. Only its thread writes to it, and its own signal handler. */
+struct thread_state {
+    uint32_t tid;
+    uint32_t recorder;
+    uint32_t shared;             /* 1: the recorder is shared, counters need locked adds */
+    uint32_t index;              /* of this state, for ever */
+    uint32_t next_free;          /* free list of states: index + 1 */
+    struct pshim_thread *record; /* in the file; never NULL */
+    struct unwind_range stack;
+    uint32_t start_node;
+    int32_t timer; /* kernel timer id, −1 = none */
+    uint32_t destructor_rounds;
+    uint64_t ticks;           /* weight received while recording */
+    uint64_t paused_ticks;    /* … while paused: not booked, but not "unsampled" either */
+    uint64_t pending_ticks;   /* weight that fell inside the shim, booked when it leaves */
+    uint64_t cpu_at_start_ns; /* CPU time when the thread was first seen */
+    int64_t settled_ns;       /* CPU time booked so far that no tick caught, signed */
+    int64_t live_delta;       /* bytes not yet added to header.live_bytes */
+    int64_t live_step;        /* add them when |live_delta| passes this */
+    const void *last_alloc;   /* freed next = temporary */
+    uint32_t spare_node;      /* a node record handed out, not used: taken by the next insertion */
+    uint32_t module_generation; /* of the walk cache below */
+    uint32_t walk_serial;       /* moves with each walk: tells a nested one */
+    uint32_t walk_depth;        /* frames kept, 0 = none */
+    uint32_t walk_root;         /* node the kept stack hangs from: 0, or why it is cut short */
+    void *(*start)(void *);     /* the host's start routine and argument, until it runs */
+    int (*start_c11)(void *);
+    void *start_arg;
+    struct {
+        const char *name;
+        struct pshim_account *account;
+    } progress[4];
+    uintptr_t walk_pcs[shim_depth_max];  /* the last stack of a hook, outermost first */
+    uint32_t walk_nodes[shim_depth_max]; /* node of each of its frames */
+    uintptr_t hook_pcs[shim_depth_max];  /* where a hook's walk is written, innermost first */
+    uintptr_t tick_pcs[shim_depth_max];  /* where a tick's is: it may interrupt the other */
+};
+
+/* Initial-exec TLS, 24 bytes. */
+struct shim_tls {
+    struct thread_state *self; /* NULL: not seen yet, or ended */
+    uintptr_t guard;           /* stack pointer of the hook at work, 0 = outside of the shim */
+    uint32_t ended;            /* the thread's end was recorded: do not attach it again */
+};
+extern __thread struct shim_tls shim_tls;
+
+HOT_INLINE uintptr_t shim_sp(void)
+{
+    uintptr_t sp;
+    __asm__ volatile("movq %%rsp, %0" : "=r"(sp));
+    return sp;
+}
+
+/*
+ * The recursion guard holds the hook's stack pointer: a hook that finds it set at a higher address
+ * runs nested (a signal handler inside our work) and must pass through; at a lower address it is
+ * stale (a siglongjmp left our work) and is taken over. It is never held across a real call.
+ */
+HOT_INLINE bool guard_enter(void)
+{
+    uintptr_t sp = shim_sp();
+    if (unlikely(shim_tls.guard > sp))
+        return false;
+    shim_tls.guard = sp;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    return true;
+}
+
+void tick_book_pending(struct thread_state *ts, uint32_t node);
+
+/* Leaves; `node` is where ticks that fell inside our work are booked (0 = no stack known). */
+HOT_INLINE void guard_leave(struct thread_state *ts, uint32_t node)
+{
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (unlikely(ts && ts->pending_ticks))
+        tick_book_pending(ts, node);
+    shim_tls.guard = 0;
+}
+
+static inline void shim_lost(enum pshim_loss reason)
+{
+    profile_lost(&shim.profile, reason, 1);
+}
+
+/* Turns everything off for good; the profile keeps what it has. Async-signal-safe. */
+void shim_turn_off(enum pshim_off reason);
+
+/* CLOCK_MONOTONIC, ns. */
+uint64_t shim_now_ns(void);
+
+/* Counters: plain for an own recorder, locked for a shared one. */
+HOT_INLINE void counter_add(uint64_t *counter, uint64_t n, uint32_t shared)
+{
+    if (unlikely(shared))
+        __atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
+    else
+        __atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
+}
+
+#endif

@@ -1,0 +1,257 @@
+#include "shim/thread.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include "profile/sys.h"
+#include "shim/nodes.h"
+#include "shim/recorder.h"
+#include "shim/tick.h"
+
+__thread struct shim_tls shim_tls;
+
+enum {
+    slab_states = 16,
+    slab_max = 8192,
+    last_destructor_round = 4, /* PTHREAD_DESTRUCTOR_ITERATIONS */
+};
+
+static struct thread_state *slabs[slab_max];
+static uint32_t slab_count;    /* atomic: slabs handed out */
+static uint64_t free_head;     /* atomic: serial << 32 | state index + 1; a Treiber stack */
+static uint64_t own_recorders; /* atomic bitmap */
+static pthread_key_t end_key;
+static struct pshim_thread *overflow_record; /* shared by all threads when the table is full */
+
+static struct thread_state *state_at(uint32_t index)
+{
+    return slabs[index / slab_states] + index % slab_states;
+}
+
+static void state_push(uint32_t first, uint32_t last)
+{
+    uint64_t head = __atomic_load_n(&free_head, __ATOMIC_RELAXED);
+    uint64_t next;
+    do {
+        state_at(last)->next_free = (uint32_t)head;
+        next = ((head >> 32) + 1) << 32 | (first + 1);
+    } while (!__atomic_compare_exchange_n(&free_head, &head, next, 0, __ATOMIC_RELEASE,
+                                          __ATOMIC_RELAXED));
+}
+
+static struct thread_state *state_pop(void)
+{
+    uint64_t head = __atomic_load_n(&free_head, __ATOMIC_ACQUIRE);
+    while ((uint32_t)head) {
+        struct thread_state *ts = state_at((uint32_t)head - 1);
+        uint64_t next = ((head >> 32) + 1) << 32 | ts->next_free;
+        if (__atomic_compare_exchange_n(&free_head, &head, next, 0, __ATOMIC_ACQUIRE,
+                                        __ATOMIC_ACQUIRE))
+            return ts;
+    }
+    return NULL;
+}
+
+/* Maps 16 more states; the first one is returned, the others go to the free list. */
+static struct thread_state *slab_map(void)
+{
+    struct thread_state *slab = sys_map_anon(slab_states * sizeof *slab);
+    if (!slab)
+        return NULL;
+    uint32_t at = __atomic_fetch_add(&slab_count, 1, __ATOMIC_RELAXED);
+    if (at >= slab_max) {
+        sys_call2(SYS_munmap, slab, slab_states * sizeof *slab);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < slab_states; i++) {
+        slab[i].index = at * slab_states + i;
+        slab[i].next_free = i + 1 < slab_states ? at * slab_states + i + 2 : 0;
+    }
+    __atomic_store_n(&slabs[at], slab, __ATOMIC_RELEASE);
+    state_push(at * slab_states + 1, at * slab_states + slab_states - 1);
+    return slab;
+}
+
+struct thread_state *thread_state_new(void)
+{
+    struct thread_state *ts = state_pop();
+    return ts ? ts : slab_map();
+}
+
+void thread_state_free(struct thread_state *ts)
+{
+    state_push(ts->index, ts->index);
+}
+
+/* An own recorder if one is free, else a shared one. */
+static void recorder_claim(struct thread_state *ts)
+{
+    uint64_t used = __atomic_load_n(&own_recorders, __ATOMIC_RELAXED);
+    while (~used) {
+        int bit = __builtin_ctzll(~used);
+        if (__atomic_compare_exchange_n(&own_recorders, &used, used | (uint64_t)1 << bit, 0,
+                                        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+            ts->recorder = (uint32_t)bit;
+            ts->shared = 0;
+            return;
+        }
+    }
+    ts->recorder = shim_own_recorders + ts->tid % (shim_recorders - shim_own_recorders);
+    ts->shared = 1;
+}
+
+static void recorder_release(const struct thread_state *ts)
+{
+    if (!ts->shared)
+        __atomic_fetch_and(&own_recorders, ~((uint64_t)1 << ts->recorder), __ATOMIC_RELEASE);
+}
+
+void thread_note_name(struct thread_state *ts)
+{
+    char name[16] = "";
+    sys_call2(SYS_prctl, PR_GET_NAME, name);
+    if (ts->record != overflow_record)
+        memcpy(ts->record->name, name, sizeof name - 1);
+}
+
+static void record_claim(struct thread_state *ts)
+{
+    struct profile *p = &shim.profile;
+    uint32_t index;
+    if (profile_allot(p, PSHIM_REGION_THREAD, 1, &index) != PROFILE_OK) {
+        shim_lost(PSHIM_LOSS_thread_table_full);
+        __atomic_fetch_add(&overflow_record->merged, 1, __ATOMIC_RELAXED);
+        ts->record = overflow_record;
+        return;
+    }
+    ts->record = profile_record(p, PSHIM_REGION_THREAD, index);
+    ts->record->tid = ts->tid;
+    ts->record->start_monotonic_ns = shim_now_ns();
+    ts->record->start_node = ts->start_node;
+    ts->record->recorder = ts->recorder;
+    thread_note_name(ts);
+    __atomic_store_n(&ts->record->state, PSHIM_THREAD_RUNNING, __ATOMIC_RELEASE);
+}
+
+void thread_begin(struct thread_state *ts)
+{
+    ts->tid = (uint32_t)sys_call0(SYS_gettid);
+    ts->destructor_rounds = 0;
+    ts->ticks = ts->paused_ticks = ts->pending_ticks = 0;
+    ts->settled_ns = ts->live_delta = ts->live_step = 0;
+    ts->last_alloc = NULL;
+    ts->walk_depth = 0;
+    memset(ts->progress, 0, sizeof ts->progress);
+    recorder_claim(ts);
+    record_claim(ts);
+    ts->cpu_at_start_ns = tick_thread_cpu_ns();
+    if (ts->record != overflow_record)
+        ts->record->cpu_at_start_ns = ts->cpu_at_start_ns;
+    __atomic_fetch_add(&shim.live_threads, 1, __ATOMIC_RELAXED);
+    shim_tls.self = ts;
+    pthread_setspecific(end_key, ts); /* one of the first 32 keys: glibc allocates nothing */
+    tick_start(ts);
+}
+
+/*
+ * The stack of a thread that was not created through our hook. pthread_getattr_np allocates and
+ * frees once in libc; the guard is held, so that neither is counted.
+ */
+static struct unwind_range stack_of_stranger(void)
+{
+    struct unwind_range range = {0, 0};
+    pthread_attr_t attr;
+    void *lo;
+    size_t bytes;
+    if (pthread_getattr_np(pthread_self(), &attr) != 0)
+        return range;
+    if (pthread_attr_getstack(&attr, &lo, &bytes) == 0)
+        range = (struct unwind_range){(uintptr_t)lo, (uintptr_t)lo + bytes};
+    pthread_attr_destroy(&attr);
+    return range;
+}
+
+COLD struct thread_state *thread_attach(void)
+{
+    if (shim_tls.ended || !shim_control->on) {
+        shim_lost(PSHIM_LOSS_thread_late);
+        return NULL;
+    }
+    struct thread_state *ts = thread_state_new();
+    if (!ts) {
+        shim_lost(PSHIM_LOSS_thread_table_full);
+        return NULL;
+    }
+    ts->stack = stack_of_stranger();
+    ts->start_node = 0;
+    thread_begin(ts);
+    return ts;
+}
+
+/* Time between the thread's last tick and now, and what no tick caught. */
+static void cpu_settle(struct thread_state *ts)
+{
+    if (!shim.cpu_hz)
+        return;
+    uint64_t used = tick_thread_cpu_ns() - ts->cpu_at_start_ns;
+    uint64_t sampled = (ts->ticks + ts->paused_ticks) * shim.tick_period_ns;
+    int64_t rest = (int64_t)(used - sampled) - ts->settled_ns;
+    ts->settled_ns += rest;
+    recorder_cpu(ts, node_special(ts->start_node, PSHIM_SPECIAL_UNSAMPLED, &ts->spare_node), 0,
+                 rest);
+    if (ts->record != overflow_record)
+        ts->record->cpu_ns = used - ts->paused_ticks * shim.tick_period_ns;
+}
+
+void thread_settle(struct thread_state *ts)
+{
+    if (ts->pending_ticks)
+        tick_book_pending(ts, 0);
+    cpu_settle(ts);
+    recorder_flush_live(ts);
+}
+
+void thread_end(struct thread_state *ts)
+{
+    tick_stop(ts);
+    thread_settle(ts);
+    if (ts->record != overflow_record) {
+        thread_note_name(ts);
+        ts->record->end_monotonic_ns = shim_now_ns();
+        __atomic_store_n(&ts->record->state, PSHIM_THREAD_ENDED, __ATOMIC_RELEASE);
+    }
+    __atomic_fetch_sub(&shim.live_threads, 1, __ATOMIC_RELAXED);
+    shim_tls.self = NULL;
+    shim_tls.ended = 1;
+    recorder_release(ts);
+    thread_state_free(ts);
+}
+
+/*
+ * Other keys' destructors may allocate: ours puts itself back until the last round, so that those
+ * are counted too. What comes later still is counted as thread_late.
+ */
+static void end_destructor(void *value)
+{
+    struct thread_state *ts = value;
+    if (!shim_control->on || ts != shim_tls.self)
+        return;
+    if (++ts->destructor_rounds < last_destructor_round) {
+        pthread_setspecific(end_key, ts);
+        return;
+    }
+    if (guard_enter()) {
+        thread_end(ts);
+        guard_leave(NULL, 0);
+    }
+}
+
+int thread_init(void)
+{
+    uint32_t index;
+    if (profile_allot(&shim.profile, PSHIM_REGION_THREAD, 1, &index) != PROFILE_OK)
+        return -1;
+    overflow_record = profile_record(&shim.profile, PSHIM_REGION_THREAD, index);
+    return pthread_key_create(&end_key, end_destructor) == 0 ? 0 : -1;
+}

@@ -1,0 +1,48 @@
+/*
+ * Threads: their states, recorders and records in the file, from first sight to end.
+ *
+ * thread_attach() and thread_end() run on the thread itself with the guard held; both are
+ * lock-free.
+ */
+#ifndef PERFSHIM_SHIM_THREAD_H
+#define PERFSHIM_SHIM_THREAD_H
+
+#include "shim/shim.h"
+
+/* Makes the key whose destructor sees threads end. Once, in the constructor. 0 or −1. */
+int thread_init(void);
+
+/* A state for a thread that is about to be created, or NULL without memory. */
+struct thread_state *thread_state_new(void);
+/* Gives back a state that no thread has begun to use. */
+void thread_state_free(struct thread_state *ts);
+
+/*
+ * The calling thread becomes *ts: its tid, recorder, record, CPU timer. ts->stack, start and
+ * start_arg are the caller's to fill before.
+ */
+void thread_begin(struct thread_state *ts);
+
+/*
+ * The state of a thread that a hook meets for the first time, or NULL (no memory, or the thread has
+ * ended: counted). May make system calls, once per thread.
+ */
+struct thread_state *thread_attach(void);
+
+/* Books what is left of the thread's CPU time, frees its timer and recorder. */
+void thread_end(struct thread_state *ts);
+
+/* For the calling thread at process exit: as thread_end, but the thread lives on. */
+void thread_settle(struct thread_state *ts);
+
+/* The thread's name as the kernel has it (16 bytes at most) into its record. */
+void thread_note_name(struct thread_state *ts);
+
+/* The calling thread's state, attached if need be. With the guard held. */
+HOT_INLINE struct thread_state *thread_self(void)
+{
+    struct thread_state *ts = shim_tls.self;
+    return likely(ts != NULL) ? ts : thread_attach();
+}
+
+#endif

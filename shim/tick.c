@@ -1,0 +1,160 @@
+#include "shim/tick.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <ucontext.h>
+
+#include "profile/sys.h"
+#include "shim/hook_signal.h"
+#include "shim/nodes.h"
+#include "shim/real.h"
+#include "shim/recorder.h"
+
+enum { sigset_bytes = 8, cookie = 0x70736869 };
+
+static int signal_number; /* 0 = none */
+
+int tick_signal(void)
+{
+    return signal_number;
+}
+
+/* The kernel's own layout: glibc's struct sigevent hides the thread id. */
+struct kernel_sigevent {
+    union sigval value;
+    int signo;
+    int notify;
+    int tid;
+    int pad[12];
+};
+
+uint64_t tick_thread_cpu_ns(void)
+{
+    struct timespec t = {0, 0};
+    sys_call2(SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+void tick_book_pending(struct thread_state *ts, uint32_t node)
+{
+    uint64_t ticks = ts->pending_ticks;
+    ts->pending_ticks = 0;
+    ts->ticks += ticks;
+    ts->record->ticks = ts->ticks;
+    recorder_cpu(ts, node_special(node, PSHIM_SPECIAL_PROFILER, &ts->spare_node), ticks, 0);
+}
+
+/*
+ * A tick. It interrupts anything: the host's code, libc with its locks held, our own hooks. In a
+ * hook it only adds to pending_ticks, which the hook books as "profiler" when it leaves.
+ */
+static void tick_handler(int signo, siginfo_t *info, void *ucontext)
+{
+    const ucontext_t *uc = ucontext;
+    if (unlikely(info->si_code != SI_TIMER || info->si_value.sival_int != cookie)) {
+        signal_forward(signo, info, ucontext);
+        return;
+    }
+    if (!shim_control->on)
+        return;
+    uint64_t weight = 1 + (uint64_t)info->si_overrun;
+    struct thread_state *ts = shim_tls.self;
+    if (unlikely(!ts || ts->tid != (uint32_t)sys_call0(SYS_gettid))) {
+        profile_lost(&shim.profile, PSHIM_LOSS_tick_no_thread, weight);
+        return;
+    }
+    if (unlikely(!shim_control->recording)) {
+        ts->paused_ticks += weight;
+        return;
+    }
+    uintptr_t interrupted_sp = (uintptr_t)uc->uc_mcontext.gregs[REG_RSP];
+    if (unlikely(shim_tls.guard >= interrupted_sp)) {
+        ts->pending_ticks += weight;
+        profile_lost(&shim.profile, PSHIM_LOSS_tick_in_shim, weight);
+        return;
+    }
+    uintptr_t stale = shim_tls.guard; /* of a hook that was left by siglongjmp, or 0 */
+    shim_tls.guard = UINTPTR_MAX;     /* whatever allocates now is nested */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    struct unwind_regs regs;
+    unwind_from_ucontext(&regs, ucontext);
+    struct unwind_range stacks[2] = {ts->stack, {0, 0}};
+    stacks[1].lo = (uintptr_t)uc->uc_stack.ss_sp;
+    stacks[1].hi = stacks[1].lo + uc->uc_stack.ss_size;
+    uint32_t node = recorder_tick_stack(ts, &regs, stacks, stacks[1].lo ? 2 : 1);
+    ts->ticks += weight;
+    ts->record->ticks = ts->ticks;
+    ts->record->last_seen_ns = shim_now_ns();
+    recorder_cpu(ts, node, weight, 0);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    shim_tls.guard = stale;
+}
+
+int tick_init(void)
+{
+    for (int signo = SIGRTMAX - 1; signo > SIGRTMIN + 1; signo--) {
+        struct sigaction now;
+        if (real.sigaction(signo, NULL, &now) != 0 || now.sa_handler != SIG_DFL)
+            continue;
+        struct sigaction ours = {.sa_sigaction = tick_handler,
+                                 .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
+        sigemptyset(&ours.sa_mask);
+        if (real.sigaction(signo, &ours, NULL) != 0)
+            return -1;
+        signal_number = signo;
+        return 0;
+    }
+    return -1;
+}
+
+/* A number in [1, period], different for each thread and run. */
+static uint64_t first_expiry_ns(const struct thread_state *ts, uint64_t period_ns)
+{
+    uint64_t x = shim.tag_key ^ (uint64_t)ts->tid * 0x9e3779b97f4a7c15u ^ shim_now_ns();
+    x = (x ^ (x >> 32)) * 0xbf58476d1ce4e5b9u;
+    x ^= x >> 29;
+    return 1 + x % period_ns;
+}
+
+void tick_start(struct thread_state *ts)
+{
+    struct kernel_sigevent event = {.signo = signal_number, .notify = SIGEV_THREAD_ID};
+    event.value.sival_int = cookie;
+    event.tid = (int)ts->tid;
+    ts->timer = -1;
+    if (!signal_number)
+        return;
+    int id;
+    if (sys_call3(SYS_timer_create, CLOCK_THREAD_CPUTIME_ID, &event, &id) != 0) {
+        shim_lost(PSHIM_LOSS_timer_failed);
+        return;
+    }
+    uint64_t period = shim.tick_period_ns;
+    uint64_t first = first_expiry_ns(ts, period);
+    struct itimerspec when = {
+        .it_interval = {(time_t)(period / 1000000000u), (long)(period % 1000000000u)},
+        .it_value = {(time_t)(first / 1000000000u), (long)(first % 1000000000u)},
+    };
+    ts->timer = id;
+    sys_call4(SYS_timer_settime, id, 0, &when, NULL);
+}
+
+void tick_stop(struct thread_state *ts)
+{
+    if (ts->timer >= 0)
+        sys_call1(SYS_timer_delete, ts->timer);
+    ts->timer = -1;
+}
+
+void tick_block(uint64_t *old_mask)
+{
+    uint64_t mask = signal_number ? (uint64_t)1 << (signal_number - 1) : 0;
+    sys_call4(SYS_rt_sigprocmask, SIG_BLOCK, &mask, old_mask, sigset_bytes);
+}
+
+void tick_unblock(const uint64_t *old_mask)
+{
+    sys_call4(SYS_rt_sigprocmask, SIG_SETMASK, old_mask, NULL, sigset_bytes);
+}

@@ -1,0 +1,30 @@
+/*
+ * CPU sampling: one timer a thread on its own CPU-time clock, delivered to that thread by a high
+ * real-time signal. What a tick weighs: 1 + overruns, in units of header.tick_period_ns.
+ */
+#ifndef PERFSHIM_SHIM_TICK_H
+#define PERFSHIM_SHIM_TICK_H
+
+#include <stdint.h>
+
+#include "shim/shim.h"
+
+/* Chooses the signal and installs the handler. 0, or −1 when no real-time signal is free. */
+int tick_init(void);
+
+/* The signal in use, 0 = none. */
+int tick_signal(void);
+
+/* Creates and starts the calling thread's timer; the first tick comes after a random part of a
+   period, so that short threads are sampled fairly. Failure is counted and noted in *ts. */
+void tick_start(struct thread_state *ts);
+void tick_stop(struct thread_state *ts);
+
+/* CPU time of the calling thread, ns. */
+uint64_t tick_thread_cpu_ns(void);
+
+/* Block the tick on this thread and put it back: around fork, which restarts while signals come. */
+void tick_block(uint64_t *old_mask);
+void tick_unblock(const uint64_t *old_mask);
+
+#endif
