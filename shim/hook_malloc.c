@@ -46,19 +46,22 @@ HOT_INLINE size_t size_with_tag(size_t n)
 }
 
 /*
- * Remembers (node, bytes) of a new block: in its tag, or in the table when it has none.
- * False: the block is not tracked, and must not be counted either.
+ * Remembers (node, bytes) of a new block: in its tag, or in the table when it has none. A small
+ * block in the table loses whatever its last bytes hold, which may be a tag of an earlier block at
+ * this address. False: the block is not tracked, and must not be counted either.
  */
 HOT_INLINE bool block_note(void *p, size_t n, bool has_tag_room, uint32_t node, uint32_t recorder)
 {
-    if (likely(has_tag_room)) {
+    if (likely(n < tag_block_limit)) {
         size_t usable = real.malloc_usable_size(p);
         size_t slack = usable - tag_bytes - n;
-        if (likely(slack <= tag_slack_max)) {
+        if (likely(has_tag_room && slack <= tag_slack_max)) {
             struct tag tag = {.node = node, .recorder = recorder, .slack = (uint32_t)slack};
             tag_store(p, usable, tag_pack(tag, p, shim.tag_key));
             return true;
         }
+        if (usable >= tag_bytes)
+            tag_store(p, usable, 0);
     }
     if (blocks_put(p, (struct block){.bytes = n, .node = node}))
         return true;
@@ -388,6 +391,7 @@ EXPORT void free_aligned_sized(void *p, size_t align, size_t n)
 EXPORT size_t malloc_usable_size(void *p)
 {
     struct tag tag;
+    struct block block;
     if (unlikely(!p))
         return 0;
     if (unlikely(real_is_bootstrap(p)))
@@ -395,7 +399,10 @@ EXPORT size_t malloc_usable_size(void *p)
     if (unlikely(!resolved()))
         return 0;
     size_t usable = real.malloc_usable_size(p);
-    if (tagging() && usable >= tag_bytes && tag_unpack(tag_load(p, usable), p, shim.tag_key, &tag))
-        return usable - tag_bytes;
-    return usable;
+    if (!tagging() || usable < tag_bytes || usable > tag_usable_max)
+        return usable;
+    if (usable >= tag_block_limit && blocks_find(p, &block))
+        return usable;
+    bool tagged = tag_unpack(tag_load(p, usable), p, shim.tag_key, &tag);
+    return tagged ? usable - tag_bytes : usable;
 }
