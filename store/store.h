@@ -1,0 +1,122 @@
+/*
+ * A key-value store in memory: get, put, delete on byte strings, spread over shards.
+ *
+ *     struct store_config config;
+ *     store_config_init(&config);
+ *     struct store *store;
+ *     int rc = store_open(&config, &store);
+ *     store_put(store, "k", 1, "value", 5);
+ *     struct store_value value;
+ *     if (store_get(store, "k", 1, &value) == STORE_OK)
+ *         store_value_release(store, &value);
+ *     store_close(store, NULL);
+ *
+ * Thread safety: get, put, delete, value_release, statistics may be called from any thread at any
+ * time. store_close needs all other threads that ever used the store to have been joined, or to be
+ * alive and never use it again.
+ *
+ * Each operation is atomic per key: a get sees the value of one put, whole. An operation holds one
+ * shard's mutex, once, while it walks one bucket; keys and values are copied, allocated and freed
+ * outside of it (a put prepares the new entry first and swaps it in).
+ *
+ * Heap use on the way of an operation, with the pool off: a get 1 allocation (the copy it returns;
+ * 0 for a missing key or an empty value), a put 3 (entry, key, value) and the frees of the entry it
+ * replaces; now and then one for the growing table. With the pool on these come from the pool
+ * (store/pool.h says how it is bounded, and what misuse it detects), which calls malloc only for a
+ * new slab.
+ */
+#ifndef PERFSHIM_STORE_STORE_H
+#define PERFSHIM_STORE_STORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define STORE_KEY_MAX    ((size_t)65535)   /* bytes */
+#define STORE_VALUE_MAX  ((size_t)1 << 30) /* bytes */
+#define STORE_SHARDS_MAX 65536u
+
+#define STORE_ERRORS(X)                                                                            \
+    X(OK, 0, "ok")                                                                                 \
+    X(NOT_FOUND, -1, "not found")                                                                  \
+    X(NO_MEMORY, -2, "out of memory")                                                              \
+    X(BAD_KEY, -3, "bad key size")                                                                 \
+    X(BAD_VALUE, -4, "bad value size")                                                             \
+    X(BAD_CONFIG, -5, "bad configuration")
+
+enum store_error {
+#define X(id, value, text) STORE_##id = value,
+    STORE_ERRORS(X)
+#undef X
+};
+const char *store_error_text(int error);
+
+struct store_config {
+    uint32_t shards; /* a power of two, at most STORE_SHARDS_MAX */
+    int pool;        /* 1: entries, values and buffers come from an object pool; 0: from malloc */
+};
+
+/* 64 shards, pool on. */
+void store_config_init(struct store_config *config);
+
+struct store;
+
+/* STORE_OK, STORE_BAD_CONFIG or STORE_NO_MEMORY; *out is NULL unless it succeeded. */
+int store_open(const struct store_config *config, struct store **out);
+
+/* What a get returns: a copy, the caller's until store_value_release. */
+struct store_value {
+    const void *data; /* never NULL after a get that succeeded */
+    size_t size;
+};
+
+/* STORE_OK, STORE_NOT_FOUND, STORE_NO_MEMORY or STORE_BAD_KEY; *out is empty unless it succeeded.
+ */
+int store_get(struct store *store, const void *key, size_t key_size, struct store_value *out);
+
+/* Gives the copy back, from any thread, and empties *value: a second call does nothing. */
+void store_value_release(struct store *store, struct store_value *value);
+
+/* Copies both. STORE_OK, STORE_NO_MEMORY (nothing has changed), STORE_BAD_KEY or STORE_BAD_VALUE.
+ */
+int store_put(struct store *store, const void *key, size_t key_size, const void *value,
+              size_t value_size);
+
+/* STORE_OK, STORE_NOT_FOUND or STORE_BAD_KEY. */
+int store_delete(struct store *store, const void *key, size_t key_size);
+
+/*
+ * Counts since store_open. Operations count when they have taken their shard's lock. allocs and
+ * frees are all of the store's calls of malloc, aligned_alloc and free; the bytes are those asked
+ * for.
+ */
+#define STORE_STATISTICS(X)                                                                        \
+    X(gets)        /* gets, of missing keys too */                                                 \
+    X(hits)        /* gets that found the key */                                                   \
+    X(puts)        /* puts */                                                                      \
+    X(deletes)     /* deletes, of missing keys too */                                              \
+    X(keys)        /* keys in the store now */                                                     \
+    X(data_bytes)  /* bytes of keys and values in the store now */                                 \
+    X(allocs)      /* calls of malloc and aligned_alloc that succeeded */                          \
+    X(frees)       /* calls of free */                                                             \
+    X(alloc_bytes) /* bytes asked for */                                                           \
+    X(free_bytes)  /* bytes that had been asked for the freed blocks */                            \
+    X(pool_gets)   /* objects taken from the pool, or from malloc with the pool off */             \
+    X(pool_puts)   /* objects given back */
+
+struct store_statistics {
+#define X(name) uint64_t name;
+    STORE_STATISTICS(X)
+#undef X
+};
+
+/* A snapshot: each number is exact for operations that ended before the call. */
+void store_statistics(struct store *store, struct store_statistics *out);
+
+/*
+ * Frees everything but values not released yet, which must not be touched any more with the pool
+ * on. *last, unless NULL, gets the final statistics: allocs == frees and pool_gets == pool_puts
+ * unless values were never released. NULL is fine for store.
+ */
+void store_close(struct store *store, struct store_statistics *last);
+
+#endif
