@@ -354,8 +354,8 @@ static int all_positive(const double *v, size_t n)
 
 static double ratio_of_medians(const double *a, size_t n, const double *b, size_t m)
 {
-    double of_a = stats_median(a, n);
-    return of_a > 0 ? stats_median(b, m) / of_a : NAN;
+    double of_a = stats_median(a, n), of_b = stats_median(b, m);
+    return of_a == of_b ? 1 : of_b / of_a;
 }
 
 struct stats_ratio stats_ratio_paired(const double *a, const double *b, size_t n)

@@ -54,9 +54,9 @@ struct stats_interval stats_center(const double *d, size_t n);
 struct stats_interval stats_shift(const double *a, size_t n, const double *b, size_t m);
 
 /*
- * b in units of a. Through logarithms, so that b/a and a/b are reciprocal; where a value is not
- * positive there are none: then the ratio is that of the medians (NaN if a's is not positive)
- * without an interval, and p is that of the plain values.
+ * b in units of a. Through logarithms, so that b/a and a/b are reciprocal. Where a value is not
+ * positive there are none: then the ratio is that of the medians (equal ones 1, infinite if a's is
+ * 0) without an interval, and p is that of the plain values.
  */
 struct stats_ratio {
     double ratio, low, high;
