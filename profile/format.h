@@ -103,11 +103,7 @@ enum pshim_unwind_mode { PSHIM_UNWIND_CFI = 0, PSHIM_UNWIND_FP = 1, PSHIM_UNWIND
 /* Why the shim turned itself off (header.off_reason); 0 = it did not. */
 #define PSHIM_OFFS(X)                                                                              \
     X(NONE, "")                                                                                    \
-    X(NO_SPACE, "no room left for the profile")                                                    \
     X(FILE_LIMIT, "the file size limit (RLIMIT_FSIZE) is below the profile's size")                \
-    X(FORKED, "a forked child records nothing")                                                    \
-    X(NO_ALLOCATOR, "the real allocator was not found")                                            \
-    X(SECCOMP, "the program asked for seccomp")                                                    \
     X(INTERNAL, "an internal check failed")
 enum pshim_off {
 #define X(id, text) PSHIM_OFF_##id,

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "profile/sys.h"
+#include "shim/environment.h"
 #include "shim/modules.h"
 #include "shim/process.h"
 #include "shim/real.h"
@@ -17,114 +18,10 @@
 
 extern char **environ;
 
-enum { kept_max = 16 };
-static const char *own_library;        /* path of libperfshim.so as LD_PRELOAD named it */
-static const char *kept[kept_max + 1]; /* PERFSHIM_* strings of our environment */
-static unsigned kept_count;
-
-static const char preload_name[] = "LD_PRELOAD=";
-static const char prefix[] = "PERFSHIM_";
-
-static bool entry_is_ours(const char *entry, size_t n)
-{
-    static const char file[] = "libperfshim.so";
-    size_t m = sizeof file - 1;
-    return n >= m && memcmp(entry + n - m, file, m) == 0 && (n == m || entry[n - m - 1] == '/');
-}
-
-/* Removes our entry from a list separated by spaces or colons, in place; true if it was there. */
-static bool list_remove_ours(char *list, const char **entry_at, char *saved, size_t saved_bytes)
-{
-    for (char *at = list; *at;) {
-        size_t n = strcspn(at, ": ");
-        if (!entry_is_ours(at, n)) {
-            at += n + (at[n] != '\0');
-            continue;
-        }
-        if (n < saved_bytes) {
-            memcpy(saved, at, n);
-            saved[n] = '\0';
-            *entry_at = saved;
-        }
-        size_t skip = n + (at[n] != '\0');
-        memmove(at, at + skip, strlen(at + skip) + 1);
-        size_t left = strlen(list); /* no separator may dangle */
-        if (left && (list[left - 1] == ':' || list[left - 1] == ' '))
-            list[left - 1] = '\0';
-        return true;
-    }
-    return false;
-}
-
-void process_take_environment(char **envp, const char *own_path)
-{
-    static char saved[4096];
-    own_library = own_path;
-    for (char **e = envp; *e;) {
-        if (strncmp(*e, prefix, sizeof prefix - 1) == 0 && kept_count < kept_max)
-            kept[kept_count++] = *e;
-        char *list = *e + sizeof preload_name - 1;
-        if (strncmp(*e, preload_name, sizeof preload_name - 1) == 0 &&
-            list_remove_ours(list, &own_library, saved, sizeof saved) && *list == '\0') {
-            for (char **to = e; (*to = to[1]); to++) /* the variable was ours alone */
-                ;
-            continue;
-        }
-        e++;
-    }
-}
-
 /* An exec now replaces this very process, and not a child of it. */
 static bool exec_is_own(void)
 {
-    return shim_control->on && own_library && (uint32_t)sys_call0(SYS_getpid) == shim.pid;
-}
-
-static bool environment_has(char *const *envp, const char *name_and_value)
-{
-    size_t n = (size_t)(strchr(name_and_value, '=') - name_and_value) + 1;
-    for (; *envp; envp++)
-        if (strncmp(*envp, name_and_value, n) == 0)
-            return true;
-    return false;
-}
-
-static size_t environment_count(char *const *envp)
-{
-    size_t n = 0;
-    while (envp && envp[n])
-        n++;
-    return n;
-}
-
-/* Bytes for the new LD_PRELOAD string, and for the array that environment_build() fills. */
-static size_t preload_bytes(char *const *envp)
-{
-    size_t n = sizeof preload_name + strlen(own_library) + 1;
-    for (; envp && *envp; envp++)
-        if (strncmp(*envp, preload_name, sizeof preload_name - 1) == 0)
-            n += strlen(*envp);
-    return n;
-}
-
-static void environment_build(char *const *envp, char **out, char *preload)
-{
-    char *const none[] = {NULL};
-    size_t n = 0;
-    char *to = stpcpy(stpcpy(preload, preload_name), own_library);
-    if (!envp)
-        envp = none;
-    for (char *const *e = envp; *e; e++) {
-        if (strncmp(*e, preload_name, sizeof preload_name - 1) != 0)
-            out[n++] = *e;
-        else if ((*e)[sizeof preload_name - 1])
-            to = stpcpy(stpcpy(to, ":"), *e + sizeof preload_name - 1);
-    }
-    out[n++] = preload;
-    for (unsigned i = 0; i < kept_count; i++)
-        if (!environment_has(envp, kept[i]))
-            out[n++] = (char *)kept[i];
-    out[n] = NULL;
+    return shim_control->on && environment_taken() && (uint32_t)sys_call0(SYS_getpid) == shim.pid;
 }
 
 /*
@@ -138,8 +35,8 @@ static void environment_build(char *const *envp, char **out, char *preload)
         real_resolve();                                                                            \
         if (!exec_is_own())                                                                        \
             return (call);                                                                         \
-        char **copy_ = alloca((environment_count(env) + kept_max + 2) * sizeof *copy_);            \
-        char *preload_ = alloca(preload_bytes(env));                                               \
+        char **copy_ = alloca((environment_slots(env)) * sizeof *copy_);                           \
+        char *preload_ = alloca(environment_preload_bytes(env));                                   \
         environment_build(env, copy_, preload_);                                                   \
         env = copy_;                                                                               \
         process_note_end(PSHIM_END_EXEC, 0);                                                       \

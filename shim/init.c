@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "profile/sys.h"
+#include "shim/environment.h"
 #include "shim/hook_malloc.h"
 #include "shim/nodes.h"
 #include "shim/process.h"
@@ -27,32 +28,7 @@
 #define MADV_WIPEONFORK 18
 #endif
 
-static struct shim_control control_off;
-struct shim_control *shim_control = &control_off;
-struct shim_global shim;
-
 extern void *__libc_stack_end; /* ld.so: where main's stack began */
-
-static uint64_t clock_ns(int clock)
-{
-    struct timespec t = {0, 0};
-    sys_call2(SYS_clock_gettime, clock, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-uint64_t shim_now_ns(void)
-{
-    return clock_ns(CLOCK_MONOTONIC);
-}
-
-void shim_turn_off(enum pshim_off reason)
-{
-    __atomic_store_n(&shim_control->tagging, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&shim_control->recording, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&shim_control->on, 0, __ATOMIC_RELEASE);
-    if (shim.profile.header)
-        __atomic_store_n(&shim.profile.header->off_reason, reason, __ATOMIC_RELAXED);
-}
 
 /* Reads at most size − 1 bytes of a file; their number, 0 on error. NUL-terminates. */
 static size_t file_read(const char *path, char *buf, size_t size)
@@ -166,7 +142,7 @@ static void header_fill(const struct settings *s, int argc, char **argv, const c
     char cwd[4096];
     h->pid = shim.pid;
     h->cpus = cpus_allowed();
-    h->start_realtime_ns = clock_ns(CLOCK_REALTIME);
+    h->start_realtime_ns = shim_clock_ns(CLOCK_REALTIME);
     h->start_monotonic_ns = shim_now_ns();
     h->exe = profile_string_add(p, exe, 4096);
     for (int i = 0; i < argc; i++) {
@@ -261,7 +237,7 @@ static int set_up(int argc, char **argv, char **envp)
     const char *slash = strrchr(exe, '/');
     uint64_t start_ticks = start_ticks_read();
     shim.pid = (uint32_t)sys_call0(SYS_getpid);
-    shim.cpu_at_start_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+    shim.cpu_at_start_ns = shim_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
     shim.cpu_hz = s.cpu_hz;
     shim.tick_period_ns = s.cpu_hz ? 1000000000u / s.cpu_hz : 0;
     shim.use_fp = s.unwind_mode == PSHIM_UNWIND_FP;
@@ -308,5 +284,5 @@ static __attribute__((constructor)) void shim_constructor(int argc, char **argv,
     }
     if (set_up(argc, argv, envp) == 0 &&
         unwind_module_find((uintptr_t)shim_constructor, &self) == 0)
-        process_take_environment(envp, self.name);
+        environment_take(envp, self.name);
 }

@@ -19,13 +19,10 @@ void process_note_end(uint32_t end, int status)
             thread_settle(ts);
         guard_leave(ts, 0);
     }
-    struct timespec cpu = {0, 0};
     struct rusage usage;
     memset(&usage, 0, sizeof usage);
-    sys_call2(SYS_clock_gettime, CLOCK_PROCESS_CPUTIME_ID, &cpu);
     sys_call2(SYS_getrusage, RUSAGE_SELF, &usage);
-    h->end_cpu_ns =
-        (uint64_t)cpu.tv_sec * 1000000000u + (uint64_t)cpu.tv_nsec - shim.cpu_at_start_ns;
+    h->end_cpu_ns = shim_clock_ns(CLOCK_PROCESS_CPUTIME_ID) - shim.cpu_at_start_ns;
     h->max_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
     h->status = status;
     __atomic_store_n(&h->end_monotonic_ns, shim_now_ns(), __ATOMIC_RELEASE);

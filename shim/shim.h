@@ -132,9 +132,8 @@ static inline void shim_lost(enum pshim_loss reason)
     profile_lost(&shim.profile, reason, 1);
 }
 
-/* Turns everything off for good; the profile keeps what it has. Async-signal-safe. */
-void shim_turn_off(enum pshim_off reason);
-
+/* A clock by its number, in ns, by raw system call: other preloads fake the time of their host. */
+uint64_t shim_clock_ns(int clock);
 /* CLOCK_MONOTONIC, ns. */
 uint64_t shim_now_ns(void);
 

@@ -3,13 +3,12 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 
 #include "profile/sys.h"
 #include "shim/nodes.h"
 #include "shim/recorder.h"
 #include "shim/tick.h"
-
-__thread struct shim_tls shim_tls;
 
 enum {
     slab_states = 16,
@@ -145,7 +144,7 @@ void thread_begin(struct thread_state *ts)
     memset(ts->progress, 0, sizeof ts->progress);
     recorder_claim(ts);
     record_claim(ts);
-    ts->cpu_at_start_ns = tick_thread_cpu_ns();
+    ts->cpu_at_start_ns = shim_clock_ns(CLOCK_THREAD_CPUTIME_ID);
     if (ts->record != overflow_record)
         ts->record->cpu_at_start_ns = ts->cpu_at_start_ns;
     __atomic_fetch_add(&shim.live_threads, 1, __ATOMIC_RELAXED);
@@ -194,7 +193,7 @@ static void cpu_settle(struct thread_state *ts)
 {
     if (!shim.cpu_hz)
         return;
-    uint64_t used = tick_thread_cpu_ns() - ts->cpu_at_start_ns;
+    uint64_t used = shim_clock_ns(CLOCK_THREAD_CPUTIME_ID) - ts->cpu_at_start_ns;
     uint64_t sampled = (ts->ticks + ts->paused_ticks) * shim.tick_period_ns;
     int64_t rest = (int64_t)(used - sampled) - ts->settled_ns;
     ts->settled_ns += rest;

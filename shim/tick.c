@@ -30,13 +30,6 @@ struct kernel_sigevent {
     int pad[12];
 };
 
-uint64_t tick_thread_cpu_ns(void)
-{
-    struct timespec t = {0, 0};
-    sys_call2(SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 void tick_book_pending(struct thread_state *ts, uint32_t node)
 {
     uint64_t ticks = ts->pending_ticks;

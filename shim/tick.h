@@ -20,9 +20,6 @@ int tick_signal(void);
 void tick_start(struct thread_state *ts);
 void tick_stop(struct thread_state *ts);
 
-/* CPU time of the calling thread, ns. */
-uint64_t tick_thread_cpu_ns(void);
-
 /* Block the tick on this thread and put it back: around fork, which restarts while signals come. */
 void tick_block(uint64_t *old_mask);
 void tick_unblock(const uint64_t *old_mask);
