@@ -287,12 +287,13 @@ static void ratios_of_values_with_zeros_have_no_interval(void **state)
     assert_near(r.ratio, 0, 0);
     assert_true(isnan(r.low) && isnan(r.high));
     assert_near(r.p, 2 / 64.0, 1e-12);
-    assert_true(isnan(stats_ratio_paired(zeros, ones, 7).ratio));
+    assert_true(isinf(stats_ratio_paired(zeros, ones, 7).ratio));
+    assert_near(stats_ratio_paired(zeros, zeros, 7).ratio, 1, 0);
     r = stats_ratio_unpaired(ones, 7, zeros, 7);
     assert_near(r.ratio, 0, 0);
     assert_true(isnan(r.low));
     assert_true(r.p < 0.05);
-    assert_true(isnan(stats_ratio_unpaired(zeros, 7, ones, 7).ratio));
+    assert_true(isinf(stats_ratio_unpaired(zeros, 7, ones, 7).ratio));
 }
 
 /* Fixed-seed random numbers. */
