@@ -14,8 +14,10 @@
 
 #include "analyzer/stats.h"
 
+#define BENCH_PROG        "perfshim bench"
 #define BENCH_SCHEMA      "perfshim.bench/1"
 #define BENCH_RUNS_MAX    1000
+#define BENCH_RUNS_LEAST  10 /* when no number is asked for */
 #define BENCH_METRICS_MAX 32
 
 /* What bench_run() measures of any command: id, JSON key, name on screen and in --fail-if, unit. */
@@ -63,7 +65,31 @@ struct bench {
     uint64_t elapsed_ns;
 };
 
+/* How to run. Zeroed = nothing asked for. */
+struct bench_plan {
+    uint64_t runs_wanted;    /* 0 = BENCH_RUNS_LEAST, more while they fit into a few seconds */
+    uint64_t timeout_ns;     /* 0 = none */
+    const char *prepare;     /* a command before every run, or NULL */
+    const char *metric_path; /* the file that the command writes its JSON to; NULL = stdout */
+    int ignore_failure;
+};
+
+/* Does the command print metrics of its own? */
+static inline bool bench_prints_metrics(const struct bench *b)
+{
+    return b->metric_count > BENCH_MEASURE_COUNT;
+}
+
+/*
+ * Warms up, then runs the commands in turn (a baseline is not run) and stores what was measured.
+ * Shows progress on stderr if that is a terminal. 0, or −1 after a message.
+ */
+int bench_series_run(struct bench *b, const struct bench_plan *plan);
+
 /* The table and the verdict, ≤ 100 columns, ASCII. */
 void bench_print(FILE *out, const struct bench *b);
+
+/* Prints "perfshim bench: …" on stderr; returns status. */
+int bench_refuse(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

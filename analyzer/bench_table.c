@@ -7,10 +7,11 @@
 #include "analyzer/bench_run.h"
 #include "common/units.h"
 
-#define NOISE_P      0.05 /* from here on a difference is marked ~ */
-#define LABEL_MAX    24
-#define COMMAND_MAX  80
-#define SHORT_RUN_NS 5e6 /* below, the start of the shell matters */
+#define NOISE_P          0.05 /* from here on a difference is marked ~ */
+#define LABEL_MAX        24
+#define NAME_MAX_COLUMNS 20
+#define COMMAND_MAX      66
+#define SHORT_RUN_NS     5e6 /* below, the start of the shell matters */
 
 /* A row's values share one unit and one number of decimals, so that they can be compared by eye. */
 struct scale {
@@ -91,7 +92,9 @@ static const char *spread_text(char buf[static 16], const struct five *f)
 
     if (f->v[HIGH] == f->v[LOW])
         spread = 0;
-    if (spread < 999.5)
+    if (isinf(spread))
+        snprintf(buf, 16, "-");
+    else if (spread < 999.5)
         snprintf(buf, 16, "%.*f%%", spread < 9.95 ? 1 : 0, spread);
     else
         snprintf(buf, 16, ">999%%");
@@ -211,22 +214,22 @@ static void verdict_print(FILE *out, const struct bench *b, const struct bench_m
     }
     if (r.p >= NOISE_P) {
         fprintf(out, "no difference shown; if there is one, ");
-        text_print(out, b_name, 20);
-        fprintf(out, wall ? " takes %s to %s times as long as " : " has %s to %s times that of ",
+        text_print(out, b_name, NAME_MAX_COLUMNS);
+        fprintf(out, wall ? " takes %s to %s times as long as " : " is %s to %s times ",
                 ratio_text(low, r.low), ratio_text(high, r.high));
-        text_print(out, a_name, 20);
+        text_print(out, a_name, NAME_MAX_COLUMNS);
         return;
     }
-    text_print(out, b_name, 20);
+    text_print(out, b_name, NAME_MAX_COLUMNS);
     if (wall && r.ratio < 1) {
         fprintf(out, " is %s times as fast as ", ratio_text(ratio, 1 / r.ratio));
-        text_print(out, a_name, 20);
+        text_print(out, a_name, NAME_MAX_COLUMNS);
         fprintf(out, " (95%%: %s to %s)", ratio_text(low, 1 / r.high), ratio_text(high, 1 / r.low));
         return;
     }
-    fprintf(out, wall ? " takes %s times as long as " : " has %s times that of ",
+    fprintf(out, wall ? " takes %s times as long as " : " is %s times ",
             ratio_text(ratio, r.ratio));
-    text_print(out, a_name, 20);
+    text_print(out, a_name, NAME_MAX_COLUMNS);
     fprintf(out, " (95%%: %s to %s)", ratio_text(low, r.low), ratio_text(high, r.high));
 }
 
@@ -234,11 +237,17 @@ static void head_print(FILE *out, const struct bench *b)
 {
     char elapsed[UNITS_BUF];
     const struct bench_side *last = &b->side[b->sides - 1];
+    int width = 0;
 
     for (int i = 0; i < b->sides; i++) {
-        text_print(out, b->side[i].name, 20);
-        fputs("  ", out);
-        text_print(out, b->side[i].command, COMMAND_MAX - 2);
+        int n = (int)strnlen(b->side[i].name, NAME_MAX_COLUMNS);
+        width = n > width ? n : width;
+    }
+    for (int i = 0; i < b->sides; i++) {
+        int n = (int)strnlen(b->side[i].name, NAME_MAX_COLUMNS);
+        text_print(out, b->side[i].name, NAME_MAX_COLUMNS);
+        fprintf(out, "%*s", width - n + 2, "");
+        text_print(out, b->side[i].command, COMMAND_MAX);
         if (b->sides == 2 && !b->paired && i == 0)
             fprintf(out, "  (baseline)");
         fputc('\n', out);
@@ -255,7 +264,7 @@ static void head_print(FILE *out, const struct bench *b)
     for (int i = 0; i < b->sides; i++)
         if (b->side[i].failures) {
             char status[64];
-            text_print(out, b->side[i].name, 20);
+            text_print(out, b->side[i].name, NAME_MAX_COLUMNS);
             fprintf(out, " failed in %zu of %zu runs (last: %s)\n", b->side[i].failures,
                     b->side[i].runs, bench_status_text(b->side[i].status, status));
         }
@@ -265,7 +274,8 @@ static void head_print(FILE *out, const struct bench *b)
 void bench_print(FILE *out, const struct bench *b)
 {
     int width = label_width(b);
-    bool noise = false, asked = b->metric_count > BENCH_MEASURE_COUNT;
+    bool noise = false, asked = bench_prints_metrics(b);
+    bool named = strcmp(b->side[0].name, "A") != 0;
 
     head_print(out, b);
     if (b->sides == 1) {
@@ -274,8 +284,14 @@ void bench_print(FILE *out, const struct bench *b)
         for (size_t i = 0; i < b->metric_count; i++)
             one_side_row(out, &b->metric[i], b->side[0].runs, width);
     } else {
-        fprintf(out, "%*s %11s %6s %11s %6s %7s %14s %7s\n", width, "", "A", "+-", "B", "+-", "B/A",
-                "95% interval", "p");
+        fprintf(out, "%*s ", width, "");
+        for (int i = 0; i < 2; i++) {
+            size_t n = strlen(b->side[i].name);
+            fprintf(out, "%*s", n < 11 ? 11 - (int)n : 0, "");
+            text_print(out, b->side[i].name, 11);
+            fprintf(out, " %6s ", "+-");
+        }
+        fprintf(out, "%7s %14s %7s\n", named ? "ratio" : "B/A", "95% interval", "p");
         for (size_t i = 0; i < b->metric_count; i++) {
             two_sides_row(out, b, &b->metric[i], width);
             noise = noise || b->metric[i].ratio.p >= NOISE_P;

@@ -8,46 +8,30 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <math.h>
-#include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "analyzer/bench.h"
-#include "analyzer/bench_run.h"
 #include "analyzer/json_bench.h"
 #include "analyzer/json_read.h"
 #include "common/budget.h"
 #include "common/opt.h"
-#include "common/units.h"
 
-#define PROG       "perfshim bench"
-#define GATE_P     0.01 /* --fail-if: 0.4 % false alarms at 20 pairs, see docs/benchmarks.md */
-#define RUNS_LEAST 10   /* without --runs: at least these, then up to RUNS_MOST … */
-#define RUNS_MOST  50
-#define FILL_NS    3000000000u /* … while they fit into this time */
-#define GATES_MAX  16
-#define TAIL_BYTES 800 /* of a failed command's stderr */
+#define GATE_P    0.01 /* --fail-if: 0.4 % false alarms at 20 pairs, see docs/benchmarks.md */
+#define GATES_MAX 16
 
 static struct bench bench; /* large: not for the stack */
-
-static uint64_t runs_wanted, timeout_ns;
-static const char *prepare, *save_path, *baseline_path, *json_path, *metric_path, *names,
-    *gate_text;
-static int ignore_failure;
-static int out_capture = -1, err_capture = -1; /* files that take what the running command prints */
+static struct bench_plan plan;
+static const char *save_path, *baseline_path, *json_path, *names, *gate_text;
 
 static int metric_add(const struct opt *opt, const char *key);
 
 static const struct opt OPTIONS[] = {
     {.names = "r|runs",
      .type = OPT_UINT,
-     .value = &runs_wanted,
+     .value = &plan.runs_wanted,
      .arg = "N",
      .min = 1,
      .max = BENCH_RUNS_MAX,
@@ -60,7 +44,7 @@ static const struct opt OPTIONS[] = {
      .help = "runs of each command before, not timed (default: 1)"},
     {.names = "p|prepare",
      .type = OPT_STRING,
-     .value = &prepare,
+     .value = &plan.prepare,
      .arg = "CMD",
      .help = "run this before every run, not timed"},
     {.names = "metric",
@@ -71,7 +55,7 @@ static const struct opt OPTIONS[] = {
              "(repeatable)"},
     {.names = "metric-file",
      .type = OPT_STRING,
-     .value = &metric_path,
+     .value = &plan.metric_path,
      .arg = "F",
      .help = "the command writes that JSON to F, not to stdout"},
     {.names = "names",
@@ -107,13 +91,13 @@ static const struct opt OPTIONS[] = {
      .help = "of the random order (default: 1)"},
     {.names = "timeout",
      .type = OPT_DURATION,
-     .value = &timeout_ns,
+     .value = &plan.timeout_ns,
      .arg = "TIME",
      .min = 1,
      .help = "stop when a run takes longer"},
     {.names = "i|ignore-failure",
      .type = OPT_FLAG,
-     .value = &ignore_failure,
+     .value = &plan.ignore_failure,
      .help = "go on when a command fails"},
     OPT_END,
 };
@@ -121,23 +105,11 @@ static const struct opt OPTIONS[] = {
 static void usage(FILE *out)
 {
     fprintf(out,
-            "usage: " PROG " [options] 'COMMAND A' ['COMMAND B']\n\n"
+            "usage: " BENCH_PROG " [options] 'COMMAND A' ['COMMAND B']\n\n"
             "Runs two commands in turn and tells what B takes in units of A, with an interval; "
             "or measures\none command, alone or against a saved baseline. Commands run by "
             "sh -c.\n\n");
     opt_help(out, OPTIONS);
-}
-
-static int __attribute__((format(printf, 2, 3))) refuse(int status, const char *format, ...)
-{
-    va_list args;
-
-    fprintf(stderr, PROG ": ");
-    va_start(args, format);
-    vfprintf(stderr, format, args);
-    va_end(args);
-    fputc('\n', stderr);
-    return status;
 }
 
 /* --- what to measure --- */
@@ -162,12 +134,12 @@ static int metric_add(const struct opt *opt, const char *key)
 
     (void)opt;
     if (metric_find(key))
-        return refuse(-1, "--metric: '%s' is measured already", key);
+        return bench_refuse(-1, "--metric: '%s' is measured already", key);
     if (bench.metric_count == BENCH_METRICS_MAX)
-        return refuse(-1, "--metric: '%s' is one too many: at most %d", key,
-                      BENCH_METRICS_MAX - BENCH_MEASURE_COUNT);
+        return bench_refuse(-1, "--metric: '%s' is one too many: at most %d", key,
+                            BENCH_METRICS_MAX - BENCH_MEASURE_COUNT);
     if (!*key || strlen(key) >= sizeof((struct budget *)0)->name)
-        return refuse(-1, "--metric: '%s' is empty or too long", key);
+        return bench_refuse(-1, "--metric: '%s' is empty or too long", key);
     m->key = m->label = key;
     m->unit = ends_with(key, "_ns")      ? BENCH_NS
               : ends_with(key, "_bytes") ? BENCH_BYTES
@@ -195,221 +167,6 @@ static void measures_add(void)
     bench.metric_count = BENCH_MEASURE_COUNT;
 }
 
-/* --- one run --- */
-
-/* The end of what a failed command said, without what could steer a terminal. */
-static void stderr_tail_print(void)
-{
-    char tail[TAIL_BYTES + 1], *save = NULL;
-    off_t end = lseek(err_capture, 0, SEEK_END);
-    ssize_t n = pread(err_capture, tail, TAIL_BYTES, end > TAIL_BYTES ? end - TAIL_BYTES : 0);
-
-    if (n <= 0)
-        return;
-    tail[n] = '\0';
-    for (ssize_t i = 0; i < n; i++)
-        if ((unsigned char)tail[i] < ' ' && tail[i] != '\n' && tail[i] != '\t')
-            tail[i] = '?';
-    for (char *line = strtok_r(tail, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-        fprintf(stderr, "  | %s\n", line);
-}
-
-/* The command shares our offset: emptied and at 0, the file is as new. */
-static bool capture_reset(int fd)
-{
-    return ftruncate(fd, 0) == 0 && lseek(fd, 0, SEEK_SET) == 0;
-}
-
-/*
- * The number of the metric file must come from this run: its time of change is set back before, and
- * must have moved after.
- */
-static void metric_file_age(void)
-{
-    const struct timespec old[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 1}};
-    if (metric_path)
-        utimensat(AT_FDCWD, metric_path, old, 0);
-}
-
-static int metric_file_open(char err[static JSON_ERROR_BYTES])
-{
-    struct stat st;
-    int fd = open(metric_path, O_RDONLY | O_CLOEXEC);
-
-    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_mtim.tv_sec == 1) {
-        close(fd);
-        snprintf(err, JSON_ERROR_BYTES, "the run did not write it");
-        return -1;
-    }
-    if (fd < 0)
-        snprintf(err, JSON_ERROR_BYTES, "%s", strerror(errno));
-    return fd;
-}
-
-static bool prints_metrics(void)
-{
-    return bench.metric_count > BENCH_MEASURE_COUNT;
-}
-
-/* Stores the run-th values of the metrics that the command printed; −1 after a message. */
-static int printed_store(int side, size_t run)
-{
-    char err[JSON_ERROR_BYTES];
-    struct json_doc *doc = NULL;
-    int fd = metric_path ? metric_file_open(err) : out_capture;
-    int status = -1;
-
-    if (!metric_path)
-        lseek(fd, 0, SEEK_SET);
-    if (fd >= 0)
-        doc = json_doc_read(fd, err);
-    if (doc)
-        status = 0;
-    for (size_t i = BENCH_MEASURE_COUNT; status == 0 && i < bench.metric_count; i++)
-        status = json_number_at(doc, bench.metric[i].key, &bench.metric[i].v[side][run], err);
-    json_doc_free(doc);
-    if (metric_path && fd >= 0)
-        close(fd);
-    if (status != 0)
-        refuse(0, "%s, run %zu: %s: %s", bench.side[side].name, run + 1,
-               metric_path ? metric_path : "stdout", err);
-    return status;
-}
-
-/* Runs the preparation and then the command; −1 after a message. */
-static int command_run(int side, const char *what, size_t number, struct bench_run *run)
-{
-    struct bench_side *s = &bench.side[side];
-    char status[64], limit[UNITS_BUF];
-    int out = prints_metrics() && !metric_path ? out_capture : -1;
-
-    if (prepare) {
-        if (!capture_reset(err_capture) ||
-            bench_run(prepare, -1, err_capture, timeout_ns, run) != 0)
-            return refuse(-1, "cannot run --prepare: %s", strerror(errno));
-        if (run->status != 0) {
-            refuse(0, "--prepare failed before %s %zu of %s: %s: %s", what, number, s->name,
-                   bench_status_text(run->status, status), prepare);
-            stderr_tail_print();
-            return -1;
-        }
-    }
-    metric_file_age();
-    if (!capture_reset(err_capture) || (out >= 0 && !capture_reset(out_capture)) ||
-        bench_run(s->command, out, err_capture, timeout_ns, run) != 0)
-        return refuse(-1, "cannot run %s: %s", s->name, strerror(errno));
-    if (run->timed_out)
-        return refuse(-1, "%s, %s %zu: still running after %s, killed: %s", s->name, what, number,
-                      units_duration(limit, (double)timeout_ns), s->command);
-    if (run->status == 0)
-        return 0;
-    s->failures += strcmp(what, "run") == 0;
-    s->status = run->status;
-    if (ignore_failure)
-        return 0;
-    refuse(0, "%s, %s %zu: %s: %s", s->name, what, number, bench_status_text(run->status, status),
-           s->command);
-    stderr_tail_print();
-    return -1;
-}
-
-static int run_timed(int side)
-{
-    size_t i = bench.side[side].runs;
-    struct bench_run run;
-
-    if (command_run(side, "run", i + 1, &run) != 0)
-        return -1;
-    bench.metric[BENCH_WALL].v[side][i] = (double)run.wall_ns;
-    bench.metric[BENCH_CPU].v[side][i] = (double)(run.user_ns + run.sys_ns);
-    bench.metric[BENCH_USER].v[side][i] = (double)run.user_ns;
-    bench.metric[BENCH_SYS].v[side][i] = (double)run.sys_ns;
-    bench.metric[BENCH_MAX_RSS].v[side][i] = (double)run.max_rss_bytes;
-    if (prints_metrics() && printed_store(side, i) != 0)
-        return -1;
-    bench.side[side].runs++;
-    return 0;
-}
-
-/* --- all runs --- */
-
-/* splitmix64 (Steele, Lea, Flood 2014): every seed gives a good sequence at once. */
-static uint64_t random_next(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15;
-
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-    z = (z ^ z >> 27) * 0x94d049bb133111eb;
-    return z ^ z >> 31;
-}
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static void progress_print(size_t done, size_t of, uint64_t since_ns)
-{
-    char text[UNITS_BUF];
-
-    if (!isatty(2))
-        return;
-    fprintf(stderr, "\r\033[K%s %zu of %zu", bench.paired ? "pair" : "run", done, of);
-    for (int i = bench.paired || bench.sides == 1 ? 0 : 1; i < bench.sides; i++)
-        fprintf(
-            stderr, "   %s %s", bench.side[i].name,
-            units_duration(text, stats_median(bench.metric[BENCH_WALL].v[i], bench.side[i].runs)));
-    fprintf(
-        stderr, "   %s left ",
-        units_duration(text, (double)(now_ns() - since_ns) / (double)done * (double)(of - done)));
-}
-
-static void progress_clear(void)
-{
-    if (isatty(2))
-        fprintf(stderr, "\r\033[K");
-}
-
-/* Runs of each command: as asked, or as many as fit into FILL_NS, judged by the first. */
-static size_t runs_plan(uint64_t first_ns)
-{
-    uint64_t fit = FILL_NS / (first_ns + 1);
-
-    if (runs_wanted)
-        return runs_wanted;
-    return fit < RUNS_LEAST ? RUNS_LEAST : fit > RUNS_MOST ? RUNS_MOST : fit;
-}
-
-/* The sides to run are [first, bench.sides). */
-static int all_run(int first)
-{
-    uint64_t state = bench.seed, start = now_ns();
-    size_t planned = runs_wanted ? runs_wanted : RUNS_LEAST;
-    struct bench_run ignored;
-
-    for (size_t i = 0; i < bench.warmup; i++)
-        for (int side = first; side < bench.sides; side++)
-            if (command_run(side, "warm-up", i + 1, &ignored) != 0)
-                return -1;
-    uint64_t timed_since = now_ns();
-    for (size_t i = 0; i < planned; i++) {
-        int swap = bench.paired ? (int)(random_next(&state) >> 63) : 0;
-
-        bench.b_first[i] = (uint8_t)swap;
-        for (int turn = first; turn < bench.sides; turn++)
-            if (run_timed(turn ^ swap) != 0)
-                return -1;
-        if (i == 0)
-            planned = runs_plan(now_ns() - timed_since);
-        progress_print(i + 1, planned, timed_since);
-    }
-    progress_clear();
-    bench.elapsed_ns = now_ns() - start;
-    return 0;
-}
-
 static void ratios_compute(void)
 {
     const size_t *a = &bench.side[0].runs, *b = &bench.side[1].runs;
@@ -433,27 +190,27 @@ static int gate_count;
 /* CMD_FINE, or CMD_USAGE after a message. */
 static int gates_read(void)
 {
-    size_t n = runs_wanted ? runs_wanted : RUNS_LEAST;
+    size_t n = plan.runs_wanted ? plan.runs_wanted : BENCH_RUNS_LEAST;
     char err[160];
     double least;
 
     if (!gate_text)
         return CMD_FINE;
     if (bench.sides == 1)
-        return refuse(CMD_USAGE, "--fail-if needs two commands, or --baseline");
+        return bench_refuse(CMD_USAGE, "--fail-if needs two commands, or --baseline");
     gate_count = budget_parse(gate_text, gate, GATES_MAX, err);
     if (gate_count < 0)
-        return refuse(CMD_USAGE, "--fail-if: %s", err);
+        return bench_refuse(CMD_USAGE, "--fail-if: %s", err);
     for (int i = 0; i < gate_count; i++)
         if (!metric_find(gate[i].name))
-            return refuse(CMD_USAGE,
-                          "--fail-if: '%s' is not measured: wall, cpu, user, sys, "
-                          "max_rss or a --metric",
-                          gate[i].name);
+            return bench_refuse(CMD_USAGE,
+                                "--fail-if: '%s' is not measured: wall, cpu, user, sys, "
+                                "max_rss or a --metric",
+                                gate[i].name);
     least = bench.paired ? stats_signed_rank_least(n) : stats_rank_sum_least(bench.side[0].runs, n);
     if (least >= GATE_P)
-        return refuse(CMD_USAGE, "--fail-if can never say no: p < %g takes more than %zu runs",
-                      GATE_P, n);
+        return bench_refuse(
+            CMD_USAGE, "--fail-if can never say no: p < %g takes more than %zu runs", GATE_P, n);
     return CMD_FINE;
 }
 
@@ -464,8 +221,8 @@ static int gates_judge(void)
     for (int i = 0; i < gate_count; i++) {
         const struct stats_ratio *r = &metric_find(gate[i].name)->ratio;
         if (r->p < GATE_P && budget_met(&gate[i], r->ratio))
-            status = refuse(CMD_NO, "--fail-if %s: B/A is %.4g (p = %.2g)", gate[i].text, r->ratio,
-                            r->p);
+            status = bench_refuse(CMD_NO, "--fail-if %s: B/A is %.4g (p = %.2g)", gate[i].text,
+                                  r->ratio, r->p);
     }
     return status;
 }
@@ -479,7 +236,7 @@ static FILE *output_open(const char *path)
     FILE *f = fd >= 0 ? fdopen(fd, "w") : NULL;
 
     if (!f)
-        refuse(0, "%s: %s", path, strerror(errno));
+        bench_refuse(0, "%s: %s", path, strerror(errno));
     return f;
 }
 
@@ -494,7 +251,7 @@ static int output_write(FILE *f, const char *path)
     if (status == 0)
         status = json_bench_write(f, &bench);
     if (status != 0)
-        refuse(0, "%s: %s", path, strerror(errno));
+        bench_refuse(0, "%s: %s", path, strerror(errno));
     return status;
 }
 
@@ -504,11 +261,11 @@ static int baseline_read(struct json_doc **doc)
     int fd = open(baseline_path, O_RDONLY | O_CLOEXEC), status;
 
     if (fd < 0)
-        return refuse(-1, "%s: %s", baseline_path, strerror(errno));
+        return bench_refuse(-1, "%s: %s", baseline_path, strerror(errno));
     status = json_bench_read(fd, &bench, doc, err);
     close(fd);
     if (status != 0)
-        refuse(0, "%s: %s", baseline_path, err);
+        bench_refuse(0, "%s: %s", baseline_path, err);
     return status;
 }
 
@@ -526,8 +283,8 @@ static int names_set(int operands)
     comma = strchr(names, ',');
     if (strlen(names) >= sizeof split || !*names || (comma != NULL) != (operands == 2) ||
         (comma && (comma == names || !comma[1] || strchr(comma + 1, ','))))
-        return refuse(CMD_USAGE, "--names: '%s' is not %s", names,
-                      operands == 2 ? "two names A,B" : "one name");
+        return bench_refuse(CMD_USAGE, "--names: '%s' is not %s", names,
+                            operands == 2 ? "two names A,B" : "one name");
     strcpy(split, names);
     bench.side[0].name = split;
     if (comma) {
@@ -541,14 +298,14 @@ static int names_set(int operands)
 static int plan_check(int operands, char **argv)
 {
     if (operands == 0)
-        return refuse(CMD_USAGE, "no command given; " PROG " --help");
+        return bench_refuse(CMD_USAGE, "no command given; " BENCH_PROG " --help");
     if (operands > 2)
-        return refuse(CMD_USAGE, "%d commands: at most two; quote each: 'COMMAND A' 'COMMAND B'",
-                      operands);
+        return bench_refuse(
+            CMD_USAGE, "%d commands: at most two; quote each: 'COMMAND A' 'COMMAND B'", operands);
     if (baseline_path && operands == 2)
-        return refuse(CMD_USAGE, "--baseline is for one command");
-    if (metric_path && !prints_metrics())
-        return refuse(CMD_USAGE, "--metric-file needs a --metric");
+        return bench_refuse(CMD_USAGE, "--baseline is for one command");
+    if (plan.metric_path && !bench_prints_metrics(&bench))
+        return bench_refuse(CMD_USAGE, "--metric-file needs a --metric");
     for (int i = 0; i < operands; i++)
         bench.side[i].command = argv[1 + i];
     bench.sides = operands;
@@ -595,13 +352,7 @@ static int bench_all(void)
         goto done;
     if (json_path && !json_only && !(json = output_open(json_path)))
         goto done;
-    out_capture = memfd_create("stdout", MFD_CLOEXEC);
-    err_capture = memfd_create("stderr", MFD_CLOEXEC);
-    if (out_capture < 0 || err_capture < 0) {
-        refuse(0, "cannot create a file in memory: %s", strerror(errno));
-        goto done;
-    }
-    if (all_run(baseline_path ? 1 : 0) != 0)
+    if (bench_series_run(&bench, &plan) != 0)
         goto done;
     ratios_compute();
     if (json_only ? output_write(stdout, "stdout") : json ? output_write(json, json_path) : 0)
@@ -631,7 +382,7 @@ int cmd_bench(int argc, char **argv)
     bench.warmup = 1;
     bench.seed = 1;
     measures_add();
-    operands = opt_parse(PROG, OPTIONS, 0, argc, argv);
+    operands = opt_parse(BENCH_PROG, OPTIONS, 0, argc, argv);
     if (operands == OPT_HELP) {
         usage(stdout);
         return CMD_FINE;
