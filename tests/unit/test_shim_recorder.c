@@ -1,0 +1,300 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shim/modules.h"
+#include "shim/nodes.h"
+#include "shim/recorder.h"
+
+static char folder[PATH_MAX];
+static char path[PATH_MAX + 32];
+static struct thread_state me;
+static struct pshim_thread me_record;
+
+static int profile_set_up(void **state)
+{
+    const char *tmp = getenv("TMPDIR");
+    int os_error;
+    (void)state;
+    snprintf(folder, sizeof folder, "%s/recorder-XXXXXX", tmp ? tmp : "/tmp");
+    if (!mkdtemp(folder))
+        return -1;
+    snprintf(path, sizeof path, "%s/a.pshim", folder);
+    if (profile_create(path, 4 << 20, &shim.profile, &os_error) != PROFILE_OK)
+        return -1;
+    shim.live_threads = 1;
+    memset(&me, 0, sizeof me);
+    me.record = &me_record;
+    me.stack.lo = shim_sp() - (4 << 20);
+    me.stack.hi = (uintptr_t)__builtin_frame_address(0) + 4096;
+    return nodes_init();
+}
+
+static int profile_tear_down(void **state)
+{
+    (void)state;
+    profile_close(&shim.profile);
+    unlink(path);
+    return rmdir(folder);
+}
+
+static const struct pshim_node *node_of(uint32_t id)
+{
+    return profile_record(&shim.profile, PSHIM_REGION_NODE, id);
+}
+
+static void same_frame_below_the_same_parent_is_one_node(void **state)
+{
+    uint32_t spare = 0;
+    (void)state;
+    uint32_t a = node_get(0, 2, 100, &spare);
+    uint32_t b = node_get(a, 2, 200, &spare);
+    assert_int_not_equal(a, 0);
+    assert_int_not_equal(a, b);
+    assert_int_equal(node_get(0, 2, 100, &spare), a);
+    assert_int_equal(node_get(a, 2, 200, &spare), b);
+    assert_int_not_equal(node_get(0, 2, 200, &spare), b);
+    assert_int_not_equal(node_get(0, 3, 100, &spare), a);
+    assert_int_equal(node_of(b)->parent, a);
+    assert_int_equal(node_of(b)->module, 2);
+    assert_int_equal(node_of(b)->offset, 200);
+}
+
+static void full_node_table_charges_the_deepest_ancestor(void **state)
+{
+    uint32_t spare = 0;
+    uint64_t capacity = profile_region(&shim.profile, PSHIM_REGION_NODE)->capacity;
+    (void)state;
+    uint32_t parent = node_get(0, 2, 1, &spare);
+    for (uint64_t i = 2; i < capacity; i++)
+        assert_int_not_equal(node_get(parent, 2, i, &spare), parent);
+    assert_int_equal(node_get(parent, 2, capacity + 7, &spare), parent);
+    assert_int_equal(shim.profile.header->losses[PSHIM_LOSS_node_table_full], 1);
+    assert_int_not_equal(node_get(parent, 2, 2, &spare), parent); /* what is there is found */
+}
+
+static void accounts_are_apart_by_recorder_kind_and_node(void **state)
+{
+    (void)state;
+    struct pshim_account *a = account_get(0, PSHIM_KIND_ALLOC, 5);
+    assert_ptr_equal(account_get(0, PSHIM_KIND_ALLOC, 5), a);
+    assert_ptr_not_equal(account_get(1, PSHIM_KIND_ALLOC, 5), a);
+    assert_ptr_not_equal(account_get(0, PSHIM_KIND_CPU, 5), a);
+    assert_ptr_not_equal(account_get(0, PSHIM_KIND_ALLOC, 6), a);
+    assert_int_equal(a->node, 5);
+    assert_int_equal(a->recorder, 0);
+    assert_int_equal(a->kind, PSHIM_KIND_ALLOC);
+    assert_int_equal((uintptr_t)a % 64, 0);
+}
+
+static void full_account_table_loses_and_counts(void **state)
+{
+    uint64_t capacity = profile_region(&shim.profile, PSHIM_REGION_ACCOUNT)->capacity;
+    (void)state;
+    for (uint32_t i = 0; i < capacity; i++)
+        assert_non_null(account_get(0, PSHIM_KIND_ALLOC, i));
+    assert_null(account_get(0, PSHIM_KIND_ALLOC, (uint32_t)capacity + 1));
+    assert_non_null(account_get(0, PSHIM_KIND_ALLOC, 0));
+    assert_int_equal(shim.profile.header->losses[PSHIM_LOSS_account_table_full], 1);
+    recorder_alloc(&me, (uint32_t)capacity + 1, 10, NULL); /* nothing to book it in: no crash */
+    recorder_free(&me, (uint32_t)capacity + 1, 10, NULL);
+    recorder_cpu(&me, (uint32_t)capacity + 1, 1, 0);
+}
+
+/* Threads that insert the same nodes and accounts at the same time, without waiting. */
+enum { race_threads = 4, race_nodes = 3000 };
+static uint32_t raced[race_threads][race_nodes];
+
+static void *race(void *arg)
+{
+    uint32_t *mine = arg;
+    uint32_t spare = 0;
+    for (uint32_t i = 0; i < race_nodes; i++) {
+        mine[i] = node_get(0, 2, i + 1, &spare);
+        __atomic_fetch_add(&account_get(64, PSHIM_KIND_ALLOC, mine[i])->counter[0], 1,
+                           __ATOMIC_RELAXED);
+    }
+    return NULL;
+}
+
+static void racing_threads_agree_on_every_node_and_account(void **state)
+{
+    pthread_t thread[race_threads];
+    (void)state;
+    for (int i = 0; i < race_threads; i++)
+        pthread_create(&thread[i], NULL, race, raced[i]);
+    for (int i = 0; i < race_threads; i++)
+        pthread_join(thread[i], NULL);
+    for (int i = 0; i < race_nodes; i++) {
+        for (int k = 1; k < race_threads; k++)
+            assert_int_equal(raced[k][i], raced[0][i]);
+        assert_int_equal(account_get(64, PSHIM_KIND_ALLOC, raced[0][i])->counter[0], race_threads);
+    }
+}
+
+static __attribute__((noinline)) uint32_t stack_here(void)
+{
+    struct unwind_regs regs;
+    unwind_capture(&regs);
+    uint32_t node = recorder_stack(&me, &regs);
+    __asm__ volatile("" ::: "memory");
+    return node;
+}
+
+static __attribute__((noinline)) uint32_t stack_deeper(int depth)
+{
+    uint32_t node = depth ? stack_deeper(depth - 1) : stack_here();
+    __asm__ volatile("" ::: "memory");
+    return node;
+}
+
+static unsigned depth_of(uint32_t node)
+{
+    unsigned depth = 0;
+    for (; node; node = node_of(node)->parent)
+        depth++;
+    return depth;
+}
+
+static void stacks_are_equal_when_their_frames_are(void **state)
+{
+    uint32_t first[3], second[3];
+    (void)state;
+    for (volatile int round = 0; round < 2; round++) { /* not unrolled: one call site */
+        uint32_t *to = round ? second : first;
+        for (volatile int i = 0; i < 3; i++)
+            to[i] = stack_deeper(i * 5);
+    }
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(first[i], second[i]);
+    assert_int_equal(depth_of(first[1]), depth_of(first[0]) + 5);
+    assert_int_equal(depth_of(first[2]), depth_of(first[0]) + 10);
+}
+
+static void reused_frames_give_what_a_fresh_walk_gives(void **state)
+{
+    uint32_t kept[2];
+    (void)state;
+    for (volatile int round = 0; round < 2; round++) { /* not unrolled: one call site */
+        if (round)
+            me.walk_depth = 0; /* forget the last stack: every frame is looked up */
+        kept[round] = stack_deeper(7);
+        stack_deeper(3);
+    }
+    assert_int_equal(kept[0], kept[1]);
+}
+
+static void deep_stack_is_cut_at_the_limit_and_says_so(void **state)
+{
+    (void)state;
+    uint32_t node = stack_deeper(2 * shim_depth_max);
+    assert_int_equal(depth_of(node), shim_depth_max); /* less our hook, plus the mark */
+    while (node_of(node)->parent)
+        node = node_of(node)->parent;
+    assert_int_equal(node_of(node)->module, PSHIM_MODULE_SPECIAL);
+    assert_int_equal(node_of(node)->offset, PSHIM_SPECIAL_TRUNCATED);
+    assert_int_equal(shim.profile.header->losses[PSHIM_LOSS_stack_depth], 1);
+}
+
+static void stack_pointer_on_no_known_stack_says_so(void **state)
+{
+    (void)state;
+    me.stack = (struct unwind_range){16, 32};
+    uint32_t node = stack_here();
+    while (node_of(node)->parent)
+        node = node_of(node)->parent;
+    assert_int_equal(node_of(node)->offset, PSHIM_SPECIAL_UNKNOWN_STACK);
+    assert_int_equal(shim.profile.header->losses[PSHIM_LOSS_stack_unknown], 1);
+}
+
+static void counters_add_up_and_live_follows(void **state)
+{
+    char a, b;
+    (void)state;
+    uint32_t node = stack_here();
+    recorder_alloc(&me, node, 100, &a);
+    recorder_alloc(&me, node, 50, &b);
+    recorder_free(&me, node, 50, &b);  /* freed next: temporary */
+    recorder_free(&me, node, 100, &a); /* not next */
+    recorder_alloc(&me, node, 7, &a);
+    recorder_flush_live(&me);
+    const uint64_t *c = account_get(0, PSHIM_KIND_ALLOC, node)->counter;
+    assert_int_equal(c[PSHIM_ALLOC_CALLS], 3);
+    assert_int_equal(c[PSHIM_ALLOC_BYTES], 157);
+    assert_int_equal(c[PSHIM_ALLOC_FREE_CALLS], 2);
+    assert_int_equal(c[PSHIM_ALLOC_FREE_BYTES], 150);
+    assert_int_equal(c[PSHIM_ALLOC_TEMPORARY], 1);
+    assert_int_equal(shim.profile.header->live_bytes, 7);
+}
+
+static uint64_t at_peak(uint32_t node)
+{
+    const uint64_t *c = account_get(0, PSHIM_KIND_ALLOC, node)->counter;
+    if (c[PSHIM_ALLOC_PEAK_EPOCH] == shim.profile.header->peak_epoch)
+        return c[PSHIM_ALLOC_PEAK_SAVED];
+    return c[PSHIM_ALLOC_BYTES] - c[PSHIM_ALLOC_FREE_BYTES];
+}
+
+static void peak_keeps_what_was_live_then(void **state)
+{
+    uint32_t spare = 0;
+    (void)state;
+    uint32_t big = node_get(0, 2, 1, &spare), small = node_get(0, 2, 2, &spare);
+    recorder_alloc(&me, big, 1 << 20, NULL);
+    recorder_alloc(&me, small, 100000, NULL); /* more than a step: the peak is noted */
+    recorder_free(&me, big, 1 << 20, NULL);
+    recorder_alloc(&me, small, 5000, NULL);
+    assert_int_equal(at_peak(big), 1 << 20);
+    assert_int_equal(at_peak(small), 100000);
+    assert_int_equal(shim.profile.header->peak_bytes, (1 << 20) + 100000);
+}
+
+static void module_of_code_is_recorded_once_with_its_build_id(void **state)
+{
+    uint64_t offset, other;
+    (void)state;
+    uint32_t id = modules_locate((uintptr_t)modules_locate, &offset);
+    assert_true(id > PSHIM_MODULE_ANON);
+    assert_int_equal(modules_locate((uintptr_t)node_get, &other), id);
+    assert_int_equal(other - offset, (uintptr_t)node_get - (uintptr_t)modules_locate);
+    const struct pshim_module *m = profile_record(&shim.profile, PSHIM_REGION_MODULE, id);
+    assert_int_equal(m->published, 1);
+    assert_int_equal(m->build_id_bytes, 20);
+    assert_true(m->flags & PSHIM_MODULE_EXE);
+    uint32_t libc = modules_locate((uintptr_t)qsort, &other);
+    assert_int_not_equal(libc, id);
+    modules_changed();
+    assert_int_equal(modules_locate((uintptr_t)qsort, &other), libc);
+    assert_int_equal(modules_locate((uintptr_t)&offset, &other), PSHIM_MODULE_ANON);
+    assert_int_equal(other, (uintptr_t)&offset);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, profile_set_up, profile_tear_down)
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        /* first: the modules' list is process-wide, and refers to this test's profile */
+        TEST(module_of_code_is_recorded_once_with_its_build_id),
+        TEST(same_frame_below_the_same_parent_is_one_node),
+        TEST(full_node_table_charges_the_deepest_ancestor),
+        TEST(accounts_are_apart_by_recorder_kind_and_node),
+        TEST(full_account_table_loses_and_counts),
+        TEST(racing_threads_agree_on_every_node_and_account),
+        TEST(stacks_are_equal_when_their_frames_are),
+        TEST(reused_frames_give_what_a_fresh_walk_gives),
+        TEST(deep_stack_is_cut_at_the_limit_and_says_so),
+        TEST(stack_pointer_on_no_known_stack_says_so),
+        TEST(counters_add_up_and_live_follows),
+        TEST(peak_keeps_what_was_live_then),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
