@@ -30,7 +30,8 @@ def helper(name):
 
 
 def function(document, name):
-    found = [f for f in document["functions"] if f["name"].split("(")[0] == name]
+    found = [f for f in document["functions"]
+             if f["name"].replace("(anonymous namespace)::", "").split("(")[0] == name]
     if len(found) > 1:
         raise SystemExit(f"{len(found)} functions are called {name}")
     return found[0] if found else None
