@@ -1,0 +1,371 @@
+/*
+ * signals CASE — a program with its own ideas about signals, while a profiler's ticks arrive.
+ *
+ *   sigprof      its own profiling timer and handler
+ *   blocked      every signal blocked in every thread
+ *   reset        sets every signal to its default, again and again
+ *   ignore       … to be ignored
+ *   queue        handles every real-time signal and sends each to itself: all arrive, with values
+ *   wait         waits for every signal by sigwait: only its own arrive
+ *   small_stack  handlers and long work on an alternate stack of 8 KiB, with a guard below
+ *   small_thread threads with the smallest stack there is
+ *   interrupt    sleeps and waits in all ways: nothing of it may be interrupted
+ *   nested       a handler that allocates, fired into code that allocates
+ *   masks        what it sets as its mask is what it reads back
+ *
+ * Prints what it saw, the same in every run; burns CPU for 0.3 to 1 s.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/select.h>
+#include <sys/time.h>
+
+#include "samples/truth.h"
+
+#define BURN_NS 300000000ull
+
+static SITE uint64_t burn(uint64_t ns)
+{
+    uint64_t until = truth_cpu_ns() + ns, random = 1;
+    while (truth_cpu_ns() < until)
+        for (unsigned i = 0; i < 5000; i++)
+            truth_random(&random);
+    return random;
+}
+
+static SITE void *signal_alloc(size_t n)
+{
+    void *p = malloc(n);
+    KEEP(p);
+    return p;
+}
+
+static void *burning(void *unused)
+{
+    uint64_t random = burn(BURN_NS);
+    KEEP(random);
+    return unused;
+}
+
+static void thread_run(void *(*start)(void *), const pthread_attr_t *attr)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, attr, start, NULL))
+        truth_fail("no thread");
+    pthread_join(thread, NULL);
+}
+
+/* --- cases ------------------------------------------------------------------------------------ */
+
+static volatile sig_atomic_t seen[_NSIG];
+
+static void count_signal(int number)
+{
+    seen[number]++;
+}
+
+static void handle(int number, int flags)
+{
+    struct sigaction action = {.sa_handler = count_signal, .sa_flags = flags};
+    if (sigaction(number, &action, NULL))
+        truth_fail("sigaction");
+}
+
+static void case_sigprof(void)
+{
+    struct itimerval every = {{0, 10000}, {0, 10000}}, none = {{0, 0}, {0, 0}};
+    handle(SIGPROF, SA_RESTART);
+    if (setitimer(ITIMER_PROF, &every, NULL))
+        truth_fail("setitimer");
+    burn(2 * BURN_NS);
+    setitimer(ITIMER_PROF, &none, NULL);
+    if (seen[SIGPROF] < 25 || seen[SIGPROF] > 65)
+        truth_fail("the program's own profiling timer did not tick as it should");
+}
+
+static void case_blocked(void)
+{
+    sigset_t all, pending;
+    sigfillset(&all);
+    if (pthread_sigmask(SIG_BLOCK, &all, NULL))
+        truth_fail("pthread_sigmask");
+    burn(BURN_NS);
+    thread_run(burning, NULL); /* inherits the mask */
+    if (sigprocmask(SIG_SETMASK, &all, NULL))
+        truth_fail("sigprocmask");
+    burn(BURN_NS);
+    sigpending(&pending);
+    for (int s = 1; s < _NSIG; s++)
+        if (sigismember(&pending, s) == 1)
+            truth_fail("a signal is pending that the program never sent");
+}
+
+static void set_all(__sighandler_t to)
+{
+    for (int round = 0; round < 300; round++) {
+        for (int s = 1; s < _NSIG; s++) {
+            struct sigaction action = {.sa_handler = to};
+            if (round & 1)
+                sigaction(s, &action, NULL);
+            else
+                signal(s, to);
+        }
+        burn(BURN_NS / 300);
+    }
+}
+
+static void case_reset(void)
+{
+    set_all(SIG_DFL);
+}
+
+static void case_ignore(void)
+{
+    set_all(SIG_IGN);
+    set_all(SIG_DFL);
+}
+
+static volatile sig_atomic_t queued_sum[_NSIG];
+
+static void count_queued(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    if (info->si_code == SI_QUEUE)
+        queued_sum[number] += info->si_value.sival_int;
+}
+
+static void case_queue(void)
+{
+    for (int s = SIGRTMIN; s <= SIGRTMAX; s++) {
+        struct sigaction action = {.sa_sigaction = count_queued,
+                                   .sa_flags = SA_SIGINFO | SA_RESTART};
+        if (sigaction(s, &action, NULL))
+            truth_fail("sigaction");
+    }
+    for (int i = 1; i <= 20; i++) {
+        for (int s = SIGRTMIN; s <= SIGRTMAX; s++)
+            if (sigqueue(getpid(), s, (union sigval){.sival_int = i}))
+                truth_fail("sigqueue");
+        burn(BURN_NS / 20);
+    }
+    for (int s = SIGRTMIN; s <= SIGRTMAX; s++)
+        truth_put("%d:%d ", s - SIGRTMIN, (int)queued_sum[s]);
+}
+
+static void *sending(void *to)
+{
+    pthread_t main_thread = *(pthread_t *)to;
+    for (int i = 0; i < 20; i++) {
+        burn(BURN_NS / 40);
+        pthread_kill(main_thread, SIGRTMIN + 3 + i % 2);
+    }
+    return NULL;
+}
+
+static void case_wait(void)
+{
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+    pthread_t self = pthread_self(), thread;
+    if (pthread_create(&thread, NULL, sending, &self))
+        truth_fail("no thread");
+    int counts[2] = {0, 0};
+    for (int i = 0; i < 20; i++) {
+        int number = 0;
+        burn(BURN_NS / 60); /* ticks of our own come while we are not waiting */
+        if (i % 3 == 0) {
+            if (sigwait(&all, &number))
+                truth_fail("sigwait");
+        } else {
+            siginfo_t info;
+            struct timespec second = {5, 0};
+            number = i % 3 == 1 ? sigwaitinfo(&all, &info) : sigtimedwait(&all, &info, &second);
+        }
+        if (number != SIGRTMIN + 3 && number != SIGRTMIN + 4)
+            truth_fail("sigwait gave a signal that the program never sent");
+        counts[number - SIGRTMIN - 3]++;
+    }
+    pthread_join(thread, NULL);
+    truth_put("%d %d ", counts[0], counts[1]);
+}
+
+static void burn_there(int number)
+{
+    count_signal(number);
+    uint64_t random = burn(BURN_NS);
+    KEEP(random);
+}
+
+static void *on_small_stack(void *unused)
+{
+    size_t page = 4096, bytes = 8192;
+    char *guard = mmap(NULL, page + bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (guard == MAP_FAILED || mprotect(guard + page, bytes, PROT_READ | PROT_WRITE))
+        truth_fail("no stack");
+    stack_t stack = {.ss_sp = guard + page, .ss_size = bytes};
+    struct sigaction action = {.sa_handler = burn_there, .sa_flags = SA_ONSTACK};
+    if (sigaltstack(&stack, NULL) || sigaction(SIGUSR1, &action, NULL))
+        truth_fail("sigaltstack");
+    burn(BURN_NS / 3); /* ticks may come on the alternate stack too */
+    pthread_kill(pthread_self(), SIGUSR1);
+    stack_t now;
+    if (sigaltstack(NULL, &now) || now.ss_sp != stack.ss_sp || now.ss_size != bytes)
+        truth_fail("the alternate stack is another one");
+    return unused;
+}
+
+static void case_small_stack(void)
+{
+    on_small_stack(NULL);
+    thread_run(on_small_stack, NULL);
+    truth_put("%d ", (int)seen[SIGUSR1]);
+}
+
+static void *small_work(void *unused)
+{
+    for (unsigned i = 0; i < 20000; i++)
+        free(signal_alloc(i % 3000));
+    return burning(unused);
+}
+
+static void case_small_thread(void)
+{
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    if (pthread_attr_setstacksize(&attr, PTHREAD_STACK_MIN))
+        truth_fail("no such stack size");
+    thread_run(small_work, &attr);
+}
+
+static void expect_result(int got, int want, const char *call)
+{
+    if (got != want)
+        truth_fail(got < 0 && errno == EINTR ? call : "a wait ended strangely");
+}
+
+/* Each call is interrupted if a tick falls into it: between burning and sleeping one often does. */
+static void case_interrupt(void)
+{
+    int pipes[2], epoll = epoll_create1(0);
+    sem_t never;
+    sem_init(&never, 0, 0);
+    if (pipe(pipes) || epoll < 0)
+        truth_fail("pipe");
+    for (int i = 0; i < 60; i++) {
+        struct timespec short_time = {0, 300000}, until;
+        struct timeval short_select = {0, 300};
+        struct pollfd wait_for = {.fd = pipes[0], .events = POLLIN};
+        struct epoll_event event;
+        fd_set set;
+        burn(BURN_NS / 60);
+        expect_result(nanosleep(&short_time, NULL), 0, "EINTR from nanosleep");
+        expect_result(clock_nanosleep(CLOCK_MONOTONIC, 0, &short_time, NULL), 0,
+                      "EINTR from clock_nanosleep");
+        expect_result(usleep(300), 0, "EINTR from usleep");
+        expect_result(poll(&wait_for, 1, 1), 0, "EINTR from poll");
+        expect_result(ppoll(&wait_for, 1, &short_time, NULL), 0, "EINTR from ppoll");
+        FD_ZERO(&set);
+        FD_SET(pipes[0], &set);
+        expect_result(select(pipes[0] + 1, &set, NULL, NULL, &short_select), 0,
+                      "EINTR from select");
+        expect_result(epoll_wait(epoll, &event, 1, 1), 0, "EINTR from epoll_wait");
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += 300000;
+        if (until.tv_nsec >= 1000000000) {
+            until.tv_nsec -= 1000000000;
+            until.tv_sec++;
+        }
+        if (sem_timedwait(&never, &until) == 0 || errno != ETIMEDOUT)
+            truth_fail("EINTR from sem_timedwait");
+    }
+}
+
+static uint64_t nested_calls;
+
+static void allocating_handler(int number)
+{
+    count_signal(number);
+    free(signal_alloc(200)); /* not allowed by POSIX, and done all the same: see `nested` */
+    nested_calls++;
+}
+
+/*
+ * The handler may allocate because the interrupted code holds no lock of libc's then: a signal that
+ * the thread sends to itself arrives in pthread_kill.
+ */
+static void case_nested(void)
+{
+    struct sigaction action = {.sa_handler = allocating_handler, .sa_flags = SA_RESTART};
+    if (sigaction(SIGUSR2, &action, NULL))
+        truth_fail("sigaction");
+    for (unsigned i = 0; i < 20000; i++) {
+        void *p = signal_alloc(100);
+        pthread_kill(pthread_self(), SIGUSR2);
+        free(p);
+    }
+    burn(BURN_NS);
+    truth_put("%llu ", (unsigned long long)nested_calls);
+}
+
+static void case_masks(void)
+{
+    for (int s = 1; s < _NSIG; s++) {
+        sigset_t set, got;
+        if (s == SIGKILL || s == SIGSTOP || (s >= 32 && s < SIGRTMIN))
+            continue;
+        sigemptyset(&set);
+        sigaddset(&set, s);
+        if (s % 2 ? pthread_sigmask(SIG_SETMASK, &set, NULL) : sigprocmask(SIG_SETMASK, &set, NULL))
+            truth_fail("cannot set a mask");
+        pthread_sigmask(SIG_SETMASK, NULL, &got);
+        for (int t = 1; t < _NSIG; t++)
+            if (sigismember(&got, t) != sigismember(&set, t))
+                truth_put("signal %d blocked alone: %d reads %d\n", s, t, sigismember(&got, t));
+        burn(BURN_NS / 60);
+    }
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    for (int s = 1; s < _NSIG; s++) { /* nobody else's handler shows */
+        struct sigaction old;
+        if (sigaction(s, NULL, &old) == 0 && old.sa_handler != SIG_DFL && old.sa_handler != SIG_IGN)
+            truth_put("signal %d has a handler\n", s);
+    }
+}
+
+static const struct {
+    const char *name;
+    void (*run)(void);
+} cases[] = {
+    {"sigprof", case_sigprof},
+    {"blocked", case_blocked},
+    {"reset", case_reset},
+    {"ignore", case_ignore},
+    {"queue", case_queue},
+    {"wait", case_wait},
+    {"small_stack", case_small_stack},
+    {"small_thread", case_small_thread},
+    {"interrupt", case_interrupt},
+    {"nested", case_nested},
+    {"masks", case_masks},
+};
+
+int main(int argc, char **argv)
+{
+    for (unsigned i = 0; argc == 2 && i < sizeof cases / sizeof *cases; i++)
+        if (!strcmp(argv[1], cases[i].name)) {
+            cases[i].run();
+            truth_put("done\n");
+            truth_flush();
+            return 0;
+        }
+    fprintf(stderr, "usage: signals CASE\n");
+    return 2;
+}

@@ -1,0 +1,29 @@
+#!/usr/bin/env python3
+"""CPU time adds up: what the report shows is what the kernel billed, within 2 %, for one thread, for
+four, and for 500 threads too brief for any tick."""
+import os
+import sys
+
+sys.path[:0] = [os.environ["SRC"] + "/tests", os.environ["SRC"] + "/tests/helpers"]
+from lib import *
+from figures import *
+
+for label, argv in (("one thread of 3 s", [1, 3]), ("four threads of 3 s", [4, 3]),
+                    ("500 threads of 2 ms", [500, 2, "brief"])):
+    out = os.path.abspath(f"busy-{argv[0]}.pshim")
+    used_ns, status, done = rusage([helper("busy"), *argv],
+                                   env=clean_env(LD_PRELOAD=SHIM, PERFSHIM_OUT=out))
+    equal((status, done.stderr), (0, b""), f"{label}: runs")
+    document = report(out)
+    if not document:
+        continue
+    total = document["totals"]["cpu_ns"]
+    near(total, used_ns, f"{label}: CPU time within 2 % of the kernel's", rel=0.02)
+    share = cum(document, "work", "cpu_ns") / total
+    ok(share > 0.9, f"{label}: it stands to the threads' function ({share:.1%})")
+    if argv[0] < 10:
+        ok(cum(document, "burn", "cpu_ns") > 0.95 * total, f"{label}: and to the loop in it",
+           document["loss"])
+    equal(document["process"]["threads"], argv[0] + 1, f"{label}: every thread was seen")
+    threads_ns = sum(t["cpu_ns"] for t in document["threads"])
+    near(threads_ns, total, f"{label}: the threads add up to the total", rel=0.02)
