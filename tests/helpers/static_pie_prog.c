@@ -1,0 +1,3 @@
+/* build: -static-pie -fPIE */
+/* The same, position-independent: it has a dynamic section and no interpreter all the same. */
+#include "tests/helpers/static_prog.c"
