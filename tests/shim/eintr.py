@@ -8,7 +8,7 @@ sys.path.insert(0, os.environ["SRC"] + "/tests")
 from lib import *
 
 plain = run([B + "/helpers/eintr", "150"])
-under = preload([B + "/helpers/eintr", "150"], "e.pshim", PERFSHIM_CPU_HZ="4000")
+under = preload([B + "/helpers/eintr", "150"], "e.pshim", env={"PERFSHIM_CPU_HZ": "4000"})
 for name, result in ("plain", plain), ("under the shim", under):
     equal(result.status, 0, f"the program ends well, {name}")
     waits = json.loads(result.out)
