@@ -1,25 +1,33 @@
 /*
- * The verbs of `perfshim`: one list for dispatch, `perfshim --help` and the documentation.
- *
- * A verb gets argv with argv[0] = the verb and returns the exit status of the command. It prints
- * errors as "perfshim VERB: …" on stderr.
+ * The verbs of `perfshim`: one list drives dispatch, --help and the tests. Each verb is one
+ * function in cmd_<verb>.c that gets its own argv (argv[0] is the verb) and returns the exit code.
  */
 #ifndef PERFSHIM_ANALYZER_CMD_H
 #define PERFSHIM_ANALYZER_CMD_H
 
-/* name, what it does */
-#define CMD_VERBS(X) X(bench, "compare two commands run in turn, or one with a saved baseline")
+/* verb, one line of help */
+#define CMD_VERBS(X)                                                                               \
+    X(report, "say where time and memory went")                                                    \
+    X(bench, "compare two commands run in turn, or one with a saved baseline")
 
-#define X(name, help) int cmd_##name(int argc, char **argv);
+#define X(verb, help) int cmd_##verb(int argc, char **argv);
 CMD_VERBS(X)
 #undef X
 
-/* Exit statuses of every verb but record (docs/contract.md). */
-enum {
-    CMD_FINE = 0,
-    CMD_NO = 1,    /* a budget, a regression or --fail-on said no */
-    CMD_USAGE = 2, /* wrong use */
-    CMD_INPUT = 3, /* bad or unreadable input */
+enum { /* exit codes; `record` has its own (cmd_record.c) */
+       CMD_FINE = 0,
+       CMD_NO = 1,    /* a budget, a regression or --fail-on said no */
+       CMD_USAGE = 2, /* wrong use */
+       CMD_INPUT = 3, /* bad or unreadable input */
 };
+
+/*
+ * The profile that is meant when none is named: the newest *.pshim in the directory, which is said
+ * on stderr. NULL after a message "PROG: …" if there is none. The caller frees it.
+ */
+char *cmd_newest_profile(const char *prog);
+
+/* Flushes stdout; CMD_INPUT and a message if what was printed did not arrive. */
+int cmd_finish(const char *prog);
 
 #endif

@@ -164,8 +164,7 @@ static uint64_t entry_covers(const struct elf_image *image, uint64_t entry, uint
 }
 
 void elf_image_functions(const struct elf_image *image,
-                         void (*found)(void *context, uint64_t start, uint64_t end),
-                         void *context)
+                         void (*found)(void *context, uint64_t start, uint64_t end), void *context)
 {
     enum { udata4 = 0x03, sdata4_from_header = 0x3b };
     const Elf64_Phdr *p = elf_image_segment(image, PT_GNU_EH_FRAME);

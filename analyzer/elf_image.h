@@ -34,7 +34,8 @@ int elf_image_init(struct elf_image *image, const void *bytes, size_t size);
 const Elf64_Phdr *elf_image_segment(const struct elf_image *image, uint32_t type);
 const Elf64_Shdr *elf_image_section(const struct elf_image *image, uint32_t type);
 
-/* `bytes` bytes of the file at an offset or at a virtual address; NULL if they are not all there. */
+/* `bytes` bytes of the file at an offset or at a virtual address; NULL if they are not all there.
+ */
 const void *elf_image_range(const struct elf_image *image, uint64_t offset, uint64_t bytes);
 const void *elf_image_at(const struct elf_image *image, uint64_t address, uint64_t bytes);
 
@@ -55,7 +56,6 @@ size_t elf_image_build_id(const struct elf_image *image, const uint8_t **id);
  * were stripped: calls found() with ELF addresses [start, end), in ascending order.
  */
 void elf_image_functions(const struct elf_image *image,
-                         void (*found)(void *context, uint64_t start, uint64_t end),
-                         void *context);
+                         void (*found)(void *context, uint64_t start, uint64_t end), void *context);
 
 #endif

@@ -31,8 +31,7 @@ static int module_compare(struct dl_phdr_info *info, size_t size, void *context)
 }
 
 void ifunc_resolve(const struct elf_image *image,
-                   void (*found)(void *context, uint64_t address, const char *name),
-                   void *context)
+                   void (*found)(void *context, uint64_t address, const char *name), void *context)
 {
     struct search s = {0};
     s.id_bytes = elf_image_build_id(image, &s.id);
@@ -48,8 +47,7 @@ void ifunc_resolve(const struct elf_image *image,
     uint32_t names;
     const Elf64_Sym *symbols = elf_image_symbols(image, SHT_DYNSYM, &count, &names);
     for (size_t i = 0; i < count; i++) {
-        if (ELF64_ST_TYPE(symbols[i].st_info) != STT_GNU_IFUNC ||
-            symbols[i].st_shndx == SHN_UNDEF)
+        if (ELF64_ST_TYPE(symbols[i].st_info) != STT_GNU_IFUNC || symbols[i].st_shndx == SHN_UNDEF)
             continue;
         const char *name = elf_image_string(image, names, symbols[i].st_name);
         uintptr_t at = (uintptr_t)dlsym(handle, name);

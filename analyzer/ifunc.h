@@ -19,7 +19,6 @@
 /* Calls found() for each indirect function of `image` that could be resolved: ELF address of the
    chosen body, name (valid as long as the image). */
 void ifunc_resolve(const struct elf_image *image,
-                   void (*found)(void *context, uint64_t address, const char *name),
-                   void *context);
+                   void (*found)(void *context, uint64_t address, const char *name), void *context);
 
 #endif

@@ -1,44 +1,55 @@
-/* `perfshim VERB …`: finds the verb and hands over. */
-#include "analyzer/cmd.h"
-
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "analyzer/cmd.h"
 
 static const struct verb {
-    const char *name, *help;
+    const char *name;
     int (*run)(int argc, char **argv);
-} VERBS[] = {
-#define X(name, help) {#name, help, cmd_##name},
+    const char *help;
+} verbs[] = {
+#define X(verb, text) {#verb, cmd_##verb, text},
     CMD_VERBS(X)
 #undef X
 };
+enum { verb_count = sizeof verbs / sizeof *verbs };
 
 static void usage(FILE *out)
 {
-    fprintf(out, "usage: perfshim VERB [options] ...\n\n");
-    for (size_t i = 0; i < sizeof VERBS / sizeof *VERBS; i++)
-        fprintf(out, "  %-10s %s\n", VERBS[i].name, VERBS[i].help);
-    fprintf(out, "\nperfshim VERB --help tells more; perfshim --version the version.\n");
+    fputs("Usage: perfshim VERB [options] ...\n\n", out);
+    for (int i = 0; i < verb_count; i++)
+        fprintf(out, "  %-8s %s\n", verbs[i].name, verbs[i].help);
+    fputs("\nperfshim VERB --help tells a verb's options; perfshim --version.\n", out);
+}
+
+/* A profile may be cut while it is mapped; reading past its end then raises SIGBUS. */
+static void on_bus_error(int signal)
+{
+    static const char text[] = "perfshim: a file was truncated while it was read\n";
+    (void)signal;
+    ssize_t n = write(STDERR_FILENO, text, sizeof text - 1);
+    _exit(n < 0 ? CMD_INPUT : CMD_INPUT);
 }
 
 int main(int argc, char **argv)
 {
-    if (argc < 2) {
-        usage(stderr);
-        return CMD_USAGE;
-    }
-    for (size_t i = 0; i < sizeof VERBS / sizeof *VERBS; i++)
-        if (strcmp(argv[1], VERBS[i].name) == 0)
-            return VERBS[i].run(argc - 1, argv + 1);
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-        strcmp(argv[1], "help") == 0) {
+    const char *name = argc > 1 ? argv[1] : "";
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         usage(stdout);
         return CMD_FINE;
     }
-    if (strcmp(argv[1], "--version") == 0) {
-        printf("perfshim %s\n", PERFSHIM_VERSION);
+    if (strcmp(name, "--version") == 0) {
+        puts("perfshim " PERFSHIM_VERSION);
         return CMD_FINE;
     }
-    fprintf(stderr, "perfshim: '%s' is not a verb; perfshim --help lists them\n", argv[1]);
+    signal(SIGBUS, on_bus_error);
+    for (int i = 0; i < verb_count; i++)
+        if (strcmp(name, verbs[i].name) == 0)
+            return verbs[i].run(argc - 1, argv + 1);
+    if (*name)
+        fprintf(stderr, "perfshim: no verb '%s'\n", name);
+    usage(stderr);
     return CMD_USAGE;
 }

@@ -39,10 +39,20 @@ struct metrics {
     int64_t v[METRIC_COUNT];
 };
 
+/* A damaged file may hold any counters: sums and differences wrap instead of being undefined. */
+static inline int64_t metric_sum(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+static inline int64_t metric_difference(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a - (uint64_t)b);
+}
+
 static inline void metrics_add(struct metrics *to, const struct metrics *from)
 {
     for (int i = 0; i < METRIC_COUNT; i++)
-        to->v[i] += from->v[i];
+        to->v[i] = metric_sum(to->v[i], from->v[i]);
 }
 
 #endif

@@ -16,14 +16,9 @@ static int64_t counter(const struct pshim_account *a, unsigned i)
     return (int64_t)pshim_load(&a->counter[i]);
 }
 
-/* Damaged counters may hold anything: sums wrap instead of being undefined. */
 static void add(int64_t *to, int64_t n)
 {
-    *to = (int64_t)((uint64_t)*to + (uint64_t)n);
-}
-static int64_t difference(int64_t a, int64_t b)
-{
-    return (int64_t)((uint64_t)a - (uint64_t)b);
+    *to = metric_sum(*to, n);
 }
 
 static const char *base_name(const char *path)
@@ -108,7 +103,8 @@ static void threads_load(struct model *m, uint64_t end_ns)
         memcpy(to->name, t->name, sizeof t->name);
         to->ended = pshim_load32(&t->state) == PSHIM_THREAD_ENDED;
         to->merged = pshim_load(&t->merged);
-        to->wall_ns = difference((int64_t)(end ? end : end_ns), (int64_t)t->start_monotonic_ns);
+        to->wall_ns =
+            metric_difference((int64_t)(end ? end : end_ns), (int64_t)t->start_monotonic_ns);
         if (to->wall_ns < 0)
             to->wall_ns = 0;
         to->cpu_ns = (int64_t)pshim_load(&t->cpu_ns);
@@ -186,8 +182,8 @@ static void account_add_frees(struct model *m, struct sums *s, const struct pshi
     if (pshim_load(&a->counter[PSHIM_ALLOC_PEAK_EPOCH]) == s->peak_epoch)
         add(&to->m.v[METRIC_PEAK_BYTES], counter(a, PSHIM_ALLOC_PEAK_SAVED));
     else
-        add(&to->m.v[METRIC_PEAK_BYTES], difference(counter(a, PSHIM_ALLOC_BYTES),
-                                                    counter(a, PSHIM_ALLOC_FREE_BYTES)));
+        add(&to->m.v[METRIC_PEAK_BYTES],
+            metric_difference(counter(a, PSHIM_ALLOC_BYTES), counter(a, PSHIM_ALLOC_FREE_BYTES)));
 }
 
 static void account_add(struct model *m, struct sums *s, const struct pshim_account *a)
@@ -204,9 +200,9 @@ static void account_add(struct model *m, struct sums *s, const struct pshim_acco
         to = sample_get(m, s, a->node);
         to->cpu = 1;
         add(&m->cpu_ticks, counter(a, PSHIM_CPU_TICKS));
-        add(&to->m.v[METRIC_CPU_NS], (int64_t)(pshim_load(&a->counter[PSHIM_CPU_TICKS]) *
-                                                   m->header->tick_period_ns +
-                                               pshim_load(&a->counter[PSHIM_CPU_EXTRA_NS])));
+        add(&to->m.v[METRIC_CPU_NS],
+            (int64_t)(pshim_load(&a->counter[PSHIM_CPU_TICKS]) * m->header->tick_period_ns +
+                      pshim_load(&a->counter[PSHIM_CPU_EXTRA_NS])));
         break;
     case PSHIM_KIND_PROGRESS:
         s->progress[a->node] += pshim_load(&a->counter[0]);
@@ -279,8 +275,8 @@ static void samples_finish(struct model *m)
 {
     for (size_t i = 0; i < m->sample_count; i++) {
         int64_t *v = m->samples[i].m.v;
-        v[METRIC_LIVE_BLOCKS] = difference(v[METRIC_ALLOC_CALLS], v[METRIC_FREE_CALLS]);
-        v[METRIC_LIVE_BYTES] = difference(v[METRIC_ALLOC_BYTES], v[METRIC_FREE_BYTES]);
+        v[METRIC_LIVE_BLOCKS] = metric_difference(v[METRIC_ALLOC_CALLS], v[METRIC_FREE_CALLS]);
+        v[METRIC_LIVE_BYTES] = metric_difference(v[METRIC_ALLOC_BYTES], v[METRIC_FREE_BYTES]);
         v[METRIC_COST_NS] = v[METRIC_CPU_NS];
         for (int k = 0; k < METRIC_COUNT; k++)
             add(&m->totals.v[k], v[k]);
@@ -316,7 +312,7 @@ int model_load(struct model *m, struct reader *r)
     m->program = base_name(m->exe);
     measured_set(m);
     uint64_t end_ns = end_load(m);
-    m->wall_ns = difference((int64_t)end_ns, (int64_t)m->header->start_monotonic_ns);
+    m->wall_ns = metric_difference((int64_t)end_ns, (int64_t)m->header->start_monotonic_ns);
     if (m->wall_ns < 0)
         m->wall_ns = 0;
     argv_load(m);

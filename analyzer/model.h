@@ -18,9 +18,9 @@
 
 /* All that was counted under one stack. */
 struct model_sample {
-    uint32_t node;       /* its leaf; 0 = no stack known */
-    uint32_t alloc : 1;  /* allocations were counted here */
-    uint32_t cpu : 1;    /* CPU time was counted here */
+    uint32_t node;      /* its leaf; 0 = no stack known */
+    uint32_t alloc : 1; /* allocations were counted here */
+    uint32_t cpu : 1;   /* CPU time was counted here */
     struct metrics m;
 };
 
@@ -45,8 +45,8 @@ struct model {
     const char *program; /* last part of exe */
     const char *const *argv;
     uint32_t argc;
-    uint32_t end;         /* enum pshim_end; a killed process is PSHIM_END_SIGNAL */
-    bool status_known;    /* … then status holds the exit status or signal */
+    uint32_t end;      /* enum pshim_end; a killed process is PSHIM_END_SIGNAL */
+    bool status_known; /* … then status holds the exit status or signal */
     int status;
     int64_t wall_ns;
     int64_t thread_wall_ns; /* sum over threads */

@@ -31,8 +31,7 @@ int reader_open(struct reader *r, const char *path);
 void reader_close(struct reader *r);
 
 /* Sets r->error to "FILE: is damaged: " and the text. Returns −1. */
-int reader_damaged(struct reader *r, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+int reader_damaged(struct reader *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Records of a region that may be looked at now. */
 uint32_t reader_count(const struct reader *r, enum pshim_region_id region);

@@ -18,8 +18,9 @@
 #include "analyzer/symbols.h"
 
 enum {
-    dies_most = 8 << 20, /* debugging entries looked at in one unit: hostile ones may go in circles */
-    depth_most = 128,    /* nesting of scopes */
+    dies_most =
+        8 << 20,      /* debugging entries looked at in one unit: hostile ones may go in circles */
+    depth_most = 128, /* nesting of scopes */
 };
 
 /* Code of one function in a compilation unit. */
@@ -184,8 +185,8 @@ static void map_fill(struct symbols_module *m)
         GElf_Sym symbol;
         GElf_Addr address;
         GElf_Word section;
-        const char *name = dwfl_module_getsym_info(m->module, i, &symbol, &address, &section, NULL,
-                                                   NULL);
+        const char *name =
+            dwfl_module_getsym_info(m->module, i, &symbol, &address, &section, NULL, NULL);
         unsigned type = GELF_ST_TYPE(symbol.st_info);
         bool label = type == STT_NOTYPE && GELF_ST_BIND(symbol.st_info) != STB_LOCAL;
         /* An indirect function's symbol names its resolver, not its body. */
@@ -259,8 +260,7 @@ static void functions_collect(struct unit *u, Dwarf_Die *parent, unsigned depth)
             }
         }
         if (tag == DW_TAG_subprogram || tag == DW_TAG_namespace || tag == DW_TAG_module ||
-            tag == DW_TAG_class_type || tag == DW_TAG_structure_type ||
-            tag == DW_TAG_lexical_block)
+            tag == DW_TAG_class_type || tag == DW_TAG_structure_type || tag == DW_TAG_lexical_block)
             functions_collect(u, &die, depth + 1);
     } while (dwarf_siblingof(&die, &die) == 0);
 }

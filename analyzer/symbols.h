@@ -27,8 +27,8 @@ struct symbol {
     uint32_t line;         /* … 0 = not known */
     const char *code_file; /* where in the source the address (or the inlined call) is */
     uint32_t code_line;
-    bool inlined;          /* its code is part of the next symbol's */
-    uint64_t start;        /* first address of its code, 0 = not known */
+    bool inlined;   /* its code is part of the next symbol's */
+    uint64_t start; /* first address of its code, 0 = not known */
 };
 
 struct symbols *symbols_new(struct intern *names);

@@ -1,0 +1,69 @@
+/*
+ * From stack nodes to stacks as people read them: named frames, inlined ones included.
+ *
+ *  - The profiler's own frames are left out; a stack that ends in one gets the leaf "[profiler]",
+ *    since that time is real.
+ *  - What the shim could not walk is a frame in brackets ("[stack cut: …]").
+ *  - Code without a name is "module+0xADDRESS" of the function's start if call-frame information
+ *    tells it, else of the very instruction.
+ *
+ * Each distinct (module, offset) is symbolised once. Node ids must come from a loaded model: their
+ * chains were checked there. Not thread-safe. Pointers live until frames_free().
+ */
+#ifndef PERFSHIM_ANALYZER_FRAMES_H
+#define PERFSHIM_ANALYZER_FRAMES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "analyzer/reader.h"
+#include "analyzer/select.h"
+
+#define FRAMES_STACK_MAX 4096u /* frames of one stack, inlined ones included; cut at the root */
+
+/* Identity: name, file, module; equal functions have equal indices. */
+struct function {
+    const char *name;
+    const char *file;   /* where it is declared, NULL = not known */
+    const char *module; /* last part of the path, NULL for frames in brackets */
+    uint32_t line;      /* of the declaration, 0 = not known */
+    bool runtime;       /* C++ runtime: operator new, libstdc++ and its headers */
+    unsigned selected;  /* selection_match() */
+};
+
+struct frame {
+    uint32_t function; /* index: frames_function() */
+    uint32_t line;     /* where the code is, or calls from; 0 = not known */
+    const char *file;  /* … NULL = not known */
+    uint64_t offset;   /* ELF address in the module */
+    bool inlined;
+};
+
+struct frames;
+
+/* The reader and the selection (may be NULL) must outlive the frames. */
+struct frames *frames_new(struct reader *r, const struct selection *selection);
+void frames_free(struct frames *f);
+const struct selection *frames_selection(const struct frames *f);
+
+/* The stack of a node, leaf first, hidden frames left out; at least one frame. Returns how many. */
+unsigned frames_stack(struct frames *f, uint32_t node,
+                      const struct frame *out[static FRAMES_STACK_MAX]);
+
+const struct function *frames_function(const struct frames *f, uint32_t index);
+uint32_t frames_function_count(const struct frames *f);
+
+/* The frame that a person would call the place of an allocation: the innermost outside of the C++
+   runtime, or the leaf. */
+const struct frame *frames_site(const struct frames *f, const struct frame *const *stack,
+                                unsigned depth);
+
+/* Modules that could not be symbolised: the i-th's path and why; false past the last. */
+bool frames_problem(const struct frames *f, unsigned i, const char **path, const char **why);
+
+/* "file.c:12", "libc.so.6" or "": where a frame's code is, for a screen. */
+const char *frames_place(const struct frames *f, const struct frame *frame, char *buffer,
+                         size_t size);
+
+#endif

@@ -1,0 +1,293 @@
+#include <string.h>
+
+#include "analyzer/rank.h"
+#include "analyzer/report_json.h"
+
+static const char *const metric_keys[METRIC_COUNT] = {
+#define X(id, key) #key,
+    METRICS(X)
+#undef X
+};
+
+void json_put_metric(struct json *j, const char *key, const struct model *m, enum metric metric,
+                     int64_t v)
+{
+    if (model_has(m, metric))
+        json_put_int(j, key, v);
+    else
+        json_put_null(j, key);
+}
+
+static void put_name(struct json *j, const char *key, const char *name)
+{
+    json_put_string(j, key, name && *name ? name : NULL);
+}
+
+static void put_line(struct json *j, uint32_t line)
+{
+    if (line)
+        json_put_int(j, "line", line);
+    else
+        json_put_null(j, "line");
+}
+
+static const char *end_name(uint32_t end)
+{
+    static const char *const names[] = {
+        [PSHIM_END_RUNNING] = "running",
+        [PSHIM_END_EXIT] = "exit",
+        [PSHIM_END_SIGNAL] = "signal",
+        [PSHIM_END_EXEC] = "exec",
+    };
+    return end < sizeof names / sizeof *names ? names[end] : NULL;
+}
+
+static void put_build_id(struct json *j, const struct model *m)
+{
+    char hex[2 * PSHIM_BUILD_ID_MAX + 1] = "";
+    uint32_t count = reader_count(m->reader, PSHIM_REGION_MODULE);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct pshim_module *module = reader_module(m->reader, i);
+        if (!module || !(module->flags & PSHIM_MODULE_EXE))
+            continue;
+        for (uint32_t k = 0; k < module->build_id_bytes && k < PSHIM_BUILD_ID_MAX; k++)
+            sprintf(hex + 2 * k, "%02x", module->build_id[k]);
+        break;
+    }
+    put_name(j, "build_id", hex);
+}
+
+static void put_process(struct json *j, const struct model *m)
+{
+    const struct pshim_header *h = m->header;
+    json_begin(j, "process", '{');
+    put_name(j, "exe", m->exe);
+    json_begin(j, "argv", '[');
+    for (uint32_t i = 0; i < m->argc; i++)
+        json_put_string(j, NULL, m->argv[i]);
+    json_end(j);
+    put_name(j, "cwd", profile_string(&m->reader->profile, h->cwd));
+    json_put_int(j, "pid", h->pid);
+    json_put_real(j, "start_time", (double)h->start_realtime_ns / 1e9);
+    json_put_int(j, "wall_ns", m->wall_ns);
+    json_put_int(j, "threads", (int64_t)m->thread_count);
+    json_put_string(j, "end", end_name(m->end));
+    if (m->status_known)
+        json_put_int(j, "status", m->status);
+    else
+        json_put_null(j, "status");
+    json_put_int(j, "cpus", h->cpus);
+    put_build_id(j, m);
+    if (h->max_rss_bytes)
+        json_put_int(j, "max_rss_bytes", (int64_t)h->max_rss_bytes);
+    else
+        json_put_null(j, "max_rss_bytes");
+    put_name(j, "off_reason", model_off_reason(m));
+    json_begin(j, "notes", '[');
+    const char *note;
+    for (unsigned i = 0; (note = model_note(m, i)); i++)
+        json_put_string(j, NULL, note);
+    json_end(j);
+    json_end(j);
+}
+
+static const char *switch_name(uint32_t state)
+{
+    static const char *const names[] = {
+        [PSHIM_OFF] = "off", [PSHIM_ON] = "on", [PSHIM_WAIT] = "wait"};
+    return state < sizeof names / sizeof *names ? names[state] : NULL;
+}
+
+static void put_mode(struct json *j, const struct model *m)
+{
+    static const char *const unwinders[] = {[PSHIM_UNWIND_CFI] = "cfi",
+                                            [PSHIM_UNWIND_FP] = "fp",
+                                            [PSHIM_UNWIND_LIBUNWIND] = "libunwind"};
+    const struct pshim_header *h = m->header;
+    char bytes[24];
+    const char *alloc = h->alloc_mode == PSHIM_ALLOC_OFF ? "off" : "exact";
+    if (h->alloc_mode == PSHIM_ALLOC_SAMPLED) {
+        snprintf(bytes, sizeof bytes, "%llu", (unsigned long long)h->alloc_sample_bytes);
+        alloc = bytes;
+    }
+    json_begin(j, "mode", '{');
+    json_put_string(j, "alloc", h->alloc_hidden ? NULL : alloc);
+    json_put_string(j, "locks", switch_name(h->locks_mode));
+    json_put_string(j, "io", switch_name(h->io_mode));
+    json_put_int(j, "cpu_hz", h->cpu_hz);
+    if (h->cpu_hz)
+        json_put_int(j, "cpu_ticks", m->cpu_ticks);
+    else
+        json_put_null(j, "cpu_ticks");
+    json_put_string(j, "unwind", h->unwind_mode < 3 ? unwinders[h->unwind_mode] : NULL);
+    json_end(j);
+}
+
+static void put_totals(struct json *j, const struct model *m)
+{
+    json_begin(j, "totals", '{');
+    for (int i = 0; i < METRIC_COUNT; i++)
+        if (i != METRIC_BLAMED_WAIT_NS)
+            json_put_metric(j, metric_keys[i], m, i, m->totals.v[i]);
+    json_put_null(j, "lock_hold_ns");
+    json_put_null(j, "runqueue_ns");
+    json_put_null(j, "unexplained_ns");
+    json_put_int(j, "thread_wall_ns", m->thread_wall_ns);
+    if (model_ops(m))
+        json_put_int(j, "ops", (int64_t)model_ops(m));
+    else
+        json_put_null(j, "ops");
+    json_end(j);
+    json_begin(j, "progress", '[');
+    for (size_t i = 0; i < m->progress_count; i++) {
+        json_begin(j, NULL, '{');
+        json_put_string(j, "name", m->progress[i].name);
+        json_put_int(j, "count", (int64_t)m->progress[i].count);
+        json_end(j);
+    }
+    json_end(j);
+}
+
+static void put_functions(struct json *j, const struct model *m, struct frames *f)
+{
+    struct rank rank;
+    rank_build(&rank, m, f, RANK_FUNCTION);
+    rank_sort(&rank, model_has(m, METRIC_COST_NS) ? METRIC_COST_NS : METRIC_ALLOC_BYTES, false);
+    double total = (double)m->totals.v[METRIC_COST_NS];
+    json_begin(j, "functions", '[');
+    for (size_t i = 0; i < rank.count; i++) {
+        const struct rank_row *row = &rank.rows[i];
+        json_begin(j, NULL, '{');
+        json_put_string(j, "name", row->name);
+        put_name(j, "file", row->file);
+        put_line(j, row->line);
+        put_name(j, "module", row->module);
+        for (int k = 0; k < METRIC_COUNT; k++) {
+            json_begin(j, metric_keys[k], '{');
+            json_put_metric(j, "flat", m, k, row->flat.v[k]);
+            json_put_metric(j, "cum", m, k, row->cum.v[k]);
+            json_end(j);
+        }
+        if (model_has(m, METRIC_COST_NS))
+            json_put_real(j, "share", (double)row->cum.v[METRIC_COST_NS] / total);
+        else
+            json_put_null(j, "share");
+        json_end(j);
+    }
+    json_end(j);
+    rank_release(&rank);
+}
+
+void json_put_frame(struct json *j, const struct frames *f, const struct frame *frame)
+{
+    const struct function *fn = frames_function(f, frame->function);
+    json_begin(j, NULL, '{');
+    json_put_string(j, "name", fn->name);
+    put_name(j, "file", frame->file);
+    put_line(j, frame->line);
+    put_name(j, "module", fn->module);
+    if (fn->module)
+        json_put_int(j, "offset", (int64_t)frame->offset);
+    else
+        json_put_null(j, "offset");
+    json_put_bool(j, "inlined", frame->inlined);
+    json_end(j);
+}
+
+/* One kind of what was counted under one stack. */
+static void put_site(struct json *j, const struct model *m, const struct frames *f,
+                     const struct model_sample *s, const struct frame *const *stack, unsigned depth,
+                     bool alloc)
+{
+    json_begin(j, NULL, '{');
+    json_put_string(j, "kind", alloc ? "alloc" : "cpu");
+    for (int k = 0; k < METRIC_COUNT; k++) {
+        bool time = k == METRIC_CPU_NS || k == METRIC_COST_NS;
+        if (k == METRIC_BLAMED_WAIT_NS || k == METRIC_IDLE_NS)
+            continue;
+        if (time == alloc)
+            json_put_null(j, metric_keys[k]);
+        else
+            json_put_metric(j, metric_keys[k], m, k, s->m.v[k]);
+    }
+    json_begin(j, "frames", '[');
+    for (unsigned i = 0; i < depth; i++)
+        json_put_frame(j, f, stack[i]);
+    json_end(j);
+    json_end(j);
+}
+
+static void put_sites(struct json *j, const struct model *m, struct frames *f)
+{
+    const struct frame *stack[FRAMES_STACK_MAX];
+    json_begin(j, "sites", '[');
+    for (size_t i = 0; i < m->sample_count; i++) {
+        const struct model_sample *s = &m->samples[i];
+        unsigned depth = frames_stack(f, s->node, stack);
+        if (!rank_selected(f, frames_selection(f), stack, depth))
+            continue;
+        if (s->alloc)
+            put_site(j, m, f, s, stack, depth, true);
+        if (s->cpu)
+            put_site(j, m, f, s, stack, depth, false);
+    }
+    json_end(j);
+}
+
+static void put_threads(struct json *j, const struct model *m)
+{
+    json_begin(j, "threads", '[');
+    for (size_t i = 0; i < m->threads_kept; i++) {
+        const struct model_thread *t = &m->threads[i];
+        json_begin(j, NULL, '{');
+        json_put_int(j, "tid", t->tid);
+        put_name(j, "name", t->name);
+        json_put_int(j, "wall_ns", t->wall_ns);
+        json_put_metric(j, "cpu_ns", m, METRIC_CPU_NS, t->cpu_ns);
+        static const char *const unknown[] = {"lock_wait_ns", "io_wait_ns", "idle_ns",
+                                              "runqueue_ns", "unexplained_ns"};
+        for (size_t k = 0; k < sizeof unknown / sizeof *unknown; k++)
+            json_put_null(j, unknown[k]);
+        json_end(j);
+    }
+    json_end(j);
+}
+
+static void put_rest(struct json *j, const struct model *m, struct frames *f)
+{
+    static const char *const not_measured[] = {"locks", "io", "timeline", "pool"};
+    const char *path, *why;
+    for (size_t i = 0; i < sizeof not_measured / sizeof *not_measured; i++)
+        json_put_null(j, not_measured[i]);
+    json_begin(j, "findings", '[');
+    json_end(j);
+    json_begin(j, "loss", '{');
+    for (int i = 0; i < PSHIM_LOSS_COUNT; i++)
+        if (m->losses[i])
+            json_put_int(j, model_loss_name(i), (int64_t)m->losses[i]);
+    json_end(j);
+    json_begin(j, "modules_without_symbols", '[');
+    for (unsigned i = 0; frames_problem(f, i, &path, &why); i++) {
+        json_begin(j, NULL, '{');
+        json_put_string(j, "module", path);
+        json_put_string(j, "why", why);
+        json_end(j);
+    }
+    json_end(j);
+}
+
+void report_json(FILE *out, const struct model *m, struct frames *f)
+{
+    struct json j = {.out = out};
+    json_begin(&j, NULL, '{');
+    json_put_string(&j, "schema", "perfshim.report/1");
+    json_put_string(&j, "perfshim_version", PERFSHIM_VERSION);
+    put_process(&j, m);
+    put_mode(&j, m);
+    put_totals(&j, m);
+    put_functions(&j, m, f);
+    put_sites(&j, m, f);
+    put_threads(&j, m);
+    put_rest(&j, m, f);
+    json_end(&j);
+}

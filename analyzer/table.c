@@ -1,0 +1,93 @@
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "analyzer/memory.h"
+#include "analyzer/table.h"
+#include "analyzer/text.h"
+
+void table_column(struct table *t, const char *title, enum table_align align)
+{
+    if (t->column_count == TABLE_COLUMNS_MAX)
+        return;
+    t->columns[t->column_count].title = title;
+    t->columns[t->column_count].align = align;
+    t->columns[t->column_count++].width = strlen(title);
+}
+
+void table_cell(struct table *t, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    memory_grow((void **)&t->cells, &t->room, t->cell_count, sizeof *t->cells);
+    unsigned column = (unsigned)(t->cell_count % t->column_count);
+    size_t n = strlen(text);
+    if (n > t->columns[column].width)
+        t->columns[column].width = n;
+    t->cells[t->cell_count++] = memory_string(text);
+}
+
+static void widths_fit(struct table *t)
+{
+    enum { narrowest_name = 16 };
+    size_t total = 1;
+    for (unsigned i = 0; i < t->column_count; i++)
+        total += t->columns[i].width + (i ? 2 : 0);
+    for (unsigned i = t->column_count; i-- > 0 && total > TEXT_COLUMNS;) {
+        size_t *width = &t->columns[i].width;
+        if (t->columns[i].align != TABLE_NAME || *width <= narrowest_name)
+            continue;
+        size_t give = *width - narrowest_name;
+        if (give > total - TEXT_COLUMNS)
+            give = total - TEXT_COLUMNS;
+        *width -= give;
+        total -= give;
+    }
+}
+
+static void line_print(const struct table *t, const char *const *texts, FILE *out)
+{
+    size_t blanks = 1; /* they wait until something follows them */
+    for (unsigned i = 0; i < t->column_count; i++) {
+        size_t width = t->columns[i].width, n = strlen(texts[i]);
+        bool cut = n > width; /* only names are ever wider than their column */
+        if (cut)
+            n = width - 3;
+        size_t pad = cut ? 0 : width - n;
+        if (t->columns[i].align == TABLE_RIGHT)
+            blanks += pad;
+        if (n) {
+            fprintf(out, "%*s%.*s%s", (int)blanks, "", (int)n, texts[i], cut ? "..." : "");
+            blanks = 0;
+        }
+        if (t->columns[i].align != TABLE_RIGHT)
+            blanks += pad;
+        blanks += 2;
+    }
+    fputc('\n', out);
+}
+
+void table_print(struct table *t, FILE *out)
+{
+    const char *titles[TABLE_COLUMNS_MAX];
+    widths_fit(t);
+    for (unsigned i = 0; i < t->column_count; i++)
+        titles[i] = t->columns[i].title;
+    fputs(text_bold(), out);
+    line_print(t, titles, out);
+    fputs(text_plain(), out);
+    for (size_t i = 0; i + t->column_count <= t->cell_count; i += t->column_count)
+        line_print(t, (const char *const *)t->cells + i, out);
+}
+
+void table_release(struct table *t)
+{
+    for (size_t i = 0; i < t->cell_count; i++)
+        free(t->cells[i]);
+    free(t->cells);
+    *t = (struct table){0};
+}

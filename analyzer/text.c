@@ -1,0 +1,129 @@
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "analyzer/text.h"
+
+static bool color;
+
+char *text_escape(char *to, size_t size, const char *s, size_t columns)
+{
+    size_t n = 0, whole = 0; /* whole: where "..." would go */
+    size_t limit = columns < size - 1 ? columns : size - 1;
+    for (; *s; s++) {
+        unsigned char c = (unsigned char)*s;
+        char piece[5];
+        size_t bytes = 1;
+        if (c < ' ' || c > '~')
+            bytes = (size_t)snprintf(piece, sizeof piece, "\\x%02x", c);
+        else
+            piece[0] = (char)c;
+        if (n + bytes > limit)
+            break;
+        memcpy(to + n, piece, bytes);
+        n += bytes;
+        if (n + 3 <= limit)
+            whole = n;
+    }
+    if (*s && limit >= 3) {
+        memcpy(to + whole, "...", 3);
+        n = whole + 3;
+    }
+    to[n] = '\0';
+    return to;
+}
+
+/* Copies name with all template arguments as "<>". */
+static void templates_leave_out(char *to, size_t size, const char *name)
+{
+    size_t n = 0;
+    unsigned depth = 0;
+    for (const char *s = name; *s && n + 2 < size; s++) {
+        bool in_operator = s - name >= 8 && strncmp(s - 8, "operator", 8) == 0;
+        if (*s == '<' && !in_operator) {
+            if (depth++ == 0) {
+                to[n++] = '<';
+                to[n++] = '>';
+            }
+        } else if (*s == '>' && depth) {
+            depth--;
+        } else if (depth == 0) {
+            to[n++] = *s;
+        }
+    }
+    to[n] = '\0';
+}
+
+/* Where the parameter list of a demangled name starts, or NULL. "operator()" is no list. */
+static const char *parameters(const char *name)
+{
+    unsigned depth = 0;
+    for (const char *s = name; *s; s++) {
+        if (*s == '<')
+            depth++;
+        else if (*s == '>' && depth && s[-1] != '-')
+            depth--;
+        else if (*s == '(' && depth == 0 && s > name && strncmp(s, "(anonymous", 10) != 0 &&
+                 !(s - name >= 8 && strncmp(s - 8, "operator", 8) == 0))
+            return s;
+    }
+    return NULL;
+}
+
+char *text_short_name(char *to, size_t size, const char *name, size_t columns)
+{
+    char kept[1024], without[1024];
+    const char *list = parameters(name);
+    snprintf(kept, sizeof kept, "%.*s", list ? (int)(list - name) : (int)strlen(name), name);
+    if (strlen(kept) > columns && list) {
+        templates_leave_out(without, sizeof without, kept);
+        return text_escape(to, size, without, columns);
+    }
+    return text_escape(to, size, kept, columns);
+}
+
+void text_color_choose(const char *when, FILE *out)
+{
+    const char *no = getenv("NO_COLOR");
+    if (when && strcmp(when, "always") == 0)
+        color = true;
+    else if (when && strcmp(when, "never") == 0)
+        color = false;
+    else
+        color = !(no && *no) && isatty(fileno(out));
+}
+
+const char *text_bold(void)
+{
+    return color ? "\033[1m" : "";
+}
+
+const char *text_plain(void)
+{
+    return color ? "\033[0m" : "";
+}
+
+struct text_scale text_scale_for(double largest_ns)
+{
+    if (largest_ns >= 1e8)
+        return (struct text_scale){1e9, "s"};
+    if (largest_ns >= 1e5)
+        return (struct text_scale){1e6, "ms"};
+    return (struct text_scale){1e3, "us"};
+}
+
+char *text_scaled(char to[static TEXT_BUF], struct text_scale scale, double ns)
+{
+    snprintf(to, TEXT_BUF, "%.2f%s", ns / scale.divisor, scale.unit);
+    return to;
+}
+
+char *text_percent(char to[static TEXT_BUF], double part, double whole)
+{
+    if (whole == 0)
+        snprintf(to, TEXT_BUF, "-");
+    else
+        snprintf(to, TEXT_BUF, "%.1f%%", 100 * part / whole);
+    return to;
+}

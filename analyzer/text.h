@@ -1,0 +1,42 @@
+/*
+ * Text for a screen: plain ASCII, at most TEXT_COLUMNS wide, no control characters from a profile.
+ * Colour only where it was asked for. Pure, except for the colour switch set once at start.
+ */
+#ifndef PERFSHIM_ANALYZER_TEXT_H
+#define PERFSHIM_ANALYZER_TEXT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define TEXT_COLUMNS 100
+#define TEXT_BUF     64 /* enough for any formatted figure */
+
+/* Copies s with every byte outside of printable ASCII as \xNN, cut with "..." at `columns`
+   characters (and at size − 1). Returns to. */
+char *text_escape(char *to, size_t size, const char *s, size_t columns);
+
+/*
+ * A C++ name short enough to read: the parameter list is left out, template arguments become "<>"
+ * if the rest is longer than `columns`. Names of other languages are unchanged.
+ */
+char *text_short_name(char *to, size_t size, const char *name, size_t columns);
+
+/* --color=always|never|auto (auto: out is a terminal, NO_COLOR is not set). NULL = auto. */
+void text_color_choose(const char *when, FILE *out);
+/* Escape sequences, or "" without colour. */
+const char *text_bold(void);
+const char *text_plain(void);
+
+/* One unit for all times of a column: s, ms, us or ns, by the largest. */
+struct text_scale {
+    double divisor;
+    const char *unit;
+};
+struct text_scale text_scale_for(double largest_ns);
+char *text_scaled(char to[static TEXT_BUF], struct text_scale scale, double ns);
+
+/* "36.8%"; "-" when whole is 0. */
+char *text_percent(char to[static TEXT_BUF], double part, double whole);
+
+#endif

@@ -1,0 +1,51 @@
+/*
+ * Screens: from the model to text. Each view prints one; what was not measured is left out, never
+ * shown as zero. Not thread-safe.
+ */
+#ifndef PERFSHIM_ANALYZER_VIEW_H
+#define PERFSHIM_ANALYZER_VIEW_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "analyzer/frames.h"
+#include "analyzer/model.h"
+#include "analyzer/rank.h"
+#include "analyzer/table.h"
+#include "analyzer/text.h"
+
+struct view {
+    const struct model *model;
+    struct frames *frames;
+    FILE *out;
+    enum rank_by by;
+    enum metric sort; /* METRIC_COUNT = the view's own */
+    bool sort_flat;
+    size_t limit; /* rows */
+    bool all;     /* every row, entry frames included */
+};
+
+/* id, what it shows; `report --view`. */
+#define VIEWS(X)                                                                                   \
+    X(summary, "where time and memory went, on one screen")                                        \
+    X(cpu, "functions by CPU time")                                                                \
+    X(alloc, "allocation sites, and functions by what they allocate")                              \
+    X(peak, "what was live when the most memory was")                                              \
+    X(leaks, "what was still live at the end")
+
+#define X(id, text) void view_##id(const struct view *v);
+VIEWS(X)
+#undef X
+
+/* Who, how long, what was measured, what was lost: the first lines of every view. */
+void view_header(const struct view *v);
+/* Threads gathered by name (`--by thread`). */
+void view_threads(const struct view *v);
+/* The table of functions (files, modules) of `v`, ranked by `metric` unless v->sort says other. */
+void view_functions(const struct view *v, enum metric metric);
+
+/* Columns of a figure that depends on whether operations are known: "allocs/op" or "allocs". */
+const char *view_calls_title(const struct view *v);
+char *view_calls(const struct view *v, char to[static TEXT_BUF], int64_t calls);
+
+#endif

@@ -1,0 +1,179 @@
+#include <string.h>
+
+#include "analyzer/view.h"
+#include "common/units.h"
+
+enum { name_columns = 44 };
+
+const char *view_calls_title(const struct view *v)
+{
+    return model_ops(v->model) ? "allocs/op" : "allocs";
+}
+
+char *view_calls(const struct view *v, char to[static TEXT_BUF], int64_t calls)
+{
+    double ops = (double)model_ops(v->model);
+    if (ops > 0)
+        snprintf(to, TEXT_BUF, "%.2f", (double)calls / ops);
+    else
+        units_count(to, (double)calls);
+    return to;
+}
+
+/* Frames that nearly everything runs through, and that do nothing themselves, say nothing. */
+static bool is_entry(const struct rank_row *row, enum metric metric, double total)
+{
+    return total > 0 && (double)row->cum.v[metric] >= 0.99 * total &&
+           (double)row->flat.v[metric] < 0.01 * total;
+}
+
+static const char *place(const struct rank_row *row, char *buf, size_t size)
+{
+    const char *slash = row->file ? strrchr(row->file, '/') : NULL;
+    const char *file = slash ? slash + 1 : row->file;
+    char escaped[64];
+    if (file && row->line)
+        snprintf(buf, size, "%s:%u", text_escape(escaped, sizeof escaped, file, 40), row->line);
+    else
+        text_escape(buf, size, file ? file : row->module ? row->module : "", 40);
+    return buf;
+}
+
+static const char *by_title(enum rank_by by)
+{
+    return by == RANK_FILE ? "file" : by == RANK_MODULE ? "module" : "function";
+}
+
+/* What the table shows of a metric, per row. */
+struct figures {
+    enum metric metric;
+    bool is_time;
+    struct text_scale scale;
+    double total;
+};
+
+static void figure_cell(struct table *t, const struct view *v, const struct figures *f, int64_t n)
+{
+    char text[TEXT_BUF];
+    if (n == 0)
+        strcpy(text, "-");
+    else if (f->is_time)
+        text_scaled(text, f->scale, (double)n);
+    else if (f->metric == METRIC_ALLOC_CALLS)
+        view_calls(v, text, n);
+    else
+        units_size(text, (double)n);
+    table_cell(t, "%s", text);
+}
+
+static void row_put(struct table *t, const struct view *v, const struct figures *f,
+                    const struct rank_row *row, double sum)
+{
+    char text[TEXT_BUF], name[128], where[64];
+    figure_cell(t, v, f, row->flat.v[f->metric]);
+    if (row->flat.v[f->metric])
+        table_cell(t, "%s", text_percent(text, (double)row->flat.v[f->metric], f->total));
+    else
+        table_cell(t, "-");
+    table_cell(t, "%s", text_percent(text, sum, f->total));
+    figure_cell(t, v, f, row->cum.v[f->metric]);
+    table_cell(t, "%s", text_percent(text, (double)row->cum.v[f->metric], f->total));
+    if (f->is_time && model_has(v->model, METRIC_ALLOC_CALLS)) {
+        if (row->cum.v[METRIC_ALLOC_CALLS])
+            table_cell(t, "%s", view_calls(v, text, row->cum.v[METRIC_ALLOC_CALLS]));
+        else
+            table_cell(t, "-");
+    }
+    if (!f->is_time)
+        table_cell(t, "%s", units_size(text, (double)row->cum.v[METRIC_ALLOC_BYTES]));
+    table_cell(t, "%s", text_short_name(name, sizeof name, row->name, name_columns));
+    if (v->by == RANK_FUNCTION)
+        table_cell(t, "%s", place(row, where, sizeof where));
+}
+
+static void columns_set(struct table *t, const struct view *v, const struct figures *f)
+{
+    table_column(t, "flat", TABLE_RIGHT);
+    table_column(t, "flat%", TABLE_RIGHT);
+    table_column(t, "sum%", TABLE_RIGHT);
+    table_column(t, "cum", TABLE_RIGHT);
+    table_column(t, "cum%", TABLE_RIGHT);
+    if (f->is_time && model_has(v->model, METRIC_ALLOC_CALLS))
+        table_column(t, view_calls_title(v), TABLE_RIGHT);
+    if (!f->is_time)
+        table_column(t, "bytes", TABLE_RIGHT);
+    table_column(t, by_title(v->by), TABLE_NAME);
+    if (v->by == RANK_FUNCTION)
+        table_column(t, "", TABLE_LEFT);
+}
+
+static void folded_print(const struct view *v, const struct rank *rank, const struct figures *f,
+                         size_t folded, size_t more)
+{
+    const char *things[] = {"function", "file", "module"};
+    char name[64];
+    if (!folded && !more)
+        return;
+    fputs(" folded: ", v->out);
+    if (folded) {
+        fputs("entry frames at 100% (", v->out);
+        for (size_t i = 0, shown = 0; i < rank->count && shown < 3; i++)
+            if (is_entry(&rank->rows[i], f->metric, f->total)) {
+                text_short_name(name, sizeof name, rank->rows[i].name, 20);
+                fprintf(v->out, "%s%s", shown++ ? ", " : "", name);
+            }
+        fprintf(v->out, "%s)%s", folded > 3 ? ", ..." : "", more ? "; " : "");
+    }
+    if (more)
+        fprintf(v->out, "%zu more %s%s", more, things[v->by], more == 1 ? "" : "s");
+    fputs(": --all\n", v->out);
+}
+
+void view_functions(const struct view *v, enum metric metric)
+{
+    struct rank rank;
+    struct table t = {0};
+    rank_build(&rank, v->model, v->frames, v->by);
+    rank_sort(&rank, v->sort == METRIC_COUNT ? metric : v->sort, v->sort_flat);
+    struct figures f = {.metric = metric, .total = (double)v->model->totals.v[metric]};
+    f.is_time = metric == METRIC_COST_NS || metric == METRIC_CPU_NS;
+    f.scale = text_scale_for((double)rank.selected.v[metric]);
+    columns_set(&t, v, &f);
+    double sum = 0;
+    size_t shown = 0, folded = 0, more = 0;
+    for (size_t i = 0; i < rank.count; i++) {
+        const struct rank_row *row = &rank.rows[i];
+        if (!v->all && row->cum.v[metric] == 0 && row->flat.v[metric] == 0)
+            continue; /* of no interest to this table */
+        if (!v->all && is_entry(row, metric, f.total)) {
+            folded++;
+        } else if (v->all || shown < v->limit) {
+            sum += (double)row->flat.v[metric];
+            row_put(&t, v, &f, row, sum);
+            shown++;
+        } else {
+            more++;
+        }
+    }
+    if (shown)
+        table_print(&t, v->out);
+    else
+        fputs(" nothing was counted here\n", v->out);
+    folded_print(v, &rank, &f, folded, more);
+    table_release(&t);
+    rank_release(&rank);
+}
+
+void view_cpu(const struct view *v)
+{
+    view_header(v);
+    if (!model_has(v->model, METRIC_CPU_NS)) {
+        fputs("CPU time was not measured (--cpu-hz=0).\n", v->out);
+        return;
+    }
+    char buf[UNITS_BUF];
+    fprintf(v->out, "CPU     %s in %lld ticks\n\n",
+            units_duration(buf, (double)v->model->totals.v[METRIC_CPU_NS]),
+            (long long)v->model->cpu_ticks);
+    view_functions(v, METRIC_CPU_NS);
+}

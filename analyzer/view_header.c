@@ -1,0 +1,138 @@
+#include <stdarg.h>
+#include <string.h>
+
+#include "analyzer/view.h"
+#include "common/units.h"
+
+/* Parts of a line, two blanks apart, broken before TEXT_COLUMNS. */
+struct line {
+    FILE *out;
+    size_t at, indent;
+};
+
+__attribute__((format(printf, 2, 3))) static void part(struct line *l, const char *format, ...)
+{
+    char text[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    size_t n = strlen(text);
+    if (l->at > l->indent && l->at + 2 + n > TEXT_COLUMNS) {
+        fprintf(l->out, "\n%*s", (int)l->indent, "");
+        l->at = l->indent;
+    } else if (l->at > l->indent) {
+        fputs("  ", l->out);
+        l->at += 2;
+    }
+    fputs(text, l->out);
+    l->at += n;
+}
+
+static void command_line(const struct view *v)
+{
+    char text[TEXT_COLUMNS + 1], word[4 * TEXT_COLUMNS];
+    size_t n = 0;
+    const struct model *m = v->model;
+    for (uint32_t i = 0; i < m->argc && n < TEXT_COLUMNS; i++) {
+        text_escape(word, sizeof word, i ? m->argv[i] : m->program, sizeof word - 1);
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", i ? " " : "", word);
+    }
+    if (m->argc == 0)
+        n = strlen(text_escape(text, sizeof text, m->program, TEXT_COLUMNS));
+    if (n > TEXT_COLUMNS)
+        memcpy(text + TEXT_COLUMNS - 3, "...", 3);
+    fprintf(v->out, "%s%s%s\n", text_bold(), text, text_plain());
+}
+
+static void end_part(struct line *l, const struct model *m)
+{
+    switch (m->end) {
+    case PSHIM_END_RUNNING:
+        part(l, "still running");
+        break;
+    case PSHIM_END_EXIT:
+        part(l, "exit %d", m->status);
+        break;
+    case PSHIM_END_EXEC:
+        part(l, "ended by exec");
+        break;
+    default:
+        if (!m->status_known)
+            part(l, "killed");
+        else if (sigabbrev_np(m->status))
+            part(l, "killed by SIG%s", sigabbrev_np(m->status));
+        else
+            part(l, "killed by signal %d", m->status);
+    }
+}
+
+static uint64_t losses(const struct model *m)
+{
+    uint64_t sum = 0;
+    for (int i = 0; i < PSHIM_LOSS_COUNT; i++)
+        sum += m->losses[i] != 0;
+    return sum;
+}
+
+static void mode_part(struct line *l, const struct model *m)
+{
+    char buf[UNITS_BUF], alloc[64], cpu[64] = "no CPU ticks";
+    const struct pshim_header *h = m->header;
+    if (!model_has(m, METRIC_ALLOC_CALLS))
+        snprintf(alloc, sizeof alloc, "no allocations");
+    else if (h->alloc_mode == PSHIM_ALLOC_EXACT)
+        snprintf(alloc, sizeof alloc, "exact");
+    else
+        snprintf(alloc, sizeof alloc, "1 in %s", units_size(buf, (double)h->alloc_sample_bytes));
+    if (h->cpu_hz)
+        snprintf(cpu, sizeof cpu, "%u Hz", h->cpu_hz);
+    part(l, "%s + %s, %s", alloc, cpu, losses(m) ? "with losses" : "nothing lost");
+}
+
+static void losses_print(const struct view *v)
+{
+    char buf[UNITS_BUF];
+    for (int i = 0; i < PSHIM_LOSS_COUNT; i++)
+        if (v->model->losses[i])
+            fprintf(v->out, "LOST    %s %s\n", units_count(buf, (double)v->model->losses[i]),
+                    model_loss_text(i));
+}
+
+static void remarks_print(const struct view *v)
+{
+    char text[4 * TEXT_COLUMNS];
+    const struct model *m = v->model;
+    const char *note, *path, *why;
+    if (m->header->alloc_hidden)
+        fputs("NOTE    another malloc stands before the profiler's: allocations are not known\n",
+              v->out);
+    if (*model_off_reason(m))
+        fprintf(v->out, "NOTE    recording ended early: %s\n", model_off_reason(m));
+    for (unsigned i = 0; (note = model_note(m, i)); i++)
+        fprintf(v->out, "NOTE    %s\n", text_escape(text, sizeof text, note, TEXT_COLUMNS - 8));
+    losses_print(v);
+    for (unsigned i = 0; frames_problem(v->frames, i, &path, &why); i++)
+        fprintf(v->out, "SYMBOLS %s: %s\n", text_escape(text, sizeof text, path, 160), why);
+}
+
+void view_header(const struct view *v)
+{
+    char a[UNITS_BUF], b[UNITS_BUF];
+    const struct model *m = v->model;
+    struct line l = {.out = v->out, .indent = 0};
+    command_line(v);
+    part(&l, "pid %u", m->header->pid);
+    end_part(&l, m);
+    part(&l, "%s", units_duration(a, (double)m->wall_ns));
+    part(&l, "%llu thread%s on %u CPU%s", (unsigned long long)m->thread_count,
+         m->thread_count == 1 ? "" : "s", m->header->cpus, m->header->cpus == 1 ? "" : "s");
+    if (model_ops(m)) {
+        double rate = m->wall_ns ? (double)model_ops(m) / ((double)m->wall_ns / 1e9) : 0;
+        part(&l, "%s ops, %s/s", units_count(a, (double)model_ops(m)), units_count(b, rate));
+    }
+    mode_part(&l, m);
+    fputc('\n', v->out);
+    remarks_print(v);
+    fputc('\n', v->out);
+}

@@ -1,0 +1,186 @@
+#include <string.h>
+
+#include "analyzer/site.h"
+#include "analyzer/view.h"
+#include "common/units.h"
+
+enum { name_columns = 36, callers_shown = 2 };
+
+static bool not_measured(const struct view *v)
+{
+    if (model_has(v->model, METRIC_ALLOC_CALLS))
+        return false;
+    fputs("Allocations were not measured.\n", v->out);
+    return true;
+}
+
+/* Two cells: the function, and where in it. */
+static void place_cells(struct table *t, const struct view *v, const struct site *site)
+{
+    char name[128], place[160], escaped[64];
+    const struct function *fn = frames_function(v->frames, site->frame->function);
+    table_cell(t, "%s", text_short_name(name, sizeof name, fn->name, name_columns));
+    frames_place(v->frames, site->frame, place, sizeof place);
+    table_cell(t, "%s", text_escape(escaped, sizeof escaped, place, 40));
+}
+
+/* One cell: who called it, "b c.c:7 < a c.c:3", in the stack that has most of it. */
+static void callers_cell(struct table *t, const struct view *v, const struct site *site)
+{
+    const struct frame *stack[FRAMES_STACK_MAX];
+    unsigned depth = frames_stack(v->frames, site->node, stack), i = 0, shown = 0;
+    char text[256] = "", name[128], place[160], escaped[64];
+    size_t n = 0;
+    while (i < depth && stack[i] != site->frame)
+        i++;
+    for (i++; i < depth && shown < callers_shown; i++, shown++) {
+        const struct function *fn = frames_function(v->frames, stack[i]->function);
+        text_short_name(name, sizeof name, fn->name, 30);
+        frames_place(v->frames, stack[i], place, sizeof place);
+        text_escape(escaped, sizeof escaped, place, 30);
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s%s%s%s", shown ? " < " : "", name,
+                              *escaped ? " " : "", escaped);
+    }
+    table_cell(t, "%s", text);
+}
+
+static void more_line(const struct view *v, size_t count)
+{
+    if (!v->all && count > v->limit)
+        fprintf(v->out, " %zu more site%s: --all\n", count - v->limit,
+                count - v->limit == 1 ? "" : "s");
+}
+
+/* ---- alloc ---- */
+
+static void allocation_sites(const struct view *v)
+{
+    struct sites sites;
+    struct table t = {0};
+    char text[TEXT_BUF];
+    enum metric sort = v->sort == METRIC_ALLOC_BYTES ? v->sort : METRIC_ALLOC_CALLS;
+    sites_build(&sites, v->model, v->frames, sort);
+    double calls = (double)v->model->totals.v[METRIC_ALLOC_CALLS], sum = 0;
+    table_column(&t, view_calls_title(v), TABLE_RIGHT);
+    table_column(&t, "share", TABLE_RIGHT);
+    table_column(&t, "sum", TABLE_RIGHT);
+    table_column(&t, "bytes", TABLE_RIGHT);
+    table_column(&t, "average", TABLE_RIGHT);
+    table_column(&t, "temp", TABLE_RIGHT);
+    table_column(&t, "live", TABLE_RIGHT);
+    table_column(&t, "site", TABLE_NAME);
+    table_column(&t, "", TABLE_LEFT);
+    for (size_t i = 0; i < sites.count && (v->all || i < v->limit); i++) {
+        const int64_t *m = sites.sites[i].m.v;
+        double n = (double)m[METRIC_ALLOC_CALLS];
+        sum += n;
+        table_cell(&t, "%s", view_calls(v, text, m[METRIC_ALLOC_CALLS]));
+        table_cell(&t, "%s", text_percent(text, n, calls));
+        table_cell(&t, "%s", text_percent(text, sum, calls));
+        table_cell(&t, "%s", units_size(text, (double)m[METRIC_ALLOC_BYTES]));
+        table_cell(&t, "%s", units_size(text, n ? (double)m[METRIC_ALLOC_BYTES] / n : 0));
+        table_cell(&t, "%s", text_percent(text, (double)m[METRIC_TEMPORARY_CALLS], n));
+        table_cell(&t, "%s", units_size(text, (double)m[METRIC_LIVE_BYTES]));
+        place_cells(&t, v, &sites.sites[i]);
+    }
+    table_print(&t, v->out);
+    more_line(v, sites.count);
+    table_release(&t);
+    sites_release(&sites);
+}
+
+void view_alloc(const struct view *v)
+{
+    char a[UNITS_BUF], b[UNITS_BUF], c[TEXT_BUF];
+    view_header(v);
+    if (not_measured(v))
+        return;
+    const int64_t *m = v->model->totals.v;
+    fprintf(v->out, "ALLOC   %s calls  %s  %s freed next by the same thread\n\n",
+            units_count(a, (double)m[METRIC_ALLOC_CALLS]),
+            units_size(b, (double)m[METRIC_ALLOC_BYTES]),
+            text_percent(c, (double)m[METRIC_TEMPORARY_CALLS], (double)m[METRIC_ALLOC_CALLS]));
+    allocation_sites(v);
+    fputc('\n', v->out);
+    view_functions(v, METRIC_ALLOC_CALLS);
+}
+
+/* ---- peak and leaks: what is live ---- */
+
+static void live_sites(const struct view *v, enum metric bytes, bool with_blocks)
+{
+    struct sites sites;
+    struct table t = {0};
+    char text[TEXT_BUF];
+    sites_build(&sites, v->model, v->frames, bytes);
+    double total = 0, sum = 0;
+    size_t count = 0;
+    for (size_t i = 0; i < sites.count; i++) {
+        /* A site may have blocks of no bytes at all, which is why both are asked. */
+        bool live = sites.sites[i].m.v[bytes] > 0 ||
+                    (with_blocks && sites.sites[i].m.v[METRIC_LIVE_BLOCKS] > 0);
+        if (live)
+            sites.sites[count++] = sites.sites[i];
+        total += live ? (double)sites.sites[count - 1].m.v[bytes] : 0;
+    }
+    if (with_blocks)
+        table_column(&t, "blocks", TABLE_RIGHT);
+    table_column(&t, "bytes", TABLE_RIGHT);
+    table_column(&t, "share", TABLE_RIGHT);
+    table_column(&t, "sum", TABLE_RIGHT);
+    table_column(&t, "site", TABLE_NAME);
+    table_column(&t, "", TABLE_LEFT);
+    table_column(&t, "called from", TABLE_NAME);
+    for (size_t i = 0; i < count && (v->all || i < v->limit); i++) {
+        const int64_t *m = sites.sites[i].m.v;
+        sum += (double)m[bytes];
+        if (with_blocks)
+            table_cell(&t, "%lld", (long long)m[METRIC_LIVE_BLOCKS]);
+        table_cell(&t, "%s", units_size(text, (double)m[bytes]));
+        table_cell(&t, "%s", text_percent(text, (double)m[bytes], total));
+        table_cell(&t, "%s", text_percent(text, sum, total));
+        place_cells(&t, v, &sites.sites[i]);
+        callers_cell(&t, v, &sites.sites[i]);
+    }
+    if (count)
+        table_print(&t, v->out);
+    more_line(v, count);
+    table_release(&t);
+    sites_release(&sites);
+}
+
+void view_peak(const struct view *v)
+{
+    char a[UNITS_BUF], b[UNITS_BUF];
+    view_header(v);
+    if (not_measured(v))
+        return;
+    const struct pshim_header *h = v->model->header;
+    uint64_t when = pshim_load(&h->peak_monotonic_ns);
+    fprintf(v->out, "PEAK    %s live",
+            units_size(a, (double)v->model->totals.v[METRIC_PEAK_BYTES]));
+    if (when > h->start_monotonic_ns)
+        fprintf(v->out, ", %s after the start",
+                units_duration(b, (double)(when - h->start_monotonic_ns)));
+    fprintf(v->out, "; known within %s (sites: within 1%% more)\n\n",
+            units_size(b, (double)pshim_load(&h->live_bound_bytes)));
+    live_sites(v, METRIC_PEAK_BYTES, false);
+}
+
+void view_leaks(const struct view *v)
+{
+    char a[UNITS_BUF];
+    view_header(v);
+    if (not_measured(v))
+        return;
+    const int64_t *m = v->model->totals.v;
+    const char *when = v->model->end == PSHIM_END_RUNNING ? "now" : "at exit";
+    if (m[METRIC_LIVE_BLOCKS] == 0) {
+        fprintf(v->out, "LEAKS   no leaks: 0 blocks live %s\n", when);
+        return;
+    }
+    fprintf(v->out, "LEAKS   %lld block%s, %s live %s\n\n", (long long)m[METRIC_LIVE_BLOCKS],
+            m[METRIC_LIVE_BLOCKS] == 1 ? "" : "s", units_size(a, (double)m[METRIC_LIVE_BYTES]),
+            when);
+    live_sites(v, METRIC_LIVE_BYTES, true);
+}

@@ -1,0 +1,83 @@
+#include <string.h>
+
+#include "analyzer/path.h"
+#include "analyzer/view.h"
+#include "common/units.h"
+
+static void time_line(const struct view *v)
+{
+    char part[TEXT_BUF], rest[TEXT_BUF], buf[UNITS_BUF];
+    const struct model *m = v->model;
+    if (!model_has(m, METRIC_CPU_NS))
+        return;
+    double cpu = (double)m->totals.v[METRIC_CPU_NS], wall = (double)m->thread_wall_ns;
+    fprintf(v->out, "TIME    %.2f thread-s: cpu %s", wall / 1e9, text_percent(part, cpu, wall));
+    if (cpu <= wall)
+        fprintf(v->out, "  off cpu %s", text_percent(rest, wall - cpu, wall));
+    fprintf(v->out, "   (%s of CPU", units_duration(buf, cpu));
+    if (model_ops(m))
+        fprintf(v->out, ", %s/op", units_duration(buf, cpu / (double)model_ops(m)));
+    fputs(")\n", v->out);
+}
+
+static void memory_line(const struct view *v)
+{
+    char a[UNITS_BUF], b[UNITS_BUF];
+    const struct model *m = v->model;
+    const int64_t *t = m->totals.v;
+    if (!model_has(m, METRIC_ALLOC_CALLS))
+        return;
+    double calls = (double)t[METRIC_ALLOC_CALLS], bytes = (double)t[METRIC_ALLOC_BYTES];
+    double ops = (double)model_ops(m);
+    if (ops > 0)
+        fprintf(v->out, "MEMORY  %.2f allocs/op  %s/op", calls / ops, units_size(a, bytes / ops));
+    else
+        fprintf(v->out, "MEMORY  %s allocs  %s", units_count(a, calls), units_size(b, bytes));
+    fprintf(v->out, "  peak live %s", units_size(a, (double)t[METRIC_PEAK_BYTES]));
+    if (m->header->max_rss_bytes)
+        fprintf(v->out, " (RSS %s)", units_size(a, (double)m->header->max_rss_bytes));
+    fprintf(v->out, "  live %s %s block%s, %s\n", m->end == PSHIM_END_RUNNING ? "now" : "at exit",
+            units_count(a, (double)t[METRIC_LIVE_BLOCKS]), t[METRIC_LIVE_BLOCKS] == 1 ? "" : "s",
+            units_size(b, (double)t[METRIC_LIVE_BYTES]));
+}
+
+static void path_line(const struct view *v, enum metric metric)
+{
+    struct path p;
+    char text[TEXT_COLUMNS + 1], name[64], share[TEXT_BUF];
+    path_find(&p, v->model, v->frames, metric);
+    if (p.depth < 2 || v->model->totals.v[metric] <= 0)
+        return;
+    text_percent(share, (double)p.values[p.depth - 1], (double)v->model->totals.v[metric]);
+    /* The leaf's end matters most: names go in from there until the line is full. */
+    size_t room = sizeof text - strlen("Hot path: ... > ") - strlen(share) - 2;
+    size_t at = sizeof text - 1;
+    unsigned i = p.depth;
+    text[at] = '\0';
+    while (i > 0) {
+        const struct function *fn = frames_function(v->frames, p.functions[i - 1]);
+        size_t n = strlen(text_short_name(name, sizeof name, fn->name, 40));
+        size_t more = n + (i < p.depth ? 3 : 0);
+        if (sizeof text - 1 - at + more > room)
+            break;
+        if (i < p.depth)
+            memcpy(text + (at -= 3), " > ", 3);
+        memcpy(text + (at -= n), name, n);
+        i--;
+    }
+    fprintf(v->out, "Hot path: %s%s  %s\n", i ? "... > " : "", text + at, share);
+}
+
+void view_summary(const struct view *v)
+{
+    bool timed = model_has(v->model, METRIC_COST_NS);
+    enum metric metric = timed ? METRIC_COST_NS : METRIC_ALLOC_CALLS;
+    view_header(v);
+    time_line(v);
+    memory_line(v);
+    fputc('\n', v->out);
+    view_functions(v, metric);
+    path_line(v, metric);
+    fputs("Next: perfshim report --view=cpu|alloc|peak|leaks    perfshim diff BEFORE AFTER\n",
+          v->out);
+}
