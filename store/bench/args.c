@@ -1,0 +1,148 @@
+#include "store/bench/config.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/opt.h"
+#include "store/bench/require.h"
+#include "store/bench/workload.h"
+#include "store/store.h"
+
+enum { THREADS_MAX = 10000 };
+#define DEFAULT_DURATION_NS 10000000000u
+
+static int refuse(const char *option, const char *what)
+{
+    fprintf(stderr, "store_bench: --%s: %s\n", option, what);
+    return -1;
+}
+
+static int require_add(const struct opt *opt, const char *value)
+{
+    struct bench_config *c = opt->value;
+    char why[160];
+    struct budget *first = c->require + c->require_count;
+    int n = budget_parse(value, first, (size_t)(REQUIRE_MAX - c->require_count), why);
+    if (n < 0)
+        return refuse("require", why);
+    for (int i = 0; i < n; i++)
+        if (require_resolve(&first[i], why) != 0)
+            return refuse("require", why);
+    c->require_count += n;
+    return 0;
+}
+
+/* What the table's addresses point to; args_parse hands out a copy. */
+static struct bench_config parsed;
+static int version;
+
+#define X(name, ratio) name "|"
+static const char workload_names[] = WORKLOADS(X);
+#undef X
+static char workload_choices[sizeof workload_names]; /* without the last bar */
+
+static const struct opt opts[] = {
+    {"threads|t|concurrency", OPT_UINT, &parsed.threads, "N", "worker threads (2)", NULL, 1,
+     THREADS_MAX, NULL},
+    {"duration|d", OPT_DURATION, &parsed.duration_ns, "TIME",
+     "length of the measured phase (10s unless --ops is given)", NULL, 1000, 0, NULL},
+    {"ops", OPT_UINT, &parsed.ops, "N",
+     "end after N operations of all threads together; with --duration, whichever comes first", NULL,
+     1, INT64_MAX, NULL},
+    {"warmup", OPT_DURATION, &parsed.warmup_ns, "TIME",
+     "run the workload this long before measuring (0)", NULL, 0, 0, NULL},
+    {"workload", OPT_CHOICE, &parsed.workload, "MIX",
+     "operations on existing keys: 100, 0, 95, 50, 5 % gets, the rest puts (mixed)",
+     workload_choices, 0, 0, NULL},
+    {"read-ratio", OPT_REAL, &parsed.read_ratio, "R", "share of gets, 0 to 1, in place of a mix",
+     NULL, 0, 0, NULL},
+    {"keys|num", OPT_UINT, &parsed.keys, "N", "keys, all put before measuring (100000)", NULL, 1,
+     KEYS_MAX, NULL},
+    {"value-size", OPT_SIZE, &parsed.value_size, "SIZE", "bytes of each value (100)", NULL, 0,
+     STORE_VALUE_MAX, NULL},
+    {"distribution", OPT_CHOICE, &parsed.distribution, "NAME", "how keys are chosen (uniform)",
+     "uniform", 0, 0, NULL},
+    {"seed", OPT_UINT, &parsed.seed, "N", "of all random choices (1)", NULL, 0, INT64_MAX, NULL},
+    {"pool", OPT_CHOICE, &parsed.pool, NULL, "the store's object pool (on)", "on|off", 0, 0, NULL},
+    {"shards", OPT_UINT, &parsed.shards, "N", "shards of the store, a power of two (64)", NULL, 1,
+     STORE_SHARDS_MAX, NULL},
+    {"verify", OPT_FLAG, &parsed.verify, NULL,
+     "values carry key and checksum, every get checks them", NULL, 0, 0, NULL},
+    {"require", OPT_CALL, &parsed, "LIST",
+     "e.g. 'throughput>10000,p99<10ms,errors=0'; exit status 1 if one is not met", NULL, 0, 0,
+     require_add},
+    {"max-errors", OPT_UINT, &parsed.max_errors, "N",
+     "end the run at more than N failed operations, exit status 1", NULL, 0, 0, NULL},
+    {"profile-phase", OPT_CHOICE, &parsed.profile_phase, NULL,
+     "measured: perfshim_start() and perfshim_stop() around the measured phase, for "
+     "PERFSHIM_START=0 (all)",
+     "all|measured", 0, 0, NULL},
+    {"live", OPT_FLAG, &parsed.live, NULL,
+     "a line a second on stderr (if it is a terminal); --no-live", NULL, 0, 0, NULL},
+    {"json", OPT_OPTIONAL, &parsed.json, "F",
+     "the result as JSON to F; without F to stdout, in place of the table", NULL, 0, 0, NULL},
+    {"version", OPT_FLAG, &version, NULL, "print the version", NULL, 0, 0, NULL},
+    OPT_END,
+};
+
+void args_help(void)
+{
+    memcpy(workload_choices, workload_names, sizeof workload_names - 2);
+    printf("usage: store_bench [run] [OPTIONS]\n"
+           "Loads keys into a store in memory, then measures a mix of gets and puts on it.\n\n");
+    opt_help(stdout, opts);
+    printf("\n--require names:");
+    for (size_t i = 0; i < REQUIRE_NAMES; i++)
+        printf(" %s", require_name(i));
+    printf("\nExit status: 0 fine, 1 --require or --max-errors said no, 2 wrong use.\n");
+}
+
+enum args_outcome args_parse(struct bench_config *config, int argc, char **argv)
+{
+    version = 0;
+    memcpy(workload_choices, workload_names, sizeof workload_names - 2);
+    parsed = (struct bench_config){.threads = 2,
+                                   .read_ratio = NAN,
+                                   .keys = 100000,
+                                   .value_size = 100,
+                                   .distribution = "uniform",
+                                   .seed = 1,
+                                   .pool = "on",
+                                   .shards = 64,
+                                   .max_errors = UINT64_MAX,
+                                   .profile_phase = "all",
+                                   .live = isatty(STDERR_FILENO)};
+    int operands = opt_parse("store_bench", opts, 0, argc, argv);
+    if (operands == OPT_HELP)
+        return ARGS_HELP;
+    if (operands == OPT_ERROR)
+        return ARGS_ERROR;
+    if (version)
+        return ARGS_VERSION;
+    if (operands > 1 || (operands == 1 && strcmp(argv[1], "run") != 0)) {
+        fprintf(stderr, "store_bench: '%s': unknown verb; the only one is run\n",
+                argv[operands > 1 && strcmp(argv[1], "run") == 0 ? 2 : 1]);
+        return ARGS_ERROR;
+    }
+    if (!isnan(parsed.read_ratio)) {
+        if (parsed.workload)
+            return refuse("read-ratio", "a --workload is given too: one of the two");
+        if (parsed.read_ratio < 0 || parsed.read_ratio > 1)
+            return refuse("read-ratio", "not between 0 and 1");
+        parsed.workload = "custom";
+    } else {
+        if (!parsed.workload)
+            parsed.workload = "mixed";
+        parsed.read_ratio = workload_read_ratio(parsed.workload);
+    }
+    if (parsed.shards & (parsed.shards - 1))
+        return refuse("shards", "not a power of two");
+    if (parsed.verify && parsed.value_size < sizeof(struct value_header))
+        return refuse("verify", "needs a --value-size of at least 24");
+    if (!parsed.duration_ns && !parsed.ops)
+        parsed.duration_ns = DEFAULT_DURATION_NS;
+    *config = parsed;
+    return ARGS_RUN;
+}

@@ -1,0 +1,44 @@
+/* What the user asked for: filled by args.c from the command line, read by everybody else. */
+#ifndef PERFSHIM_STORE_BENCH_CONFIG_H
+#define PERFSHIM_STORE_BENCH_CONFIG_H
+
+#include <stdint.h>
+
+#include "common/budget.h"
+
+enum { REQUIRE_MAX = 32 };
+
+struct bench_config {
+    uint64_t threads;
+    uint64_t duration_ns; /* 0 = until ops are done */
+    uint64_t ops;         /* 0 = until the duration is over; else all threads together */
+    uint64_t warmup_ns;
+    const char *workload; /* the name of the mix; "custom" with --read-ratio */
+    double read_ratio;    /* 0…1 */
+    uint64_t keys;
+    uint64_t value_size;
+    const char *distribution;
+    uint64_t seed;
+    const char *pool; /* "on" or "off" */
+    uint64_t shards;
+    int verify;
+    uint64_t max_errors; /* UINT64_MAX = no limit */
+    const char *profile_phase;
+    const char *json; /* NULL = none, "-" = stdout, else a file */
+    int live;
+    struct budget require[REQUIRE_MAX];
+    int require_count;
+};
+
+enum args_outcome { ARGS_RUN = 0, ARGS_HELP = 1, ARGS_VERSION = 2, ARGS_ERROR = -1 };
+
+/*
+ * Reads the command line; *config is complete and consistent when it returns ARGS_RUN. ARGS_ERROR
+ * comes after a message on stderr. The config's strings are argv's or literals. Not thread-safe.
+ */
+enum args_outcome args_parse(struct bench_config *config, int argc, char **argv);
+
+/* The text of --help, on stdout. */
+void args_help(void);
+
+#endif

@@ -1,0 +1,118 @@
+/* The only file that knows jansson. */
+#include <jansson.h>
+#include <math.h>
+
+#include "store/bench/report.h"
+#include "store/bench/require.h"
+
+static json_t *count_json(uint64_t n)
+{
+    return json_integer((json_int_t)n);
+}
+
+/* null = not measured. */
+static json_t *real_json(double v)
+{
+    return isfinite(v) ? json_real(v) : json_null();
+}
+
+static json_t *latency_json(const struct histogram *h)
+{
+    json_t *o = json_object();
+    double none = h->count ? 0 : NAN; /* added to what an empty histogram has not measured */
+    json_object_set_new(o, "avg", real_json(histogram_mean(h) / 1e3 + none));
+#define X(name, percent)                                                                           \
+    json_object_set_new(o, name, real_json((double)histogram_percentile(h, percent) / 1e3 + none));
+    PERCENTILES(X)
+#undef X
+    json_object_set_new(o, "max", real_json((double)h->max / 1e3 + none));
+    return o;
+}
+
+static json_t *errors_json(const struct op_result *op)
+{
+    json_t *o = json_object();
+    for (int i = 0; i < ERROR_CLASS_COUNT; i++)
+        json_object_set_new(o, error_class_name(i), count_json(op->errors[i]));
+    return o;
+}
+
+/* What the whole and each kind of operation have in common. */
+static void op_fill(json_t *o, const struct op_result *op, const struct bench_result *r)
+{
+    json_object_set_new(o, "ops", count_json(op_result_ops(op)));
+    json_object_set_new(o, "errors", count_json(op_result_errors(op)));
+    json_object_set_new(o, "errors_by_class", errors_json(op));
+    json_object_set_new(o, "throughput", real_json(op_result_throughput(op, r)));
+    json_object_set_new(o, "latency_us", latency_json(op->latency));
+}
+
+static json_t *by_op_json(const struct bench_result *r)
+{
+    json_t *all = json_object();
+    for (int i = 0; i < OP_KINDS; i++) {
+        if (!op_result_ops(&r->op[i]))
+            continue;
+        json_t *o = json_object();
+        op_fill(o, &r->op[i], r);
+        json_object_set_new(all, op_name(i), o);
+    }
+    return all;
+}
+
+static json_t *statistics_json(const struct store_statistics *s)
+{
+    json_t *o = json_object();
+#define X(name) json_object_set_new(o, #name, count_json(s->name));
+    STORE_STATISTICS(X)
+#undef X
+    return o;
+}
+
+static json_t *config_json(const struct bench_config *c)
+{
+    return json_pack("{s:I, s:o, s:o, s:f, s:s, s:f, s:I, s:i, s:I, s:s, s:I, s:s, s:I, s:b, s:s}",
+                     "threads", (json_int_t)c->threads, "duration_s",
+                     c->duration_ns ? json_real((double)c->duration_ns / 1e9) : json_null(), "ops",
+                     c->ops ? count_json(c->ops) : json_null(), "warmup_s",
+                     (double)c->warmup_ns / 1e9, "workload", c->workload, "read_ratio",
+                     c->read_ratio, "keys", (json_int_t)c->keys, "key_size", KEY_SIZE, "value_size",
+                     (json_int_t)c->value_size, "distribution", c->distribution, "seed",
+                     (json_int_t)c->seed, "pool", c->pool, "shards", (json_int_t)c->shards,
+                     "verify", c->verify, "profile_phase", c->profile_phase);
+}
+
+static json_t *require_json(const struct bench_config *c, const struct bench_result *r)
+{
+    json_t *all = json_array();
+    for (int i = 0; i < c->require_count; i++) {
+        double measured = require_measured(&c->require[i], r);
+        json_array_append_new(all, json_pack("{s:s, s:b, s:o}", "text", c->require[i].text, "met",
+                                             budget_met(&c->require[i], measured), "measured",
+                                             real_json(measured)));
+    }
+    return all;
+}
+
+int report_json(FILE *out, const struct bench_config *c, const struct bench_result *r)
+{
+    json_t *o = json_pack("{s:s, s:s, s:s, s:b, s:b}", "schema", "perfshim.store_bench/1",
+                          "perfshim_version", PERFSHIM_VERSION, "name", c->workload, "valid",
+                          bench_result_valid(r), "interrupted", r->end == RUN_INTERRUPTED);
+    op_fill(o, &r->all, r);
+    json_object_set_new(o, "duration_s", json_real(r->duration_s));
+    json_object_set_new(o, "threads", count_json(c->threads));
+    json_object_set_new(o, "by_op", by_op_json(r));
+    json_object_set_new(o, "cpu_percent", json_real(r->cpu_percent));
+    json_object_set_new(o, "max_rss_bytes", count_json(r->max_rss_bytes));
+    json_object_set_new(o, "require", require_json(c, r));
+    json_object_set_new(o, "store",
+                        json_pack("{s:o, s:o}", "run", statistics_json(&r->store_run), "measured",
+                                  statistics_json(&r->store_measured)));
+    json_object_set_new(o, "config", config_json(c));
+    int failed = json_dumpf(o, out, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) != 0;
+    json_decref(o);
+    failed |= fputc('\n', out) == EOF;
+    failed |= fflush(out) != 0;
+    return failed ? -1 : 0;
+}

@@ -1,0 +1,88 @@
+/* store_bench: the command. Exit status 0 fine, 1 a requirement is not met, 2 wrong use. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "store/bench/config.h"
+#include "store/bench/report.h"
+#include "store/bench/run.h"
+
+enum { EXIT_UNMET = 1, EXIT_USE = 2 };
+
+static volatile sig_atomic_t signal_seen;
+
+static void on_signal(int number)
+{
+    signal_seen = number;
+    bench_interrupt();
+}
+
+/* The first one ends the run with a report, a second one ends the process. */
+static void signals_catch(void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND | SA_RESTART};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+static int file_failed(const char *name)
+{
+    fprintf(stderr, "store_bench: --json: cannot write %s: %s\n", name, strerror(errno));
+    return EXIT_USE;
+}
+
+static int results_show(const struct bench_config *c, const struct bench_result *r, FILE *json)
+{
+    int status = 0;
+    if (json && (report_json(json, c, r) != 0 || (json != stdout && fclose(json) != 0)))
+        status = file_failed(c->json);
+    if (json != stdout)
+        report_table(stdout, c, r);
+    if (report_requirements(c, r) > 0 && !status)
+        status = EXIT_UNMET;
+    if (r->end == RUN_TOO_MANY_ERRORS) {
+        fprintf(stderr, "store_bench: ended at more than %llu errors (--max-errors)\n",
+                (unsigned long long)c->max_errors);
+        if (!status)
+            status = EXIT_UNMET;
+    }
+    return status;
+}
+
+static int run(const struct bench_config *c)
+{
+    struct bench_result result;
+    FILE *json = NULL;
+    if (c->json) /* before the run: it would be a pity to find out after it */
+        json = strcmp(c->json, "-") == 0 ? stdout : fopen(c->json, "w");
+    if (c->json && !json)
+        return file_failed(c->json);
+    signals_catch();
+    if (bench_run(c, &result) != 0)
+        return EXIT_USE;
+    int status = results_show(c, &result, json);
+    bench_result_release(&result);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    /* glibc never frees a buffer of its own: to a profiler that is a leak of ours */
+    static char out[8192];
+    struct bench_config config;
+    setvbuf(stdout, out, _IOFBF, sizeof out);
+    switch (args_parse(&config, argc, argv)) {
+    case ARGS_ERROR:
+        return EXIT_USE;
+    case ARGS_HELP:
+        args_help();
+        return 0;
+    case ARGS_VERSION:
+        printf("store_bench %s\n", PERFSHIM_VERSION);
+        return 0;
+    case ARGS_RUN:
+        break;
+    }
+    return run(&config);
+}

@@ -1,0 +1,22 @@
+/* Results for people and for programs. */
+#ifndef PERFSHIM_STORE_BENCH_REPORT_H
+#define PERFSHIM_STORE_BENCH_REPORT_H
+
+#include <stdio.h>
+
+#include "store/bench/config.h"
+#include "store/bench/result.h"
+
+/* The percentiles that are shown: X(name, percent). */
+#define PERCENTILES(X) X("p50", 50.0) X("p90", 90.0) X("p95", 95.0) X("p99", 99.0) X("p999", 99.9)
+
+/* The final table. */
+void report_table(FILE *out, const struct bench_config *config, const struct bench_result *result);
+
+/* The JSON document store_bench/1 (docs/contract.md). 0, or -1 if it could not be written. */
+int report_json(FILE *out, const struct bench_config *config, const struct bench_result *result);
+
+/* How many of the requirements are not met; each such one is a line on stderr. */
+int report_requirements(const struct bench_config *config, const struct bench_result *result);
+
+#endif

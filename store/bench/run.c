@@ -1,0 +1,207 @@
+#include "store/bench/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shim/perfshim.h"
+#include "store/bench/crew.h"
+#include "store/bench/live.h"
+#include "store/bench/system.h"
+#include "store/bench/worker.h"
+
+#define SECOND_NS 1000000000u
+
+enum phase { PHASE_LOAD, PHASE_WARMUP, PHASE_MEASURE };
+
+struct run {
+    const struct bench_config *config;
+    struct workload workload;
+    struct worker_shared shared;
+    struct worker *workers;
+    struct crew *crew;
+    struct live *live;
+    enum phase phase;
+    uint64_t deadline_ns; /* of the phase */
+};
+
+static int stop;        /* the workers' */
+static int interrupted; /* by bench_interrupt */
+
+void bench_interrupt(void)
+{
+    __atomic_store_n(&interrupted, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+}
+
+static int failed(const char *what, const char *why)
+{
+    fprintf(stderr, "store_bench: %s: %s\n", what, why);
+    return -1;
+}
+
+/* Of n things among `shares`, where the share of number i begins; it ends where the next begins. */
+static uint64_t share_begin(uint64_t n, uint64_t shares, uint64_t i)
+{
+    uint64_t rest = n % shares;
+    return n / shares * i + (i < rest ? i : rest);
+}
+
+static void run_work(void *context, unsigned i)
+{
+    struct run *run = context;
+    const struct bench_config *c = run->config;
+    struct worker *w = &run->workers[i];
+    if (run->phase == PHASE_LOAD) {
+        worker_load(w, share_begin(c->keys, c->threads, i),
+                    share_begin(c->keys, c->threads, i + 1));
+    } else if (run->phase == PHASE_WARMUP) {
+        worker_operate(w, UINT64_MAX, run->deadline_ns, "warmup");
+    } else {
+        uint64_t ops = share_begin(c->ops, c->threads, i + 1) - share_begin(c->ops, c->threads, i);
+        worker_operate(w, c->ops ? ops : UINT64_MAX, run->deadline_ns, "op");
+    }
+}
+
+/* duration_ns 0: until the work is done. */
+static void run_phase(struct run *run, enum phase phase, const char *name, uint64_t duration_ns)
+{
+    uint64_t now = system_now_ns();
+    run->phase = phase;
+    run->deadline_ns = duration_ns ? now + duration_ns : UINT64_MAX;
+    run->shared.errors = 0;
+    live_begin(run->live, name);
+    crew_begin(run->crew);
+    while (!crew_wait(run->crew, now += SECOND_NS))
+        live_tick(run->live);
+}
+
+static int run_load(struct run *run)
+{
+    run_phase(run, PHASE_LOAD, "load", 0);
+    for (uint64_t i = 0; i < run->config->threads; i++)
+        if (run->workers[i].load_error != STORE_OK)
+            return failed("cannot load the keys", store_error_text(run->workers[i].load_error));
+    return 0;
+}
+
+static void statistics_subtract(struct store_statistics *after,
+                                const struct store_statistics *before)
+{
+    uint64_t keys = after->keys, data_bytes = after->data_bytes; /* levels, not counts */
+#define X(name) after->name -= before->name;
+    STORE_STATISTICS(X)
+#undef X
+    after->keys = keys;
+    after->data_bytes = data_bytes;
+}
+
+static void op_result_add(struct op_result *sum, const struct op_result *more)
+{
+    histogram_add(sum->latency, more->latency);
+    for (int i = 0; i < ERROR_CLASS_COUNT; i++)
+        sum->errors[i] += more->errors[i];
+}
+
+static void run_measure(struct run *run, struct bench_result *r)
+{
+    const struct bench_config *c = run->config;
+    int profiled = strcmp(c->profile_phase, "measured") == 0;
+    struct store_statistics before;
+    run->shared.max_errors = c->max_errors;
+    if (profiled)
+        perfshim_start();
+    store_statistics(run->shared.store, &before);
+    uint64_t begin = system_now_ns(), cpu = system_cpu_ns(), end = begin;
+    run_phase(run, PHASE_MEASURE, "run", c->duration_ns);
+    cpu = system_cpu_ns() - cpu;
+    uint64_t cpu_wall = system_now_ns() - begin;
+    store_statistics(run->shared.store, &r->store_measured);
+    if (profiled)
+        perfshim_stop();
+    statistics_subtract(&r->store_measured, &before);
+    for (uint64_t i = 0; i < c->threads; i++) {
+        struct worker *w = &run->workers[i];
+        for (int k = 0; k < OP_KINDS; k++) {
+            op_result_add(&r->op[k], &w->op[k]);
+            op_result_add(&r->all, &w->op[k]);
+        }
+        if (w->end_ns > end)
+            end = w->end_ns;
+    }
+    r->duration_s = (double)(end - begin) / 1e9;
+    r->cpu_percent = (double)cpu / (double)cpu_wall * 100;
+}
+
+static int run_open(struct run *run)
+{
+    const struct bench_config *c = run->config;
+    struct store_config store_config;
+    unsigned threads = (unsigned)c->threads, started;
+    store_config_init(&store_config);
+    store_config.shards = (uint32_t)c->shards;
+    store_config.pool = strcmp(c->pool, "on") == 0;
+    int error = store_open(&store_config, &run->shared.store);
+    if (error != STORE_OK)
+        return failed("cannot open the store", store_error_text(error));
+    if (workload_init(&run->workload, c->read_ratio, c->keys, c->value_size, c->seed, c->verify) !=
+        0)
+        return failed("cannot make values", "out of memory");
+    run->shared.workload = &run->workload;
+    run->shared.now_ns = system_now_ns;
+    run->shared.max_errors = UINT64_MAX; /* the limit is the measured phase's */
+    run->shared.stop = &stop;
+    run->workers = aligned_alloc(_Alignof(struct worker), threads * sizeof *run->workers);
+    if (!run->workers)
+        return failed("cannot start threads", "out of memory");
+    memset(run->workers, 0, threads * sizeof *run->workers);
+    for (unsigned i = 0; i < threads; i++)
+        if (worker_init(&run->workers[i], &run->shared, i) != 0)
+            return failed("cannot start threads", "out of memory");
+    if (c->live && !(run->live = live_new(stderr, run->workers, threads, c->keys)))
+        return failed("cannot show the run", "out of memory");
+    error = crew_new(&run->crew, threads, run_work, run, &started);
+    if (error) {
+        fprintf(stderr, "store_bench: cannot start thread %u of %u: %s\n", started + 1, threads,
+                strerror(error));
+        return -1;
+    }
+    return 0;
+}
+
+/* In the order that lets the store count all threads' caches as given back. */
+static void run_close(struct run *run, struct bench_result *r)
+{
+    crew_free(run->crew);
+    live_free(run->live);
+    for (uint64_t i = 0; run->workers && i < run->config->threads; i++)
+        worker_release(&run->workers[i]);
+    free(run->workers);
+    workload_release(&run->workload);
+    store_close(run->shared.store, &r->store_run);
+}
+
+int bench_run(const struct bench_config *config, struct bench_result *r)
+{
+    struct run run = {.config = config};
+    if (bench_result_init(r) != 0) {
+        bench_result_release(r);
+        return failed("cannot keep results", "out of memory");
+    }
+    int error = run_open(&run);
+    if (!error)
+        error = run_load(&run);
+    if (!error && config->warmup_ns)
+        run_phase(&run, PHASE_WARMUP, "warm-up", config->warmup_ns);
+    if (!error) {
+        run_measure(&run, r);
+        r->max_rss_bytes = system_max_rss_bytes();
+        r->end = __atomic_load_n(&interrupted, __ATOMIC_RELAXED)  ? RUN_INTERRUPTED
+                 : op_result_errors(&r->all) > config->max_errors ? RUN_TOO_MANY_ERRORS
+                                                                  : RUN_COMPLETE;
+    }
+    run_close(&run, r);
+    if (error)
+        bench_result_release(r);
+    return error;
+}

@@ -1,0 +1,53 @@
+#include "store/bench/system.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static uint64_t clock_read(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+uint64_t system_now_ns(void)
+{
+    return clock_read(CLOCK_MONOTONIC);
+}
+
+uint64_t system_cpu_ns(void)
+{
+    return clock_read(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+/*
+ * A "name:  N kB" line of /proc/self/status. Not getrusage: its maximum outlives exec, so that a
+ * big parent's size would be ours.
+ */
+static uint64_t status_bytes(const char *name)
+{
+    char text[4096];
+    int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    if (n <= 0)
+        return 0;
+    text[n] = '\0';
+    const char *line = strstr(text, name);
+    return line ? strtoull(line + strlen(name), NULL, 10) * 1024 : 0;
+}
+
+uint64_t system_rss_bytes(void)
+{
+    return status_bytes("\nVmRSS:");
+}
+
+uint64_t system_max_rss_bytes(void)
+{
+    return status_bytes("\nVmHWM:");
+}

@@ -1,0 +1,15 @@
+/* What the load generator asks of the system: time, CPU, memory. Thread-safe; nothing allocates. */
+#ifndef PERFSHIM_STORE_BENCH_SYSTEM_H
+#define PERFSHIM_STORE_BENCH_SYSTEM_H
+
+#include <stdint.h>
+
+/* CLOCK_MONOTONIC. */
+uint64_t system_now_ns(void);
+/* User and system time of this process. */
+uint64_t system_cpu_ns(void);
+/* Resident now, and at most so far; 0 if /proc cannot be read. */
+uint64_t system_rss_bytes(void);
+uint64_t system_max_rss_bytes(void);
+
+#endif

@@ -1,0 +1,52 @@
+/*
+ * One thread of load: loads its share of the keys, then runs operations, one after the other.
+ *
+ * A worker's numbers belong to its thread while a phase runs; others may read them meanwhile (each
+ * is whole, and of some moment), and exactly between phases.
+ */
+#ifndef PERFSHIM_STORE_BENCH_WORKER_H
+#define PERFSHIM_STORE_BENCH_WORKER_H
+
+#include <stdint.h>
+
+#include "store/bench/result.h"
+#include "store/bench/workload.h"
+#include "store/store.h"
+
+/* What all workers of a run share. */
+struct worker_shared {
+    struct store *store;
+    const struct workload *workload;
+    uint64_t (*now_ns)(void);
+    uint64_t max_errors;
+    uint64_t errors; /* atomic: failed operations of all workers in this phase */
+    int *stop;       /* atomic: not 0 = end after the current operation */
+};
+
+struct worker {
+    struct worker_shared *shared;
+    unsigned index;
+    struct generator generator;
+    struct op_result op[OP_KINDS];
+    uint64_t loaded; /* keys put by worker_load */
+    int load_error;  /* of worker_load: STORE_OK or why it ended */
+    uint64_t end_ns; /* when the last operation of worker_operate ended */
+} __attribute__((aligned(64)));
+
+/* 0, or -1 if there is no memory (release it then too). */
+int worker_init(struct worker *w, struct worker_shared *shared, unsigned index);
+void worker_release(struct worker *w);
+
+/* Puts keys [first, end). */
+void worker_load(struct worker *w, uint64_t first, uint64_t end);
+
+/*
+ * Runs at most `ops` operations, until `deadline_ns` (the operation that passes it is the last one)
+ * or *stop. Counts them as progress of `progress`. The worker's numbers start from zero.
+ *
+ * Latency is the time of the store's call alone. Choosing the operation, building its value,
+ * checking and releasing what a get returned happen between two operations.
+ */
+void worker_operate(struct worker *w, uint64_t ops, uint64_t deadline_ns, const char *progress);
+
+#endif
