@@ -121,9 +121,12 @@ enum args_outcome args_parse(struct bench_config *config, int argc, char **argv)
         return ARGS_ERROR;
     if (version)
         return ARGS_VERSION;
-    if (operands > 1 || (operands == 1 && strcmp(argv[1], "run") != 0)) {
-        fprintf(stderr, "store_bench: '%s': unknown verb; the only one is run\n",
-                argv[operands > 1 && strcmp(argv[1], "run") == 0 ? 2 : 1]);
+    if (operands > 0 && strcmp(argv[1], "run") != 0) {
+        fprintf(stderr, "store_bench: '%s': unknown verb; the only one is run\n", argv[1]);
+        return ARGS_ERROR;
+    }
+    if (operands > 1) {
+        fprintf(stderr, "store_bench: '%s': unexpected argument\n", argv[2]);
         return ARGS_ERROR;
     }
     if (!isnan(parsed.read_ratio)) {

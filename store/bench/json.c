@@ -106,9 +106,9 @@ int report_json(FILE *out, const struct bench_config *c, const struct bench_resu
     json_object_set_new(o, "cpu_percent", json_real(r->cpu_percent));
     json_object_set_new(o, "max_rss_bytes", count_json(r->max_rss_bytes));
     json_object_set_new(o, "require", require_json(c, r));
-    json_object_set_new(o, "store",
-                        json_pack("{s:o, s:o}", "run", statistics_json(&r->store_run), "measured",
-                                  statistics_json(&r->store_measured)));
+    json_t *store = statistics_json(&r->store_run);
+    json_object_set_new(store, "measured", statistics_json(&r->store_measured));
+    json_object_set_new(o, "store", store);
     json_object_set_new(o, "config", config_json(c));
     int failed = json_dumpf(o, out, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) != 0;
     json_decref(o);

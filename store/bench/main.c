@@ -59,10 +59,18 @@ static int run(const struct bench_config *c)
     if (c->json && !json)
         return file_failed(c->json);
     signals_catch();
-    if (bench_run(c, &result) != 0)
+    if (bench_run(c, &result) != 0) {
+        if (json && json != stdout)
+            fclose(json);
         return EXIT_USE;
+    }
     int status = results_show(c, &result, json);
+    int valid = bench_result_valid(&result);
     bench_result_release(&result);
+    if (signal_seen && !valid) { /* ended before it measured anything: to the caller, killed */
+        fflush(stdout);
+        raise(signal_seen);
+    }
     return status;
 }
 
