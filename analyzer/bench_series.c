@@ -116,7 +116,7 @@ static int printed_store(const struct series *s, int side, size_t run)
 static int prepare_run(const struct series *s, const char *before, size_t number)
 {
     struct bench_run run;
-    char status[64];
+    char status[64], command[BENCH_COMMAND_CUT];
 
     if (!capture_reset(s->err_fd) ||
         bench_run(s->plan->prepare, -1, s->err_fd, s->plan->timeout_ns, &run) != 0)
@@ -124,7 +124,8 @@ static int prepare_run(const struct series *s, const char *before, size_t number
     if (run.status == 0)
         return 0;
     bench_refuse(0, "--prepare, before %s %zu: %s: %s", before, number,
-                 bench_status_text(run.status, status), s->plan->prepare);
+                 bench_status_text(run.status, status),
+                 bench_text_cut(command, sizeof command, s->plan->prepare));
     stderr_tail_print(s->err_fd);
     return -1;
 }
@@ -135,9 +136,10 @@ static int command_run(const struct series *s, int side, const char *what, size_
 {
     const struct bench_plan *plan = s->plan;
     struct bench_side *c = &s->b->side[side];
+    char command[BENCH_COMMAND_CUT], text[64];
     int out_fd = bench_prints_metrics(s->b) && !plan->metric_path ? s->out_fd : -1;
-    char text[64];
 
+    bench_text_cut(command, sizeof command, c->command);
     if (plan->prepare && prepare_run(s, what, number) != 0)
         return -1;
     if (plan->metric_path)
@@ -147,11 +149,11 @@ static int command_run(const struct series *s, int side, const char *what, size_
         return bench_refuse(-1, "cannot run %s: %s", c->name, strerror(errno));
     if (run->timed_out)
         return bench_refuse(-1, "%s, %s %zu: still running after %s, killed: %s", c->name, what,
-                            number, units_duration(text, (double)plan->timeout_ns), c->command);
+                            number, units_duration(text, (double)plan->timeout_ns), command);
     if (run->status == 0 || plan->ignore_failure)
         return 0;
     bench_refuse(0, "%s, %s %zu: %s: %s (--ignore-failure goes on)", c->name, what, number,
-                 bench_status_text(run->status, text), c->command);
+                 bench_status_text(run->status, text), command);
     stderr_tail_print(s->err_fd);
     return -1;
 }

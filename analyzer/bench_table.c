@@ -1,17 +1,18 @@
 #include "analyzer/bench.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
 #include "analyzer/bench_run.h"
 #include "common/units.h"
 
-#define NOISE_P          0.05 /* from here on a difference is marked ~ */
-#define LABEL_MAX        24
-#define NAME_MAX_COLUMNS 20
-#define COMMAND_MAX      66
-#define SHORT_RUN_NS     5e6 /* below, the start of the shell matters */
+#define NOISE_P      0.05 /* from here on a difference is marked ~ */
+#define LABEL_MAX    24
+#define NAME_CUT     21  /* sizes of buffers: a side's name in the text … */
+#define COLUMN_CUT   12  /* … and above its column */
+#define SHORT_RUN_NS 5e6 /* below, the start of the shell matters */
 
 /* A row's values share one unit and one number of decimals, so that they can be compared by eye. */
 struct scale {
@@ -107,6 +108,8 @@ static const char *ratio_text(char buf[static 16], double ratio)
         snprintf(buf, 16, "-");
     else if (isinf(ratio))
         snprintf(buf, 16, "new");
+    else if (ratio != 0 && (fabs(ratio) < 0.00995 || fabs(ratio) >= 99999.5))
+        snprintf(buf, 16, "%.2g", ratio);
     else
         snprintf(buf, 16, "%.*f", fabs(ratio) < 9.9995 ? 3 : fabs(ratio) < 99.95 ? 1 : 0, ratio);
     return buf;
@@ -121,24 +124,25 @@ static const char *p_text(char buf[static 16], double p)
     return buf;
 }
 
-/* A user's text on one line of a terminal: no control characters, cut at `max`. */
-static void text_print(FILE *out, const char *text, size_t max)
+char *bench_text_cut(char *buf, size_t size, const char *text)
 {
-    size_t n = strlen(text), shown = n > max ? max - 2 : n;
+    size_t n = strlen(text), shown = n < size ? n : size - 3;
 
     for (size_t i = 0; i < shown; i++)
-        fputc(iscntrl((unsigned char)text[i]) ? ' ' : text[i], out);
-    fputs(n > max ? ".." : "", out);
+        buf[i] = iscntrl((unsigned char)text[i]) ? ' ' : text[i];
+    strcpy(buf + shown, n < size ? "" : "..");
+    return buf;
 }
 
-static void label_print(FILE *out, const struct bench_metric *m, int width)
+/* A long path is cut at its start: its end tells more. */
+static const char *label_text(char buf[static LABEL_MAX + 1], const struct bench_metric *m)
 {
-    int n = (int)strlen(m->label);
+    size_t n = strlen(m->label);
 
-    if (n > LABEL_MAX) /* the end of a path tells more than its start */
-        fprintf(out, "..%-*s", width - 2, m->label + n - LABEL_MAX + 2);
-    else
-        fprintf(out, "%-*s", width, m->label);
+    if (n <= LABEL_MAX)
+        return bench_text_cut(buf, LABEL_MAX + 1, m->label);
+    bench_text_cut(buf, LABEL_MAX + 1, m->label + n - LABEL_MAX);
+    return memcpy(buf, "..", 2);
 }
 
 static int label_width(const struct bench *b)
@@ -156,7 +160,7 @@ static void one_side_row(FILE *out, const struct bench_metric *m, size_t runs, i
 {
     struct five f = five_of(m->v[0], runs);
     struct scale s = scale_pick(m->unit, f.v, 5);
-    char value[5][40], spread[16], quartiles[84], ends[84];
+    char value[5][40], label[LABEL_MAX + 1], spread[16], quartiles[84], ends[84];
 
     for (int i = 0; i < 5; i++)
         value_text(value[i], &s, f.v[i]);
@@ -164,14 +168,14 @@ static void one_side_row(FILE *out, const struct bench_metric *m, size_t runs, i
         value[i][strlen(value[i]) - strlen(s.suffix)] = '\0';
     snprintf(quartiles, sizeof quartiles, "%s .. %s", value[LOW], value[HIGH]);
     snprintf(ends, sizeof ends, "%s .. %s", value[LEAST], value[MOST]);
-    label_print(out, m, width);
+    fprintf(out, "%-*s", width, label_text(label, m));
     fprintf(out, " %11s %7s %24s %24s\n", value[MIDDLE], spread_text(spread, &f), quartiles, ends);
 }
 
 static void two_sides_row(FILE *out, const struct bench *b, const struct bench_metric *m, int width)
 {
     struct five f[2];
-    char value[40], text[16], interval[40] = "-";
+    char value[40], label[LABEL_MAX + 1], text[16], interval[40] = "-";
     double medians[2];
     struct scale s;
 
@@ -180,7 +184,7 @@ static void two_sides_row(FILE *out, const struct bench *b, const struct bench_m
         medians[i] = f[i].v[MIDDLE];
     }
     s = scale_pick(m->unit, medians, 2);
-    label_print(out, m, width);
+    fprintf(out, "%-*s", width, label_text(label, m));
     for (int i = 0; i < 2; i++) {
         fprintf(out, " %11s", value_text(value, &s, medians[i]));
         fprintf(out, " %6s", spread_text(text, &f[i]));
@@ -197,119 +201,111 @@ static void two_sides_row(FILE *out, const struct bench *b, const struct bench_m
 /* One line on a metric's ratio, or why there is none. */
 static void verdict_print(FILE *out, const struct bench *b, const struct bench_metric *m)
 {
-    const char *a_name = b->side[0].name, *b_name = b->side[1].name;
     bool wall = m == &b->metric[BENCH_WALL];
     struct stats_ratio r = m->ratio;
-    char ratio[16], low[16], high[16];
+    char label[LABEL_MAX + 1], name_a[NAME_CUT], name_b[NAME_CUT], ratio[16], low[16], high[16];
 
+    bench_text_cut(name_a, sizeof name_a, b->side[0].name);
+    bench_text_cut(name_b, sizeof name_b, b->side[1].name);
+    ratio_text(ratio, r.ratio);
+    ratio_text(low, r.low);
+    ratio_text(high, r.high);
     if (!wall)
-        fprintf(out, "%s: ", m->label);
+        fprintf(out, "%s: ", label_text(label, m));
     if (isnan(r.low)) {
-        fprintf(out, "no interval for B/A: ");
-        if (b->paired ? b->side[0].runs < 6 : b->side[0].runs < 4 || b->side[1].runs < 4)
-            fprintf(out, b->paired ? "it takes 6 pairs" : "it takes 4 runs of each");
-        else
-            fprintf(out, "values are not all above 0");
-        return;
+        size_t n = b->side[1].runs;
+        double least =
+            b->paired ? stats_signed_rank_least(n) : stats_rank_sum_least(b->side[0].runs, n);
+        fprintf(out, "no interval for %s/%s: %s\n", name_b, name_a,
+                least <= 1 - STATS_CONFIDENCE ? "not all values are above 0"
+                : b->paired                   ? "it takes 6 pairs"
+                                              : "it takes more runs, such as 4 of each");
+    } else if (r.p >= NOISE_P) {
+        fprintf(out, "no difference shown; if there is one, %s %s %s to %s times %s%s\n", name_b,
+                wall ? "takes" : "is", low, high, wall ? "as long as " : "", name_a);
+    } else if (wall && r.ratio < 1) {
+        fprintf(out, "%s is %s times as fast as %s (95%%: %s to %s)\n", name_b,
+                ratio_text(ratio, 1 / r.ratio), name_a, ratio_text(low, 1 / r.high),
+                ratio_text(high, 1 / r.low));
+    } else {
+        fprintf(out, "%s %s %s times %s%s (95%%: %s to %s)\n", name_b, wall ? "takes" : "is", ratio,
+                wall ? "as long as " : "", name_a, low, high);
     }
-    if (r.p >= NOISE_P) {
-        fprintf(out, "no difference shown; if there is one, ");
-        text_print(out, b_name, NAME_MAX_COLUMNS);
-        fprintf(out, wall ? " takes %s to %s times as long as " : " is %s to %s times ",
-                ratio_text(low, r.low), ratio_text(high, r.high));
-        text_print(out, a_name, NAME_MAX_COLUMNS);
-        return;
-    }
-    text_print(out, b_name, NAME_MAX_COLUMNS);
-    if (wall && r.ratio < 1) {
-        fprintf(out, " is %s times as fast as ", ratio_text(ratio, 1 / r.ratio));
-        text_print(out, a_name, NAME_MAX_COLUMNS);
-        fprintf(out, " (95%%: %s to %s)", ratio_text(low, 1 / r.high), ratio_text(high, 1 / r.low));
-        return;
-    }
-    fprintf(out, wall ? " takes %s times as long as " : " is %s times ",
-            ratio_text(ratio, r.ratio));
-    text_print(out, a_name, NAME_MAX_COLUMNS);
-    fprintf(out, " (95%%: %s to %s)", ratio_text(low, r.low), ratio_text(high, r.high));
 }
 
 static void head_print(FILE *out, const struct bench *b)
 {
-    char elapsed[UNITS_BUF];
     const struct bench_side *last = &b->side[b->sides - 1];
-    int width = 0;
+    char elapsed[UNITS_BUF], name[2][NAME_CUT], command[BENCH_COMMAND_CUT], status[64];
+    size_t width = 0;
 
     for (int i = 0; i < b->sides; i++) {
-        int n = (int)strnlen(b->side[i].name, NAME_MAX_COLUMNS);
+        size_t n = strlen(bench_text_cut(name[i], sizeof name[i], b->side[i].name));
         width = n > width ? n : width;
     }
-    for (int i = 0; i < b->sides; i++) {
-        int n = (int)strnlen(b->side[i].name, NAME_MAX_COLUMNS);
-        text_print(out, b->side[i].name, NAME_MAX_COLUMNS);
-        fprintf(out, "%*s", width - n + 2, "");
-        text_print(out, b->side[i].command, COMMAND_MAX);
-        if (b->sides == 2 && !b->paired && i == 0)
-            fprintf(out, "  (baseline)");
-        fputc('\n', out);
-    }
+    for (int i = 0; i < b->sides; i++)
+        fprintf(out, "%-*s  %s%s\n", (int)width, name[i],
+                bench_text_cut(command, sizeof command, b->side[i].command),
+                b->sides == 2 && !b->paired && i == 0 ? "  (baseline)" : "");
     if (b->paired)
-        fprintf(out, "%zu pairs, each in random order (seed %llu)", last->runs,
-                (unsigned long long)b->seed);
+        fprintf(out, "%zu pairs, each in random order (seed %" PRIu64 ")", last->runs, b->seed);
     else
         fprintf(out, "%zu run%s", last->runs, last->runs == 1 ? "" : "s");
     if (b->sides == 2 && !b->paired)
         fprintf(out, " against %zu", b->side[0].runs);
-    fprintf(out, ", %llu warm-up%s, %s\n", (unsigned long long)b->warmup, b->warmup == 1 ? "" : "s",
+    fprintf(out, ", %" PRIu64 " warm-up%s, %s\n", b->warmup, b->warmup == 1 ? "" : "s",
             units_duration(elapsed, (double)b->elapsed_ns));
     for (int i = 0; i < b->sides; i++)
-        if (b->side[i].failures) {
-            char status[64];
-            text_print(out, b->side[i].name, NAME_MAX_COLUMNS);
-            fprintf(out, " failed in %zu of %zu runs (last: %s)\n", b->side[i].failures,
+        if (b->side[i].failures)
+            fprintf(out, "%s failed in %zu of %zu runs (last: %s)\n", name[i], b->side[i].failures,
                     b->side[i].runs, bench_status_text(b->side[i].status, status));
-        }
     fputc('\n', out);
+}
+
+static void one_side_print(FILE *out, const struct bench *b)
+{
+    int width = label_width(b);
+
+    fprintf(out, "%*s %11s %7s %24s %24s\n", width, "", "median", "spread", "25% .. 75%",
+            "min .. max");
+    for (size_t i = 0; i < b->metric_count; i++)
+        one_side_row(out, &b->metric[i], b->side[0].runs, width);
+}
+
+static void two_sides_print(FILE *out, const struct bench *b)
+{
+    int width = label_width(b);
+    bool noise = false, named = strcmp(b->side[0].name, "A") != 0;
+    bool asked = bench_prints_metrics(b); /* verdicts are on what was asked for, else on wall */
+    char name[COLUMN_CUT];
+
+    fprintf(out, "%*s", width, "");
+    for (int i = 0; i < 2; i++)
+        fprintf(out, " %11s %6s", bench_text_cut(name, sizeof name, b->side[i].name), "+-");
+    fprintf(out, " %7s %14s %7s\n", named ? "ratio" : "B/A", "95% interval", "p");
+    for (size_t i = 0; i < b->metric_count; i++) {
+        two_sides_row(out, b, &b->metric[i], width);
+        noise = noise || b->metric[i].ratio.p >= NOISE_P;
+    }
+    if (noise)
+        fprintf(out, "~ may be noise (p >= %g)\n", NOISE_P);
+    fputc('\n', out);
+    if (!asked)
+        verdict_print(out, b, &b->metric[BENCH_WALL]);
+    for (size_t i = BENCH_MEASURE_COUNT; i < b->metric_count; i++)
+        verdict_print(out, b, &b->metric[i]);
+    if (!b->paired)
+        fprintf(out, "The runs lie apart in time: what changed on the machine counts too.\n");
 }
 
 void bench_print(FILE *out, const struct bench *b)
 {
-    int width = label_width(b);
-    bool noise = false, asked = bench_prints_metrics(b);
-    bool named = strcmp(b->side[0].name, "A") != 0;
-
     head_print(out, b);
-    if (b->sides == 1) {
-        fprintf(out, "%*s %11s %7s %24s %24s\n", width, "", "median", "spread", "25% .. 75%",
-                "min .. max");
-        for (size_t i = 0; i < b->metric_count; i++)
-            one_side_row(out, &b->metric[i], b->side[0].runs, width);
-    } else {
-        fprintf(out, "%*s ", width, "");
-        for (int i = 0; i < 2; i++) {
-            size_t n = strlen(b->side[i].name);
-            fprintf(out, "%*s", n < 11 ? 11 - (int)n : 0, "");
-            text_print(out, b->side[i].name, 11);
-            fprintf(out, " %6s ", "+-");
-        }
-        fprintf(out, "%7s %14s %7s\n", named ? "ratio" : "B/A", "95% interval", "p");
-        for (size_t i = 0; i < b->metric_count; i++) {
-            two_sides_row(out, b, &b->metric[i], width);
-            noise = noise || b->metric[i].ratio.p >= NOISE_P;
-        }
-        if (noise)
-            fprintf(out, "~ may be noise (p >= %g)\n", NOISE_P);
-        fputc('\n', out);
-        /* on what was asked for; on wall time if nothing was */
-        size_t first = asked ? BENCH_MEASURE_COUNT : BENCH_WALL;
-        size_t end = asked ? b->metric_count : BENCH_WALL + 1;
-        for (size_t i = first; i < end; i++) {
-            verdict_print(out, b, &b->metric[i]);
-            fputc('\n', out);
-        }
-        if (!b->paired)
-            fprintf(out, "The runs lie apart in time: what changed on the machine between counts "
-                         "too.\n");
-    }
-    if (stats_median(b->metric[BENCH_WALL].v[0], b->side[0].runs) < SHORT_RUN_NS)
+    if (b->sides == 1)
+        one_side_print(out, b);
+    else
+        two_sides_print(out, b);
+    if (stats_median(b->metric[BENCH_WALL].v[b->sides - 1], b->side[b->sides - 1].runs) <
+        SHORT_RUN_NS)
         fprintf(out, "Runs under 5 ms: the start of the shell is a part of them.\n");
 }

@@ -330,9 +330,23 @@ static void baseline_drop(void)
     bench.side[0] = bench.side[1];
     bench.side[1] = (struct bench_side){0};
     bench.sides = 1;
+    if (!names)
+        bench.side[0].name = "A";
     for (size_t i = 0; i < bench.metric_count; i++)
         memcpy(bench.metric[i].v[0], bench.metric[i].v[1], sizeof bench.metric[i].v[0]);
     ratios_compute();
+}
+
+/* On stdout: JSON alone, or the table. */
+static int show(bool json)
+{
+    if (json)
+        json_bench_write(stdout, &bench);
+    else
+        bench_print(stdout, &bench);
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return 0;
+    return bench_refuse(-1, "stdout: %s", strerror(errno));
 }
 
 static int bench_all(void)
@@ -355,10 +369,8 @@ static int bench_all(void)
     if (bench_series_run(&bench, &plan) != 0)
         goto done;
     ratios_compute();
-    if (json_only ? output_write(stdout, "stdout") : json ? output_write(json, json_path) : 0)
+    if (show(json_only) != 0 || (json && output_write(json, json_path) != 0))
         goto done;
-    if (!json_only)
-        bench_print(stdout, &bench);
     status = gates_judge();
     if (save) {
         if (baseline_path)

@@ -1,5 +1,6 @@
 #include "analyzer/json_read.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,26 +11,41 @@ struct json_doc {
     json_t *root;
 };
 
-static size_t chunk_read(void *buffer, size_t bytes, void *fd)
+struct source {
+    int fd;
+    int os_error;
+};
+
+static size_t chunk_read(void *buffer, size_t bytes, void *opaque)
 {
-    ssize_t n = read(*(int *)fd, buffer, bytes);
-    return n < 0 ? (size_t)-1 : (size_t)n;
+    struct source *from = opaque;
+    ssize_t n = read(from->fd, buffer, bytes);
+
+    if (n < 0) {
+        from->os_error = errno;
+        return (size_t)-1;
+    }
+    return (size_t)n;
 }
 
 struct json_doc *json_doc_read(int fd, char err[static JSON_ERROR_BYTES])
 {
+    struct source from = {fd, 0};
     json_error_t why;
-    json_t *root = json_load_callback(chunk_read, &fd, JSON_REJECT_DUPLICATES, &why);
+    json_t *root = json_load_callback(chunk_read, &from, JSON_REJECT_DUPLICATES, &why);
     struct json_doc *doc = root ? malloc(sizeof *doc) : NULL;
 
-    if (!doc) {
+    if (doc) {
+        doc->root = root;
+        return doc;
+    }
+    if (from.os_error)
+        snprintf(err, JSON_ERROR_BYTES, "%s", strerror(from.os_error));
+    else
         snprintf(err, JSON_ERROR_BYTES, "not JSON: line %d, column %d: %.120s", why.line,
                  why.column, why.text);
-        json_decref(root);
-        return NULL;
-    }
-    doc->root = root;
-    return doc;
+    json_decref(root);
+    return NULL;
 }
 
 void json_doc_free(struct json_doc *doc)
