@@ -10,7 +10,7 @@
 
 #define NOISE_P      0.05 /* from here on a difference is marked ~ */
 #define LABEL_MAX    24
-#define NAME_CUT     21  /* sizes of buffers: a side's name in the text … */
+#define NAME_CUT     15  /* sizes of buffers: a side's name in the text … */
 #define COLUMN_CUT   12  /* … and above its column */
 #define SHORT_RUN_NS 5e6 /* below, the start of the shell matters */
 
@@ -221,7 +221,7 @@ static void verdict_print(FILE *out, const struct bench *b, const struct bench_m
                 : b->paired                   ? "it takes 6 pairs"
                                               : "it takes more runs, such as 4 of each");
     } else if (r.p >= NOISE_P) {
-        fprintf(out, "no difference shown; if there is one, %s %s %s to %s times %s%s\n", name_b,
+        fprintf(out, "no difference shown: %s %s %s to %s times %s%s\n", name_b,
                 wall ? "takes" : "is", low, high, wall ? "as long as " : "", name_a);
     } else if (wall && r.ratio < 1) {
         fprintf(out, "%s is %s times as fast as %s (95%%: %s to %s)\n", name_b,

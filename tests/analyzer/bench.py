@@ -92,7 +92,7 @@ match(done.out, r"^B is [12]\.\d+ times as fast as A ", "a faster B is told as f
 done = bench("-r", "5", "true", "true")
 match(done.out, r"^no interval for B/A: it takes 6 pairs$", "5 pairs give no verdict")
 done = bench("-r", "6", "--metric=ops", PRINTS % (5, 1), PRINTS % (5, 1))
-match(done.out, r"^ops: no difference shown; if there is one, B is 1\.000 to 1\.000 times A$",
+match(done.out, r"^ops: no difference shown: B is 1\.000 to 1\.000 times A$",
       "equal figures show no difference")
 long = "true " + "x" * 300 + " '\033[31m'"
 done = bench("-r", "6", "--names", "a" * 60 + "," + "b" * 60, "--metric=" + "latency_us." * 4 + "p",
