@@ -7,6 +7,7 @@
 
 /* verb, one line of help */
 #define CMD_VERBS(X)                                                                               \
+    X(record, "run a program and record where its time and memory go")                             \
     X(report, "say where time and memory went")                                                    \
     X(bench, "compare two commands run in turn, or one with a saved baseline")
 

@@ -1,0 +1,338 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "analyzer/cmd.h"
+#include "analyzer/launch.h"
+#include "analyzer/reader.h"
+#include "analyzer/target.h"
+#include "analyzer/text.h"
+#include "common/opt.h"
+#include "common/units.h"
+
+#define PROG "perfshim record"
+
+enum { /* exit codes of record's own failures; else it exits as its program did */
+       RECORD_FAILED = 125,
+       RECORD_CANNOT_EXECUTE = 126,
+       RECORD_NOT_FOUND = 127,
+       RECORD_CANNOT_PROFILE = 121,
+       RECORD_SIGNAL = 128,
+};
+
+struct options {
+    const char *out, *alloc, *unwind, *locks, *io, *hz, *max_mb;
+    int force, no_start, follow, recover, attach;
+};
+static struct options o;
+
+static int complain(int status, const char *text)
+{
+    fprintf(stderr, PROG ": %s\n", text);
+    return status;
+}
+
+/* -p: a number of any kind gets the same answer. */
+static int attach(const struct opt *opt, const char *value)
+{
+    (void)opt;
+    (void)value;
+    o.attach = 1;
+    return 0;
+}
+
+/* A number within bounds that is passed on as it was written. */
+static int number(const struct opt *opt, const char *value)
+{
+    uint64_t n;
+    if (units_parse_uint(value, &n) != 0 || n < opt->min || n > opt->max) {
+        fprintf(stderr, PROG ": --%.*s: '%s' is not a number from %llu to %llu\n",
+                (int)strcspn(opt->names, "|"), opt->names, value, (unsigned long long)opt->min,
+                (unsigned long long)opt->max);
+        return -1;
+    }
+    *(const char **)opt->value = value;
+    return 0;
+}
+
+static int allocation_mode(const struct opt *opt, const char *value)
+{
+    uint64_t bytes;
+    if (strcmp(value, "exact") != 0 && strcmp(value, "off") != 0 &&
+        (units_parse_size(value, &bytes) != 0 || bytes == 0)) {
+        fprintf(stderr, PROG ": --alloc: '%s' is neither 'exact' nor 'off' nor a size\n", value);
+        return -1;
+    }
+    *(const char **)opt->value = value;
+    return 0;
+}
+
+static const struct opt table[] = {
+    {"output|o", OPT_STRING, &o.out, "F",
+     "the profile: a file (%p: pid) or a directory (perfshim-PROGRAM-PID.pshim)", NULL, 0, 0, NULL},
+    {"force|f", OPT_FLAG, &o.force, NULL, "take the place of a file of that name", NULL, 0, 0,
+     NULL},
+    {"cpu-hz|F", OPT_CALL, &o.hz, "N", "CPU ticks a second and thread; 0 = none (199)", NULL, 0,
+     10000, number},
+    {"alloc", OPT_CALL, &o.alloc, "MODE", "exact, off, or a size: sample once in that many bytes",
+     NULL, 0, 0, allocation_mode},
+    {"locks", OPT_CHOICE, &o.locks, NULL, "lock waits and holds (not in this version)",
+     "on|wait|off", 0, 0, NULL},
+    {"io", OPT_CHOICE, &o.io, NULL, "I/O waits (not in this version)", "on|off", 0, 0, NULL},
+    {"unwind", OPT_CHOICE, &o.unwind, NULL, "how stacks are walked (cfi)", "cfi|fp|libunwind", 0, 0,
+     NULL},
+    {"max-mb", OPT_CALL, &o.max_mb, "N", "largest size of the profile in MiB (64)", NULL, 1, 65536,
+     number},
+    {"no-start", OPT_FLAG, &o.no_start, NULL, "record only after the program calls perfshim_start",
+     NULL, 0, 0, NULL},
+    {"follow", OPT_FLAG, &o.follow, NULL, "profile child processes too (not in this version)", NULL,
+     0, 0, NULL},
+    {"recover", OPT_FLAG, &o.recover, NULL,
+     "finish what a killed record left (not in this version)", NULL, 0, 0, NULL},
+    {"p", OPT_CALL, NULL, "PID", "say why a running process cannot be attached to", NULL, 0, 0,
+     attach},
+    OPT_END,
+};
+
+static int help(void)
+{
+    puts("Usage: perfshim record [options] [--] PROGRAM [argument ...]\n\n"
+         "Runs PROGRAM with the profiler preloaded, writes a profile, exits as PROGRAM did\n"
+         "(128 + signal). Own failures: 125 wrong use or no output, 126 cannot execute, 127 not\n"
+         "found, 121 cannot be profiled (nothing is started then).\n");
+    opt_help(stdout, table);
+    return cmd_finish(PROG) == CMD_FINE ? 0 : RECORD_FAILED;
+}
+
+/* What is asked for and cannot be had. */
+static int refused(int operands)
+{
+    if (o.attach)
+        return complain(RECORD_FAILED, "-p: cannot attach to a running process: its allocations "
+                                       "are only seen by a library that was loaded before them; "
+                                       "start the program with `perfshim record -- PROGRAM`");
+    if (o.follow)
+        return complain(RECORD_FAILED, "--follow: not available yet; record the child by itself");
+    if (o.recover)
+        return complain(RECORD_FAILED, "--recover: not available yet; a profile is complete at "
+                                       "every moment and needs no recovery");
+    if (operands == 0)
+        return complain(RECORD_FAILED, "no program named: perfshim record [options] [--] PROGRAM");
+    return 0;
+}
+
+static int exit_code(enum target_verdict verdict)
+{
+    switch (verdict) {
+    case TARGET_FINE:
+        return 0;
+    case TARGET_NOT_FOUND:
+        return RECORD_NOT_FOUND;
+    case TARGET_NOT_EXECUTABLE:
+        return RECORD_CANNOT_EXECUTE;
+    default:
+        return RECORD_CANNOT_PROFILE;
+    }
+}
+
+static void environment_set(const struct target *t)
+{
+    const struct {
+        const char *name, *value;
+    } settings[] = {
+        {"PERFSHIM_CPU_HZ", o.hz},
+        {"PERFSHIM_ALLOC", t->own_malloc ? "off" : o.alloc},
+        {"PERFSHIM_LOCKS", o.locks},
+        {"PERFSHIM_IO", o.io},
+        {"PERFSHIM_UNWIND", o.unwind},
+        {"PERFSHIM_MAX_MB", o.max_mb},
+        {"PERFSHIM_START", o.no_start ? "0" : NULL},
+    };
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        if (settings[i].value)
+            setenv(settings[i].name, settings[i].value, 1);
+}
+
+/* ---- afterwards ---- */
+
+/*
+ * A killed program could not write how it ended: this process knows. Only into the file of that
+ * very process (pid and start time), through no symbolic link, and `end` last.
+ */
+static void end_write(const struct launch *l)
+{
+    struct pshim_header h;
+    int fd = open(l->profile, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    bool ours = pread(fd, &h, sizeof h, 0) == (ssize_t)sizeof h &&
+                memcmp(h.magic, PSHIM_MAGIC, sizeof h.magic) == 0 && h.version == PSHIM_VERSION &&
+                h.pid == (uint32_t)l->pid && h.start_ticks == l->start_ticks &&
+                h.end == PSHIM_END_RUNNING;
+    if (ours) {
+        bool killed = WIFSIGNALED(l->status);
+        h.status = killed ? WTERMSIG(l->status) : WEXITSTATUS(l->status);
+        h.end = killed ? PSHIM_END_SIGNAL : PSHIM_END_EXIT;
+        if (!h.end_monotonic_ns)
+            h.end_monotonic_ns = l->end_ns;
+        if (!h.max_rss_bytes)
+            h.max_rss_bytes = (uint64_t)l->usage.ru_maxrss * 1024;
+#define WRITE(field)                                                                               \
+    (void)!pwrite(fd, &h.field, sizeof h.field, offsetof(struct pshim_header, field))
+        WRITE(status);
+        WRITE(end_monotonic_ns);
+        WRITE(max_rss_bytes);
+        WRITE(end);
+#undef WRITE
+    }
+    close(fd);
+}
+
+static uint64_t time_ns(struct timeval t)
+{
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_usec * 1000u;
+}
+
+/* Children without a profile of their own: their time is in nobody's report. */
+static void children_warn(const struct launch *l, const struct pshim_header *h)
+{
+    enum { worth_telling_ns = 100000000 };
+    char a[UNITS_BUF], b[UNITS_BUF];
+    uint64_t all = time_ns(l->usage.ru_utime) + time_ns(l->usage.ru_stime);
+    uint64_t own = h->end_cpu_ns;
+    if (own && all > 2 * own && all - own > worth_telling_ns)
+        fprintf(stderr,
+                PROG ": %s of %s CPU time was in child processes, which this profile is not about; "
+                     "--follow, in a later version, will profile them\n",
+                units_duration(a, (double)(all - own)), units_duration(b, (double)all));
+}
+
+static void no_profile(const struct launch *l)
+{
+    struct rlimit limit;
+    fprintf(stderr, PROG ": %s: no profile was written", l->profile);
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+        fputs(": the file size limit (ulimit -f) is in its way, or", stderr);
+    else
+        fputs(": ", stderr);
+    fputs(" the program went on as something that nothing can be preloaded into\n", stderr);
+}
+
+/* One line: which losses, how many. */
+static void losses_tell(const struct pshim_header *h)
+{
+    static const char *const names[] = {
+#define X(id, text) #id,
+        PSHIM_LOSSES(X)
+#undef X
+    };
+    bool any = false;
+    for (int i = 0; i < PSHIM_LOSS_COUNT; i++) {
+        if (!h->losses[i] || i == PSHIM_LOSS_tick_in_shim) /* that time is told as [profiler] */
+            continue;
+        fprintf(stderr, "%s%llu %s", any ? ", " : ", lost: ", (unsigned long long)h->losses[i],
+                names[i]);
+        any = true;
+    }
+    if (!any)
+        fputs(", nothing lost", stderr);
+}
+
+static void closing_line(const struct launch *l, const char *shown)
+{
+    struct reader r;
+    struct stat st;
+    char size[UNITS_BUF], text[256];
+    if (reader_open(&r, l->profile) != 0) {
+        fprintf(stderr, PROG ": %s\n", r.error);
+        return;
+    }
+    const struct pshim_header *h = r.profile.header;
+    for (unsigned i = 0; i < PSHIM_NOTES; i++) {
+        const char *note = profile_string(&r.profile, h->notes[i]);
+        if (*note)
+            fprintf(stderr, PROG ": %s\n", text_escape(text, sizeof text, note, sizeof text));
+    }
+    static const char *const reasons[] = {
+#define X(id, text) text,
+        PSHIM_OFFS(X)
+#undef X
+    };
+    if (h->off_reason && h->off_reason < PSHIM_OFF_REASONS)
+        fprintf(stderr, PROG ": recording ended early: %s\n", reasons[h->off_reason]);
+    children_warn(l, h);
+    if (stat(l->profile, &st) != 0)
+        st.st_blocks = 0;
+    fprintf(stderr, PROG ": %s, %s", shown, units_size(size, (double)st.st_blocks * 512));
+    losses_tell(h);
+    fprintf(stderr, ". Next: perfshim report %s\n", shown);
+    reader_close(&r);
+}
+
+/* The profile's path as a person here would write it. */
+static const char *path_shown(const char *path)
+{
+    char here[PATH_MAX];
+    size_t n = getcwd(here, sizeof here) ? strlen(here) : 0;
+    if (n > 1 && strncmp(path, here, n) == 0 && path[n] == '/')
+        return path + n + 1;
+    return path;
+}
+
+static int finish(const struct launch *l)
+{
+    end_write(l);
+    if (access(l->profile, F_OK) != 0)
+        no_profile(l);
+    else
+        closing_line(l, path_shown(l->profile));
+    if (WIFSIGNALED(l->status))
+        return RECORD_SIGNAL + WTERMSIG(l->status);
+    return WEXITSTATUS(l->status);
+}
+
+static int record(char **command)
+{
+    static struct target target;
+    static struct output output;
+    static struct launch launch;
+    char library[PATH_MAX];
+    enum target_verdict verdict = target_check(command[0], &target);
+    if (verdict != TARGET_FINE)
+        return complain(exit_code(verdict), target.why);
+    if (launch_find_library(library) != 0) {
+        fprintf(stderr, PROG ": libperfshim.so is neither in %s nor in ../lib/perfshim of it\n",
+                library);
+        return RECORD_FAILED;
+    }
+    if (output_prepare(&output, o.out ? o.out : getenv("PERFSHIM_OUT"), o.force != 0,
+                       target.path) != 0)
+        return complain(RECORD_FAILED, output.why);
+    if (target.own_malloc)
+        fprintf(stderr,
+                PROG ": %s has its own malloc, which no library can watch: its allocations are "
+                     "not recorded\n",
+                target.path);
+    environment_set(&target);
+    launch = (struct launch){
+        .path = target.path, .argv = command, .library = library, .output = &output};
+    if (launch_run(&launch) != 0)
+        return complain(launch.exec_error > 0 ? RECORD_CANNOT_EXECUTE : RECORD_FAILED, launch.why);
+    return finish(&launch);
+}
+
+int cmd_record(int argc, char **argv)
+{
+    o = (struct options){0};
+    int operands = opt_parse(PROG, table, OPT_STOP_AT_OPERAND, argc, argv);
+    if (operands == OPT_HELP)
+        return help();
+    if (operands < 0)
+        return RECORD_FAILED;
+    int status = refused(operands);
+    return status ? status : record(argv + 1);
+}
