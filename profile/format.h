@@ -70,7 +70,6 @@ struct pshim_region {
     X(stack_unknown, "stacks that end early: the stack pointer is on no known stack")              \
     X(stack_bad_pc, "stacks that end early: a return address in no code")                          \
     X(stack_depth, "stacks cut at the depth limit")                                                \
-    X(tick_in_shim, "CPU ticks that fell inside the profiler")                                     \
     X(tick_no_thread, "CPU ticks on a thread that the shim does not know")                         \
     X(tick_nested, "CPU ticks that interrupted another tick")                                      \
     X(timer_failed, "threads without CPU sampling: the timer could not be created")                \

@@ -65,7 +65,6 @@ static void tick_handler(int signo, siginfo_t *info, void *ucontext)
     uintptr_t interrupted_sp = (uintptr_t)uc->uc_mcontext.gregs[REG_RSP];
     if (unlikely(shim_tls.guard >= interrupted_sp)) {
         ts->pending_ticks += weight;
-        profile_lost(&shim.profile, PSHIM_LOSS_tick_in_shim, weight);
         return;
     }
     uintptr_t stale = shim_tls.guard; /* of a hook that was left by siglongjmp, or 0 */
