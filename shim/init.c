@@ -81,7 +81,9 @@ static bool earlier_image_moved(const char *path, uint64_t start_ticks)
     struct pshim_header head;
     char to[4096 + 16];
     size_t n = strlen(path);
-    long fd = sys_call4(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+    enum { never_wait = O_NONBLOCK }; /* F may be a pipe */
+    long fd =
+        sys_call4(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | never_wait, 0);
     if (fd < 0)
         return false;
     long got = sys_call3(SYS_read, fd, &head, sizeof head);
