@@ -10,8 +10,8 @@ from figures import *
 
 # Case: at least this share of the CPU time must come from ticks. Where the program takes the tick's
 # signal away, what counts is that it lives.
-CASES = {"sigprof": 0.8, "blocked": 0.8, "reset": 0, "ignore": 0, "queue": 0, "wait": 0.5,
-         "small_stack": 0.8, "small_thread": 0.8, "interrupt": 0.5, "nested": 0.8, "masks": 0.8}
+CASES = {"sigprof": 0.8, "blocked": 0.8, "reset": 0, "ignore": 0, "queue": 0, "wait": 0.5, "wait_each": 0,
+         "small_stack": 0.8, "small_thread": 0.8, "nested": 0.8, "masks": 0.8}
 HZ = 500
 
 for case, ticked in CASES.items():
@@ -40,3 +40,13 @@ for case, ticked in CASES.items():
     if case == "nested":
         equal(flat(document, "signal_alloc", "alloc_calls"), 40000,
               "nested: allocations of handlers are recorded too")
+
+# A limit that timers and pending signals share: the program keeps at least half of it.
+program = [helper("signals"), "many"]
+alone = run(["prlimit", "--sigpending=400", *program], env=clean_env())
+if alone.status != 0:
+    skip("timers leave room for the program's pending signals", "others use up the user's limit")
+else:
+    done = limited(["--sigpending=400"], program, "many.pshim")
+    equal((done.status, done.out, done.err), (0, alone.out, ""),
+          "timers leave room for the program's pending signals")
