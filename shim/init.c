@@ -104,12 +104,18 @@ static bool earlier_image_moved(const char *path, uint64_t start_ticks)
     return false;
 }
 
-/* As large as asked for, or as the host's limits allow. */
+/*
+ * As large as asked for, or as the host's limits allow. Of a limited address space the profile and
+ * its tables leave most to the host.
+ */
 static int profile_create_fitting(const char *path, uint64_t bytes, struct profile *p)
 {
-    enum { smallest = 1 << 20 };
+    enum { smallest = 1 << 20, host_part = 16 };
     struct rlimit limit = {0, 0};
     int os_error;
+    sys_call4(SYS_prlimit64, 0, RLIMIT_AS, 0, &limit);
+    if (limit.rlim_cur / host_part < bytes)
+        bytes = limit.rlim_cur / host_part < smallest ? smallest : limit.rlim_cur / host_part;
     sys_call4(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, &limit);
     if (limit.rlim_cur < bytes)
         bytes = limit.rlim_cur < smallest ? PSHIM_HEADER_BYTES : limit.rlim_cur;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <ucontext.h>
 
@@ -14,7 +15,9 @@
 
 enum { sigset_bytes = 8, cookie = 0x70736869 };
 
-static int signal_number; /* 0 = none */
+static int signal_number;    /* 0 = none */
+static uint64_t timer_count; /* atomic */
+static uint64_t timer_max;   /* the host keeps half of what it may have in pending signals */
 
 int tick_signal(void)
 {
@@ -86,6 +89,9 @@ static void tick_handler(int signo, siginfo_t *info, void *ucontext)
 
 int tick_init(void)
 {
+    struct rlimit pending = {0, 0};
+    sys_call4(SYS_prlimit64, 0, RLIMIT_SIGPENDING, 0, &pending);
+    timer_max = pending.rlim_cur / 2;
     for (int signo = SIGRTMAX - 1; signo > SIGRTMIN + 1; signo--) {
         struct sigaction now;
         if (real.sigaction(signo, NULL, &now) != 0 || now.sa_handler != SIG_DFL)
@@ -119,7 +125,9 @@ void tick_start(struct thread_state *ts)
     if (!signal_number)
         return;
     int id;
-    if (sys_call3(SYS_timer_create, CLOCK_THREAD_CPUTIME_ID, &event, &id) != 0) {
+    if (__atomic_fetch_add(&timer_count, 1, __ATOMIC_RELAXED) >= timer_max ||
+        sys_call3(SYS_timer_create, CLOCK_THREAD_CPUTIME_ID, &event, &id) != 0) {
+        __atomic_fetch_sub(&timer_count, 1, __ATOMIC_RELAXED);
         shim_lost(PSHIM_LOSS_timer_failed);
         return;
     }
@@ -135,8 +143,10 @@ void tick_start(struct thread_state *ts)
 
 void tick_stop(struct thread_state *ts)
 {
-    if (ts->timer >= 0)
+    if (ts->timer >= 0) {
         sys_call1(SYS_timer_delete, ts->timer);
+        __atomic_fetch_sub(&timer_count, 1, __ATOMIC_RELAXED);
+    }
     ts->timer = -1;
 }
 
