@@ -16,6 +16,7 @@ CASES = {  # how the process ends, as `record` knows it
     "quick_exit": ("exit", 13), "abort": ("signal", 6), "segv": ("signal", 11),
     "term": ("signal", 15),
 }
+LATE = ("destructor_alloc", "exit_alloc")  # may run after the last sight of their thread
 RANDOM = ("cancel",)  # how often its threads allocate is a matter of time
 
 
@@ -25,8 +26,14 @@ def counts(document, names):
 
 
 def check_counts(label, done, document):
+    """Exact; or what is missing was counted as too late to record, event by event."""
     expected = json.loads(done.out)
-    equal(counts(document, expected), expected, f"{label}: every place is exact")
+    got = counts(document, expected)
+    missing = sum(expected[place][i] - got[place][i] for place in expected for i in (0, 2))
+    late = document["loss"].get("thread_late", 0)
+    allowed = {place for place in expected if got[place] != expected[place]} <= set(LATE)
+    ok(allowed and missing == late, f"{label}: every place is exact", f" got: {got}",
+       f"want: {expected}", f"{missing} events missing, {late} counted as late")
 
 
 for case, (end, status) in CASES.items():
