@@ -276,6 +276,16 @@ def check_names():
             stems[stem] = path
 
 
+def check_links():
+    """links between documents lead somewhere"""
+    for path in FILES:
+        if path.endswith(".md"):
+            text = read(path)
+            for match in re.finditer(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text):
+                if not os.path.exists(os.path.join(SRC, os.path.dirname(path), match.group(1))):
+                    yield f"{path}:{line_at(text, match.start())}: no file {match.group(1)}"
+
+
 CHECKS = {name[6:]: f for name, f in list(globals().items()) if name.startswith("check_")}
 
 

@@ -27,6 +27,7 @@ FAULTS = {  # check: (file, content, what the finding says)
     "names": ("tests/unit/test_a.c", "static void b(void **state)\n{\n}\n", r"b\(\) is never run"),
     "names twice": ("tests/unit/test_b.c", "cmocka_unit_test(a), cmocka_unit_test(a)\n",
                     r"test a is also in"),
+    "links": ("a.md", "see [b](docs/b.md)\n", r"a\.md:1: no file docs/b\.md"),
 }
 
 

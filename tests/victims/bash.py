@@ -41,7 +41,7 @@ EXEC = "echo before; exec printf 'after %s\\n' exec"
 # What a child sees, in its environment and in what execve() gave it.
 ENVIRONMENT = "env | grep -c libperfshim; grep -c libperfshim /proc/self/environ; true"
 
-compare("bash script", ["/bin/bash", "-c", SCRIPT], status=42)
+compare("bash script", ["/bin/bash", "-c", SCRIPT], status=42, children=True)
 compare("bash that ends in exec", ["/bin/bash", "-c", EXEC], profile=False)
 compare("bash killed by its own signal", ["/bin/bash", "-c", "kill -KILL $$"], status=137)
 equal(preload(["/bin/bash", "-c", ENVIRONMENT], TMP + "/env.pshim").out, "0\n0\n",

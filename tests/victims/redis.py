@@ -73,7 +73,7 @@ def answers_ping(port):
 def drive(port, server):
     wait_for(lambda: answers_ping(port), "redis-server", server)
     told = talk(port, script())
-    done = run([BENCHMARK, "-h", "127.0.0.1", "-p", port, "-n", 20000, "-c", 20, "-P", 4, "-d", 200,
+    done = run([BENCHMARK, "-h", "127.0.0.1", "-p", port, "-n", 10000, "-c", 20, "-P", 4, "-d", 200,
                 "-r", 10000, "--csv", "-t", "set,get,incr,lpush,rpop,sadd,hset,zadd,lrange_100"],
                timeout=60)
     rows = [row.split(",")[0] for row in done.out.splitlines()]
@@ -89,7 +89,7 @@ def drive(port, server):
 
 
 def command(port, folder):
-    return [SERVER, "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--io-threads", "2",
+    return [SERVER, "--bind", "127.0.0.1", "--port", str(port), "--save", "",
             "--appendonly", "no", "--daemonize", "no", "--enable-debug-command", "local",
             "--dbfilename", "dump.rdb", "--always-show-logo", "no", "--loglevel", "notice"]
 
