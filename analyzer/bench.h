@@ -14,12 +14,12 @@
 
 #include "analyzer/stats.h"
 
-#define BENCH_PROG        "perfshim bench"
-#define BENCH_SCHEMA      "perfshim.bench/1"
-#define BENCH_RUNS_MAX    1000
-#define BENCH_RUNS_LEAST  10 /* when no number is asked for */
-#define BENCH_METRICS_MAX 32
-#define BENCH_COMMAND_CUT 68 /* size of a buffer for a command on screen */
+#define BENCH_PROG            "perfshim bench"
+#define BENCH_SCHEMA          "perfshim.bench/1"
+#define BENCH_RUNS_MAX        1000
+#define BENCH_RUNS_LEAST      10 /* when no number is asked for */
+#define BENCH_METRICS_MAX     32
+#define BENCH_COMMAND_COLUMNS 66 /* of a command on screen */
 
 /* What bench_run() measures of any command: id, JSON key, name on screen and in --fail-if, unit. */
 #define BENCH_MEASURES(X)                                                                          \
@@ -89,9 +89,6 @@ int bench_series_run(struct bench *b, const struct bench_plan *plan);
 
 /* The table and the verdict, ≤ 100 columns, ASCII. */
 void bench_print(FILE *out, const struct bench *b);
-
-/* A user's text for one line of a terminal: no control characters, cut to size − 1; returns buf. */
-char *bench_text_cut(char *buf, size_t size, const char *text);
 
 /* Prints "perfshim bench: …" on stderr; returns status. */
 int bench_refuse(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));

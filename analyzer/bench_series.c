@@ -12,6 +12,7 @@
 
 #include "analyzer/bench_run.h"
 #include "analyzer/json_read.h"
+#include "analyzer/text.h"
 #include "common/units.h"
 
 #define RUNS_MOST   50          /* without --runs: up to these … */
@@ -41,18 +42,13 @@ int bench_refuse(int status, const char *format, ...)
 /* The end of what a failed command said, without what could steer a terminal. */
 static void stderr_tail_print(int fd)
 {
-    char tail[TAIL_BYTES + 1], *save = NULL;
+    char tail[TAIL_BYTES + 1], line[TEXT_COLUMNS], *save = NULL;
     off_t end = lseek(fd, 0, SEEK_END);
     ssize_t n = pread(fd, tail, TAIL_BYTES, end > TAIL_BYTES ? end - TAIL_BYTES : 0);
 
-    if (n <= 0)
-        return;
-    tail[n] = '\0';
-    for (ssize_t i = 0; i < n; i++)
-        if ((unsigned char)tail[i] < ' ' && tail[i] != '\n' && tail[i] != '\t')
-            tail[i] = '?';
-    for (char *line = strtok_r(tail, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-        fprintf(stderr, "  | %s\n", line);
+    tail[n > 0 ? n : 0] = '\0';
+    for (char *s = strtok_r(tail, "\n", &save); s; s = strtok_r(NULL, "\n", &save))
+        fprintf(stderr, "  | %s\n", text_escape(line, sizeof line, s, TEXT_COLUMNS - 4));
 }
 
 /* The command shares our offset: emptied and at 0, the file is as new. */
@@ -116,7 +112,7 @@ static int printed_store(const struct series *s, int side, size_t run)
 static int prepare_run(const struct series *s, const char *before, size_t number)
 {
     struct bench_run run;
-    char status[64], command[BENCH_COMMAND_CUT];
+    char status[64], command[BENCH_COMMAND_COLUMNS + 1];
 
     if (!capture_reset(s->err_fd) ||
         bench_run(s->plan->prepare, -1, s->err_fd, s->plan->timeout_ns, &run) != 0)
@@ -125,7 +121,7 @@ static int prepare_run(const struct series *s, const char *before, size_t number
         return 0;
     bench_refuse(0, "--prepare, before %s %zu: %s: %s", before, number,
                  bench_status_text(run.status, status),
-                 bench_text_cut(command, sizeof command, s->plan->prepare));
+                 text_escape(command, sizeof command, s->plan->prepare, BENCH_COMMAND_COLUMNS));
     stderr_tail_print(s->err_fd);
     return -1;
 }
@@ -136,10 +132,10 @@ static int command_run(const struct series *s, int side, const char *what, size_
 {
     const struct bench_plan *plan = s->plan;
     struct bench_side *c = &s->b->side[side];
-    char command[BENCH_COMMAND_CUT], text[64];
+    char command[BENCH_COMMAND_COLUMNS + 1], text[64];
     int out_fd = bench_prints_metrics(s->b) && !plan->metric_path ? s->out_fd : -1;
 
-    bench_text_cut(command, sizeof command, c->command);
+    text_escape(command, sizeof command, c->command, BENCH_COMMAND_COLUMNS);
     if (plan->prepare && prepare_run(s, what, number) != 0)
         return -1;
     if (plan->metric_path)

@@ -1,18 +1,19 @@
 #include "analyzer/bench.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
 #include "analyzer/bench_run.h"
+#include "analyzer/table.h"
+#include "analyzer/text.h"
 #include "common/units.h"
 
-#define NOISE_P      0.05 /* from here on a difference is marked ~ */
-#define LABEL_MAX    24
-#define NAME_CUT     15  /* sizes of buffers: a side's name in the text … */
-#define COLUMN_CUT   12  /* … and above its column */
-#define SHORT_RUN_NS 5e6 /* below, the start of the shell matters */
+#define NOISE_P       0.05 /* from here on a difference is marked ~ */
+#define LABEL_COLUMNS 24   /* of a metric in the text */
+#define NAME_COLUMNS  14   /* of a command's name */
+#define TITLE_COLUMNS 11   /* of that name above its column */
+#define SHORT_RUN_NS  5e6  /* below, the start of the shell matters */
 
 /* A row's values share one unit and one number of decimals, so that they can be compared by eye. */
 struct scale {
@@ -63,8 +64,7 @@ static struct scale scale_pick(enum bench_unit unit, const double *values, size_
 
 static const char *value_text(char buf[static 40], const struct scale *s, double v)
 {
-    snprintf(buf, 40, fabs(v / s->divide) < 1e12 ? "%.*f%s" : "%.*e%s", s->decimals, v / s->divide,
-             s->suffix);
+    snprintf(buf, 40, fabs(v / s->divide) < 1e12 ? "%.*f" : "%.*e", s->decimals, v / s->divide);
     return buf;
 }
 
@@ -124,78 +124,88 @@ static const char *p_text(char buf[static 16], double p)
     return buf;
 }
 
-char *bench_text_cut(char *buf, size_t size, const char *text)
+static const char *name_text(char buf[static NAME_COLUMNS + 1], const struct bench_side *side)
 {
-    size_t n = strlen(text), shown = n < size ? n : size - 3;
-
-    for (size_t i = 0; i < shown; i++)
-        buf[i] = iscntrl((unsigned char)text[i]) ? ' ' : text[i];
-    strcpy(buf + shown, n < size ? "" : "..");
-    return buf;
+    return text_escape(buf, NAME_COLUMNS + 1, side->name, NAME_COLUMNS);
 }
 
-/* A long path is cut at its start: its end tells more. */
-static const char *label_text(char buf[static LABEL_MAX + 1], const struct bench_metric *m)
+static void label_cell(struct table *t, const struct bench_metric *m)
 {
-    size_t n = strlen(m->label);
-
-    if (n <= LABEL_MAX)
-        return bench_text_cut(buf, LABEL_MAX + 1, m->label);
-    bench_text_cut(buf, LABEL_MAX + 1, m->label + n - LABEL_MAX);
-    return memcpy(buf, "..", 2);
+    char label[TEXT_BUF];
+    table_cell(t, "%s", text_escape(label, sizeof label, m->label, sizeof label));
 }
 
-static int label_width(const struct bench *b)
+static void one_side_print(FILE *out, const struct bench *b)
 {
-    size_t width = 8;
+    struct table t = {0};
 
+    table_column(&t, "", TABLE_NAME);
+    table_column(&t, "median", TABLE_RIGHT);
+    table_column(&t, "+-", TABLE_RIGHT);
+    table_column(&t, "25% .. 75%", TABLE_RIGHT);
+    table_column(&t, "min .. max", TABLE_RIGHT);
     for (size_t i = 0; i < b->metric_count; i++) {
-        size_t n = strlen(b->metric[i].label);
-        width = n > width ? n : width;
+        const struct bench_metric *m = &b->metric[i];
+        struct five f = five_of(m->v[0], b->side[0].runs);
+        struct scale s = scale_pick(m->unit, f.v, 5);
+        char from[40], to[40], spread[16];
+
+        label_cell(&t, m);
+        table_cell(&t, "%s%s", value_text(to, &s, f.v[MIDDLE]), s.suffix);
+        table_cell(&t, "%s", spread_text(spread, &f));
+        table_cell(&t, "%s .. %s%s", value_text(from, &s, f.v[LOW]), value_text(to, &s, f.v[HIGH]),
+                   s.suffix);
+        table_cell(&t, "%s .. %s%s", value_text(from, &s, f.v[LEAST]),
+                   value_text(to, &s, f.v[MOST]), s.suffix);
     }
-    return (int)(width > LABEL_MAX ? LABEL_MAX : width);
+    table_print(&t, out);
+    table_release(&t);
 }
 
-static void one_side_row(FILE *out, const struct bench_metric *m, size_t runs, int width)
+static void ratio_cells(struct table *t, const struct stats_ratio *r)
 {
-    struct five f = five_of(m->v[0], runs);
-    struct scale s = scale_pick(m->unit, f.v, 5);
-    char value[5][40], label[LABEL_MAX + 1], spread[16], quartiles[84], ends[84];
+    char text[16], high[16];
 
-    for (int i = 0; i < 5; i++)
-        value_text(value[i], &s, f.v[i]);
-    for (int i = LEAST; i < MIDDLE; i++) /* the unit once is enough */
-        value[i][strlen(value[i]) - strlen(s.suffix)] = '\0';
-    snprintf(quartiles, sizeof quartiles, "%s .. %s", value[LOW], value[HIGH]);
-    snprintf(ends, sizeof ends, "%s .. %s", value[LEAST], value[MOST]);
-    fprintf(out, "%-*s", width, label_text(label, m));
-    fprintf(out, " %11s %7s %24s %24s\n", value[MIDDLE], spread_text(spread, &f), quartiles, ends);
+    table_cell(t, "%s", ratio_text(text, r->ratio));
+    if (isnan(r->low))
+        table_cell(t, "-");
+    else
+        table_cell(t, "%s .. %s", ratio_text(text, r->low), ratio_text(high, r->high));
+    table_cell(t, "%s", p_text(text, r->p));
+    table_cell(t, "%s", r->p >= NOISE_P ? "~" : "");
 }
 
-static void two_sides_row(FILE *out, const struct bench *b, const struct bench_metric *m, int width)
+static void two_sides_table(FILE *out, const struct bench *b)
 {
-    struct five f[2];
-    char value[40], label[LABEL_MAX + 1], text[16], interval[40] = "-";
-    double medians[2];
-    struct scale s;
+    struct table t = {0};
+    bool named = strcmp(b->side[0].name, "A") != 0;
+    char title[2][TITLE_COLUMNS + 1], text[40];
 
+    table_column(&t, "", TABLE_NAME);
     for (int i = 0; i < 2; i++) {
-        f[i] = five_of(m->v[i], b->side[i].runs);
-        medians[i] = f[i].v[MIDDLE];
+        text_escape(title[i], sizeof title[i], b->side[i].name, TITLE_COLUMNS);
+        table_column(&t, title[i], TABLE_RIGHT);
+        table_column(&t, "+-", TABLE_RIGHT);
     }
-    s = scale_pick(m->unit, medians, 2);
-    fprintf(out, "%-*s", width, label_text(label, m));
-    for (int i = 0; i < 2; i++) {
-        fprintf(out, " %11s", value_text(value, &s, medians[i]));
-        fprintf(out, " %6s", spread_text(text, &f[i]));
+    table_column(&t, named ? "ratio" : "B/A", TABLE_RIGHT);
+    table_column(&t, "95% interval", TABLE_RIGHT);
+    table_column(&t, "p", TABLE_RIGHT);
+    table_column(&t, "", TABLE_LEFT);
+    for (size_t i = 0; i < b->metric_count; i++) {
+        const struct bench_metric *m = &b->metric[i];
+        struct five f[2] = {five_of(m->v[0], b->side[0].runs), five_of(m->v[1], b->side[1].runs)};
+        double medians[2] = {f[0].v[MIDDLE], f[1].v[MIDDLE]};
+        struct scale s = scale_pick(m->unit, medians, 2);
+
+        label_cell(&t, m);
+        for (int side = 0; side < 2; side++) {
+            table_cell(&t, "%s%s", value_text(text, &s, medians[side]), s.suffix);
+            table_cell(&t, "%s", spread_text(text, &f[side]));
+        }
+        ratio_cells(&t, &m->ratio);
     }
-    if (!isnan(m->ratio.low)) {
-        int n = snprintf(interval, sizeof interval, "%s .. ", ratio_text(text, m->ratio.low));
-        snprintf(interval + n, sizeof interval - (size_t)n, "%s", ratio_text(text, m->ratio.high));
-    }
-    fprintf(out, " %7s", ratio_text(text, m->ratio.ratio));
-    fprintf(out, " %14s", interval);
-    fprintf(out, " %7s%s\n", p_text(text, m->ratio.p), m->ratio.p >= NOISE_P ? " ~" : "");
+    table_print(&t, out);
+    table_release(&t);
 }
 
 /* One line on a metric's ratio, or why there is none. */
@@ -203,15 +213,16 @@ static void verdict_print(FILE *out, const struct bench *b, const struct bench_m
 {
     bool wall = m == &b->metric[BENCH_WALL];
     struct stats_ratio r = m->ratio;
-    char label[LABEL_MAX + 1], name_a[NAME_CUT], name_b[NAME_CUT], ratio[16], low[16], high[16];
+    char label[LABEL_COLUMNS + 1], ratio[16], low[16], high[16];
+    char name_a[NAME_COLUMNS + 1], name_b[NAME_COLUMNS + 1];
 
-    bench_text_cut(name_a, sizeof name_a, b->side[0].name);
-    bench_text_cut(name_b, sizeof name_b, b->side[1].name);
+    name_text(name_a, &b->side[0]);
+    name_text(name_b, &b->side[1]);
     ratio_text(ratio, r.ratio);
     ratio_text(low, r.low);
     ratio_text(high, r.high);
     if (!wall)
-        fprintf(out, "%s: ", label_text(label, m));
+        fprintf(out, "%s: ", text_escape(label, sizeof label, m->label, LABEL_COLUMNS));
     if (isnan(r.low)) {
         size_t n = b->side[1].runs;
         double least =
@@ -236,16 +247,17 @@ static void verdict_print(FILE *out, const struct bench *b, const struct bench_m
 static void head_print(FILE *out, const struct bench *b)
 {
     const struct bench_side *last = &b->side[b->sides - 1];
-    char elapsed[UNITS_BUF], name[2][NAME_CUT], command[BENCH_COMMAND_CUT], status[64];
+    char elapsed[UNITS_BUF], name[2][NAME_COLUMNS + 1], status[64];
+    char command[BENCH_COMMAND_COLUMNS + 1];
     size_t width = 0;
 
     for (int i = 0; i < b->sides; i++) {
-        size_t n = strlen(bench_text_cut(name[i], sizeof name[i], b->side[i].name));
+        size_t n = strlen(name_text(name[i], &b->side[i]));
         width = n > width ? n : width;
     }
     for (int i = 0; i < b->sides; i++)
         fprintf(out, "%-*s  %s%s\n", (int)width, name[i],
-                bench_text_cut(command, sizeof command, b->side[i].command),
+                text_escape(command, sizeof command, b->side[i].command, BENCH_COMMAND_COLUMNS),
                 b->sides == 2 && !b->paired && i == 0 ? "  (baseline)" : "");
     if (b->paired)
         fprintf(out, "%zu pairs, each in random order (seed %" PRIu64 ")", last->runs, b->seed);
@@ -262,35 +274,17 @@ static void head_print(FILE *out, const struct bench *b)
     fputc('\n', out);
 }
 
-static void one_side_print(FILE *out, const struct bench *b)
-{
-    int width = label_width(b);
-
-    fprintf(out, "%*s %11s %7s %24s %24s\n", width, "", "median", "spread", "25% .. 75%",
-            "min .. max");
-    for (size_t i = 0; i < b->metric_count; i++)
-        one_side_row(out, &b->metric[i], b->side[0].runs, width);
-}
-
 static void two_sides_print(FILE *out, const struct bench *b)
 {
-    int width = label_width(b);
-    bool noise = false, named = strcmp(b->side[0].name, "A") != 0;
-    bool asked = bench_prints_metrics(b); /* verdicts are on what was asked for, else on wall */
-    char name[COLUMN_CUT];
+    bool noise = false, asked = bench_prints_metrics(b);
 
-    fprintf(out, "%*s", width, "");
-    for (int i = 0; i < 2; i++)
-        fprintf(out, " %11s %6s", bench_text_cut(name, sizeof name, b->side[i].name), "+-");
-    fprintf(out, " %7s %14s %7s\n", named ? "ratio" : "B/A", "95% interval", "p");
-    for (size_t i = 0; i < b->metric_count; i++) {
-        two_sides_row(out, b, &b->metric[i], width);
+    two_sides_table(out, b);
+    for (size_t i = 0; i < b->metric_count; i++)
         noise = noise || b->metric[i].ratio.p >= NOISE_P;
-    }
     if (noise)
-        fprintf(out, "~ may be noise (p >= %g)\n", NOISE_P);
+        fprintf(out, " ~ may be noise (p >= %g)\n", NOISE_P);
     fputc('\n', out);
-    if (!asked)
+    if (!asked) /* the last words are on what was asked for, or on wall time */
         verdict_print(out, b, &b->metric[BENCH_WALL]);
     for (size_t i = BENCH_MEASURE_COUNT; i < b->metric_count; i++)
         verdict_print(out, b, &b->metric[i]);

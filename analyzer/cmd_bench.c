@@ -14,8 +14,9 @@
 #include <unistd.h>
 
 #include "analyzer/bench.h"
-#include "analyzer/json_bench.h"
+#include "analyzer/bench_json.h"
 #include "analyzer/json_read.h"
+#include "analyzer/text.h"
 #include "common/budget.h"
 #include "common/opt.h"
 
@@ -24,7 +25,7 @@
 
 static struct bench bench; /* large: not for the stack */
 static struct bench_plan plan;
-static const char *save_path, *baseline_path, *json_path, *names, *gate_text;
+static const char *save_path, *baseline_path, *json_path, *names, *gate_text, *color;
 
 static int metric_add(const struct opt *opt, const char *key);
 
@@ -83,6 +84,11 @@ static const struct opt OPTIONS[] = {
      .value = &json_path,
      .arg = "F",
      .help = "print JSON instead of the table, or write it to F beside the table"},
+    {.names = "color",
+     .type = OPT_CHOICE,
+     .value = &color,
+     .help = "colour (auto: on a terminal, without NO_COLOR)",
+     .choices = "auto|always|never"},
     {.names = "seed",
      .type = OPT_UINT,
      .value = &bench.seed,
@@ -249,7 +255,7 @@ static int output_write(FILE *f, const char *path)
     if (fstat(fileno(f), &st) == 0 && S_ISREG(st.st_mode))
         status = ftruncate(fileno(f), 0);
     if (status == 0)
-        status = json_bench_write(f, &bench);
+        status = bench_json_write(f, &bench);
     if (status != 0)
         bench_refuse(0, "%s: %s", path, strerror(errno));
     return status;
@@ -262,7 +268,7 @@ static int baseline_read(struct json_doc **doc)
 
     if (fd < 0)
         return bench_refuse(-1, "%s: %s", baseline_path, strerror(errno));
-    status = json_bench_read(fd, &bench, doc, err);
+    status = bench_json_read(fd, &bench, doc, err);
     close(fd);
     if (status != 0)
         bench_refuse(0, "%s: %s", baseline_path, err);
@@ -310,6 +316,7 @@ static int plan_check(int operands, char **argv)
         bench.side[i].command = argv[1 + i];
     bench.sides = operands;
     bench.paired = operands == 2;
+    text_color_choose(color, stdout);
     return names_set(operands);
 }
 
@@ -337,18 +344,6 @@ static void baseline_drop(void)
     ratios_compute();
 }
 
-/* On stdout: JSON alone, or the table. */
-static int show(bool json)
-{
-    if (json)
-        json_bench_write(stdout, &bench);
-    else
-        bench_print(stdout, &bench);
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return 0;
-    return bench_refuse(-1, "stdout: %s", strerror(errno));
-}
-
 static int bench_all(void)
 {
     struct json_doc *baseline = NULL;
@@ -369,7 +364,11 @@ static int bench_all(void)
     if (bench_series_run(&bench, &plan) != 0)
         goto done;
     ratios_compute();
-    if (show(json_only) != 0 || (json && output_write(json, json_path) != 0))
+    if (json_only)
+        bench_json_write(stdout, &bench);
+    else
+        bench_print(stdout, &bench);
+    if (cmd_finish(BENCH_PROG) != CMD_FINE || (json && output_write(json, json_path) != 0))
         goto done;
     status = gates_judge();
     if (save) {

@@ -95,6 +95,22 @@ void json_put_real(struct json *j, const char *key, double v)
     fprintf(j->out, "%.9g", v);
 }
 
+void json_put_number(struct json *j, const char *key, double v)
+{
+    char digits[40];
+    int precision = 15;
+
+    if (!isfinite(v)) {
+        json_put_null(j, key);
+        return;
+    }
+    do /* the fewest digits: 0.1, not 0.10000000000000001 */
+        snprintf(digits, sizeof digits, "%.*g", precision, v);
+    while (strtod(digits, NULL) != v && ++precision <= 17);
+    value_begin(j, key);
+    fputs(digits, j->out);
+}
+
 void json_put_bool(struct json *j, const char *key, bool v)
 {
     value_begin(j, key);

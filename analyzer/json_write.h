@@ -22,7 +22,8 @@ void json_begin(struct json *j, const char *key, char bracket); /* '{' or '[' */
 void json_end(struct json *j);
 void json_put_string(struct json *j, const char *key, const char *s); /* NULL gives null */
 void json_put_int(struct json *j, const char *key, int64_t v);
-void json_put_real(struct json *j, const char *key, double v); /* not finite gives null */
+void json_put_real(struct json *j, const char *key, double v);   /* not finite gives null */
+void json_put_number(struct json *j, const char *key, double v); /* so that it reads back equal */
 void json_put_bool(struct json *j, const char *key, bool v);
 void json_put_null(struct json *j, const char *key);
 
