@@ -232,7 +232,7 @@ static void losses_tell(const struct pshim_header *h)
     };
     bool any = false;
     for (int i = 0; i < PSHIM_LOSS_COUNT; i++) {
-        if (!h->losses[i] || i == PSHIM_LOSS_tick_in_shim) /* that time is told as [profiler] */
+        if (!h->losses[i])
             continue;
         fprintf(stderr, "%s%llu %s", any ? ", " : ", lost: ", (unsigned long long)h->losses[i],
                 names[i]);
