@@ -128,18 +128,17 @@ static __attribute__((noinline)) int row_leave(struct walk *w, const struct unwi
         }
     }
     caller.known = 0;
+    if (row->row.how[UNWIND_RIP] == CFI_UNSPECIFIED)
+        return -1;
     for (unsigned reg = 0; reg < UNWIND_REGS; reg++) {
         error = register_find(row, reg, cfa, &w->regs, &stack, &caller.reg[reg]);
-        if (error < 0) {
+        if (!error) {
+            caller.known |= 1u << reg;
+        } else if (reg == UNWIND_RIP || reg == UNWIND_RSP) {
             *end = end_of_error(error);
             return -1;
         }
-        if (!error)
-            caller.known |= 1u << reg;
     }
-    if (!(caller.known >> UNWIND_RIP & 1) || row->row.how[UNWIND_RIP] == CFI_UNSPECIFIED ||
-        !(caller.known >> UNWIND_RSP & 1))
-        return -1;
     if (row->signal) {
         range_enter(w, caller.reg[UNWIND_RSP]);
     } else if (stack_move(w, caller.reg[UNWIND_RSP]) != 0) {
@@ -167,22 +166,22 @@ plain_leave(struct walk *w, const struct unwind_rule *rule, enum unwind_end *end
     /* the return address at CFA − 8 lies at or above rsp, so inside the range */
     if (__builtin_expect(cfa <= sp || cfa > w->here.hi || cfa % 8, 0)) {
         *end = UNWIND_END_STACK;
-        if (stack_move(w, cfa) != 0 || cfa - 8 < w->here.lo)
+        if (stack_move(w, cfa) != 0 || cfa - w->here.lo < 8)
             return -1;
         floor = w->here.lo;
     }
-    if (rule->saved) {
-        if (__builtin_expect(cfa - floor < 8u * rule->reach, 0)) {
-            *end = UNWIND_END_STACK;
-            return -1;
-        }
+    if (rule->known) {
+        if (__builtin_expect(cfa - floor >= 8u * rule->reach, 1)) {
 #define X(i, name)                                                                                 \
-    if (rule->slot[i]) {                                                                           \
-        w->regs.reg[UNWIND_##name] = ((const uintptr_t *)cfa)[-(intptr_t)rule->slot[i]];           \
-        w->regs.known |= 1u << UNWIND_##name;                                                      \
-    }
-        UNWIND_SAVED(X)
+    if (rule->slot[i])                                                                             \
+        w->regs.reg[UNWIND_##name] = ((const uintptr_t *)cfa)[-(intptr_t)rule->slot[i]];
+            UNWIND_SAVED(X)
 #undef X
+            w->regs.known |= rule->known;
+        } else {
+            /* popped so long ago that a signal handler may have overwritten them */
+            w->regs.known &= ~(uint32_t)rule->known;
+        }
     }
     w->regs.reg[UNWIND_RIP] = ((const uintptr_t *)cfa)[-1];
     w->regs.reg[UNWIND_RSP] = cfa;
@@ -203,6 +202,43 @@ static void walk_start(struct walk *w, const struct unwind_regs *start, int exac
     range_enter(w, start->reg[UNWIND_RSP]);
 }
 
+static enum unwind_end end_of_rule(const struct unwind_rule *rule)
+{
+    if (rule->kind == UNWIND_RULE_ROOT)
+        return UNWIND_END_ROOT;
+    return rule->kind == UNWIND_RULE_BAD_CFI ? UNWIND_END_BAD_CFI : UNWIND_END_NO_CFI;
+}
+
+/*
+ * Leaves the frame by its rule; *pc, the frame's, is set right if it is a signal frame: nothing was
+ * called there, the handler just returns to it. 0, or −1 with the reason.
+ */
+static inline __attribute__((always_inline)) int
+frame_leave(struct walk *w, const struct unwind_rule *rule, uintptr_t *pc, enum unwind_end *end)
+{
+    const struct unwind_row *row;
+
+    if (__builtin_expect(rule->kind == UNWIND_RULE_PLAIN, 1))
+        return plain_leave(w, rule, end);
+    if (rule->kind != UNWIND_RULE_ROW) {
+        *end = end_of_rule(rule);
+        return -1;
+    }
+    row = rule->row_index ? &unwind_rows[rule->row_index - 1] : &w->scratch.row;
+    if (row->signal)
+        *pc = w->regs.reg[UNWIND_RIP];
+    return row_leave(w, row, end);
+}
+
+/* 0 and *end if no code can be at rip. */
+static inline int rip_check(uintptr_t rip, enum unwind_end *end)
+{
+    if (__builtin_expect(rip - 1 < PC_LIMIT - 1, 1))
+        return 1;
+    *end = rip ? UNWIND_END_BAD_PC : UNWIND_END_ROOT;
+    return 0;
+}
+
 unsigned unwind_walk(const struct unwind_regs *start, int exact, const struct unwind_range *stacks,
                      unsigned stack_count, uintptr_t *pcs, unsigned max, enum unwind_end *end)
 {
@@ -211,81 +247,67 @@ unsigned unwind_walk(const struct unwind_regs *start, int exact, const struct un
     unsigned written = 0;
 
     walk_start(&w, start, exact, stacks, stack_count);
-    for (;;) {
-        uintptr_t rip = w.regs.reg[UNWIND_RIP];
-        uintptr_t pc = w.exact ? rip : rip - 1;
-        const struct unwind_rule *rule;
+    while (rip_check(w.regs.reg[UNWIND_RIP], end)) {
+        uintptr_t pc = w.regs.reg[UNWIND_RIP] - !w.exact;
+        const struct unwind_rule *rule = unwind_rule_find(pc, generation, &w.scratch);
         int left;
 
-        if (__builtin_expect(rip - 1 >= PC_LIMIT - 1, 0)) {
-            *end = rip ? UNWIND_END_BAD_PC : UNWIND_END_ROOT;
-            return written;
-        }
-        rule = unwind_rule_find(pc, generation, &w.scratch);
+        /* what executes is code wherever it lies (a JIT's); a return address may be anything */
         if (rule->kind == UNWIND_RULE_NO_CODE && !(w.first && w.exact)) {
             *end = UNWIND_END_BAD_PC;
-            return written;
+            break;
         }
         if (written == max) {
             *end = UNWIND_END_DEPTH;
-            return written;
+            break;
         }
+        left = frame_leave(&w, rule, &pc, end);
         pcs[written++] = pc;
-        if (__builtin_expect(rule->kind == UNWIND_RULE_PLAIN, 1)) {
-            left = plain_leave(&w, rule, end);
-        } else if (rule->kind == UNWIND_RULE_ROW) {
-            const struct unwind_row *row =
-                rule->row_index ? &unwind_rows[rule->row_index - 1] : &w.scratch.row;
-            /* a signal frame's pc is where the handler returns to: nothing was called there */
-            if (row->signal)
-                pcs[written - 1] = rip;
-            left = row_leave(&w, row, end);
-        } else {
-            *end = rule->kind == UNWIND_RULE_ROOT      ? UNWIND_END_ROOT
-                   : rule->kind == UNWIND_RULE_BAD_CFI ? UNWIND_END_BAD_CFI
-                                                       : UNWIND_END_NO_CFI;
-            return written;
-        }
         if (__builtin_expect(left, 0))
-            return written;
+            break;
     }
+    return written;
 }
 
 CFI_READS_STACK unsigned unwind_walk_fp(const struct unwind_regs *start, int exact,
                                         const struct unwind_range *stacks, unsigned stack_count,
                                         uintptr_t *pcs, unsigned max, enum unwind_end *end)
 {
-    uintptr_t pc = start->reg[UNWIND_RIP] - !exact;
-    uintptr_t frame = start->reg[UNWIND_RBP], sp = start->reg[UNWIND_RSP];
-    struct unwind_range here = {0, 0};
+    struct walk w;
     unsigned written = 0;
 
-    for (unsigned i = 0; i < stack_count; i++)
-        if (sp >= stacks[i].lo && sp <= stacks[i].hi)
-            here = stacks[i];
-    for (;;) {
+    walk_start(&w, start, exact, stacks, stack_count);
+    while (rip_check(w.regs.reg[UNWIND_RIP], end)) {
+        uintptr_t pc = w.regs.reg[UNWIND_RIP] - !w.exact;
+        uintptr_t frame = w.regs.reg[UNWIND_RBP];
+        int left = -1;
+
         if (written == max) {
             *end = UNWIND_END_DEPTH;
-            return written;
+            break;
         }
+        /* code that executes may not have set rbp up yet, or have put it back already */
+        if (w.exact)
+            left = frame_leave(&w, unwind_rule_find(pc, unwind_generation_load(), &w.scratch), &pc,
+                               end);
         pcs[written++] = pc;
+        if (left == 0)
+            continue;
         if (frame == 0) {
             *end = UNWIND_END_ROOT;
-            return written;
+            break;
         }
-        if (frame % 8 || frame < sp || frame >= here.hi || here.hi - frame < 16) {
+        if (frame % 8 || frame < w.regs.reg[UNWIND_RSP] || frame >= w.here.hi ||
+            w.here.hi - frame < 16) {
             *end = UNWIND_END_STACK;
-            return written;
+            break;
         }
-        pc = ((const uintptr_t *)frame)[1];
-        if (pc - 1 >= PC_LIMIT - 1) {
-            *end = pc ? UNWIND_END_BAD_PC : UNWIND_END_ROOT;
-            return written;
-        }
-        pc--;
-        sp = frame + 16;
-        frame = ((const uintptr_t *)frame)[0];
+        w.regs.reg[UNWIND_RIP] = ((const uintptr_t *)frame)[1];
+        w.regs.reg[UNWIND_RSP] = frame + 16;
+        w.regs.reg[UNWIND_RBP] = ((const uintptr_t *)frame)[0];
+        w.exact = 0;
     }
+    return written;
 }
 
 void unwind_from_ucontext(struct unwind_regs *regs, const void *ucontext)

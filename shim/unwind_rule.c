@@ -94,7 +94,7 @@ static int rule_from_row(const struct unwind_row *row, struct unwind_rule *rule)
         if (how != CFI_OFFSET || value >= -8 || value % 8 || value < -8 * UINT8_MAX)
             return -1;
         rule->slot[i] = (uint8_t)(-value / 8);
-        rule->saved |= (uint8_t)(1u << i);
+        rule->known |= (uint16_t)(1u << saved[i]);
         if (rule->slot[i] > rule->reach)
             rule->reach = rule->slot[i];
     }

@@ -43,12 +43,12 @@ struct unwind_rule {
         int32_t cfa_offset;
         uint32_t row_index;
     };
-    uint8_t kind; /* enum unwind_rule_kind */
+    uint16_t known; /* the registers with a slot, as a mask like struct unwind_regs' */
+    uint8_t kind;   /* enum unwind_rule_kind */
     uint8_t cfa_reg;
-    uint8_t saved; /* bit i: slot[i] ≠ 0 */
-    uint8_t reach; /* the largest slot */
     uint8_t slot[6];
-    uint8_t zero[2];
+    uint8_t reach; /* the largest slot */
+    uint8_t zero;
 };
 
 struct unwind_row {
@@ -118,8 +118,8 @@ static inline const struct unwind_rule *unwind_rule_find(uintptr_t pc, uint32_t 
  * *kind is UNWIND_RULE_ROW then, or says why not. */
 void unwind_row_find(uintptr_t pc, struct unwind_row *out, enum unwind_rule_kind *kind);
 
-/* The module's mapped bytes around `addr` (one segment), or its whole range if its ELF header
- * cannot be trusted. */
+/* The bytes of the module's segment around `addr`; if its ELF header cannot be found, what the
+ * loader says is mapped there; empty if `addr` is outside. */
 struct dl_find_object;
 struct cfi_bytes unwind_segment_find(const struct dl_find_object *module, uintptr_t addr);
 
