@@ -294,13 +294,10 @@ uint32_t frames_function_count(const struct frames *f)
     return (uint32_t)f->function_count;
 }
 
-const struct frame *frames_site(const struct frames *f, const struct frame *const *stack,
-                                unsigned depth)
+bool frames_same_place(const struct frame *a, const struct frame *b)
 {
-    for (unsigned i = 0; i < depth; i++)
-        if (!f->functions[stack[i]->function].runtime)
-            return stack[i];
-    return stack[0];
+    return a->function == b->function && a->file == b->file && a->line == b->line &&
+           (a->line || a->offset == b->offset);
 }
 
 bool frames_problem(const struct frames *f, unsigned i, const char **path, const char **why)

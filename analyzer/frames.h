@@ -54,10 +54,8 @@ unsigned frames_stack(struct frames *f, uint32_t node,
 const struct function *frames_function(const struct frames *f, uint32_t index);
 uint32_t frames_function_count(const struct frames *f);
 
-/* The frame that a person would call the place of an allocation: the innermost outside of the C++
-   runtime, or the leaf. */
-const struct frame *frames_site(const struct frames *f, const struct frame *const *stack,
-                                unsigned depth);
+/* Do two frames stand at the same line (the same instruction, where lines are not known)? */
+bool frames_same_place(const struct frame *a, const struct frame *b);
 
 /* Modules that could not be symbolised: the i-th's path and why; false past the last. */
 bool frames_problem(const struct frames *f, unsigned i, const char **path, const char **why);

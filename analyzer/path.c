@@ -53,13 +53,12 @@ static int64_t step(struct stack *stacks, size_t *count, unsigned depth, int64_t
     }
     size_t kept = 0;
     for (size_t i = 0; i < *count; i++) {
-        if (stacks[i].depth <= depth)
-            continue;
-        value_of[stacks[i].frames[depth]->function] = 0;
-    }
-    for (size_t i = 0; i < *count; i++) {
         struct stack s = stacks[i];
-        if (s.depth > depth && s.frames[depth]->function == *chosen) {
+        if (s.depth <= depth)
+            continue;
+        uint32_t function = s.frames[depth]->function;
+        value_of[function] = 0;
+        if (function == *chosen) {
             stacks[i] = stacks[kept];
             stacks[kept++] = s;
         }

@@ -76,6 +76,20 @@ bool rank_selected(const struct frames *f, const struct selection *s,
     return !(any & 1u << SELECT_IGNORE) && (!s->used[SELECT_FOCUS] || any & 1u << SELECT_FOCUS);
 }
 
+/* The bit of a stack's outermost function; the last bit is shared by all that are too many. */
+static uint64_t root_bit(struct rank *rank, uint32_t function, const struct metrics *m)
+{
+    unsigned i = 0;
+    while (i < rank->root_count && rank->root_functions[i] != function)
+        i++;
+    if (i == RANK_ROOTS_MAX)
+        i = RANK_ROOTS_MAX - 1;
+    else if (i == rank->root_count)
+        rank->root_functions[rank->root_count++] = function;
+    metrics_add(&rank->roots[i], m);
+    return (uint64_t)1 << i;
+}
+
 void rank_build(struct rank *rank, const struct model *m, struct frames *f, enum rank_by by)
 {
     *rank = (struct rank){0};
@@ -87,12 +101,14 @@ void rank_build(struct rank *rank, const struct model *m, struct frames *f, enum
         if (!rank_selected(f, frames_selection(f), stack, depth))
             continue;
         metrics_add(&rank->selected, &s->m);
+        uint64_t root = root_bit(rank, stack[depth - 1]->function, &s->m);
         metrics_add(&row_get(&b, stack[0]->function)->flat, &s->m);
         for (unsigned k = 0; k < depth; k++) {
             struct rank_row *row = row_get(&b, stack[k]->function);
             if (row->last_stack == i + 1)
                 continue;
             row->last_stack = i + 1;
+            row->roots |= root;
             metrics_add(&row->cum, &s->m);
         }
     }
@@ -103,6 +119,16 @@ void rank_build(struct rank *rank, const struct model *m, struct frames *f, enum
         free(g);
     }
     free(b.row_of_function);
+}
+
+bool rank_is_entry(const struct rank *rank, const struct rank_row *row, enum metric metric)
+{
+    double started = 0;
+    for (unsigned i = 0; i < rank->root_count; i++)
+        if (row->roots & (uint64_t)1 << i)
+            started += (double)rank->roots[i].v[metric];
+    return started > 0 && (double)row->cum.v[metric] >= 0.99 * started &&
+           (double)row->flat.v[metric] < 0.01 * started;
 }
 
 void rank_release(struct rank *rank)

@@ -2,6 +2,7 @@
 
 #include "analyzer/rank.h"
 #include "analyzer/report_json.h"
+#include "analyzer/site.h"
 
 static const char *const metric_keys[METRIC_COUNT] = {
 #define X(id, key) #key,
@@ -194,11 +195,13 @@ void json_put_frame(struct json *j, const struct frames *f, const struct frame *
     json_end(j);
 }
 
-/* One kind of what was counted under one stack. */
+/* One kind of what was counted under one stack; site: index of the frame to look at for
+   allocations, −1 for CPU time. */
 static void put_site(struct json *j, const struct model *m, const struct frames *f,
                      const struct model_sample *s, const struct frame *const *stack, unsigned depth,
-                     bool alloc)
+                     int site)
 {
+    bool alloc = site >= 0;
     json_begin(j, NULL, '{');
     json_put_string(j, "kind", alloc ? "alloc" : "cpu");
     for (int k = 0; k < METRIC_COUNT; k++) {
@@ -210,6 +213,10 @@ static void put_site(struct json *j, const struct model *m, const struct frames 
         else
             json_put_metric(j, metric_keys[k], m, k, s->m.v[k]);
     }
+    if (alloc)
+        json_put_int(j, "site_frame", site);
+    else
+        json_put_null(j, "site_frame");
     json_begin(j, "frames", '[');
     for (unsigned i = 0; i < depth; i++)
         json_put_frame(j, f, stack[i]);
@@ -220,6 +227,8 @@ static void put_site(struct json *j, const struct model *m, const struct frames 
 static void put_sites(struct json *j, const struct model *m, struct frames *f)
 {
     const struct frame *stack[FRAMES_STACK_MAX];
+    struct sites sites;
+    sites_build(&sites, m, f, METRIC_ALLOC_CALLS);
     json_begin(j, "sites", '[');
     for (size_t i = 0; i < m->sample_count; i++) {
         const struct model_sample *s = &m->samples[i];
@@ -227,11 +236,12 @@ static void put_sites(struct json *j, const struct model *m, struct frames *f)
         if (!rank_selected(f, frames_selection(f), stack, depth))
             continue;
         if (s->alloc)
-            put_site(j, m, f, s, stack, depth, true);
+            put_site(j, m, f, s, stack, depth, (int)sites_frame(&sites, f, stack, depth));
         if (s->cpu)
-            put_site(j, m, f, s, stack, depth, false);
+            put_site(j, m, f, s, stack, depth, -1);
     }
     json_end(j);
+    sites_release(&sites);
 }
 
 static void put_threads(struct json *j, const struct model *m)

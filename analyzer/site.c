@@ -7,21 +7,102 @@
 #include "analyzer/rank.h"
 #include "analyzer/site.h"
 
+/* Compared as bytes: no padding. */
 struct place_key {
     uint64_t offset; /* 0 where the line is known */
     const char *file;
     uint32_t function, line;
 };
+struct site_key {
+    struct place_key place, via;
+};
 struct place {
-    struct place_key key;
+    struct site_key key;
     size_t site;
     UT_hash_handle hh;
 };
+struct site_leaf {
+    struct place_key key;
+    struct place_key entered_from;
+    bool is_layer; /* entered from a second line */
+    UT_hash_handle hh;
+};
 
-static struct site *site_get(struct sites *s, struct place **places, const struct frame *frame)
+static struct place_key place_key(const struct frame *frame)
 {
-    struct place_key key = {frame->line ? 0 : frame->offset, frame->file, frame->function,
-                            frame->line};
+    return (struct place_key){frame->line ? 0 : frame->offset, frame->file, frame->function,
+                              frame->line};
+}
+
+static unsigned leaf_find(const struct frames *f, const struct frame *const *stack, unsigned depth)
+{
+    for (unsigned i = 0; i < depth; i++)
+        if (!frames_function(f, stack[i]->function)->runtime)
+            return i;
+    return 0;
+}
+
+/* Source file, or module where the file is not known: interned names. */
+static const char *layer(const struct frames *f, const struct frame *frame)
+{
+    return frame->file ? frame->file : frames_function(f, frame->function)->module;
+}
+
+/* The first frame outside of the leaf's layer that has a module (it is code), or `depth`. */
+static unsigned outside_find(const struct frames *f, const struct frame *const *stack,
+                             unsigned depth, unsigned leaf)
+{
+    const char *inside = layer(f, stack[leaf]);
+    for (unsigned i = leaf + 1; i < depth; i++) {
+        const struct function *fn = frames_function(f, stack[i]->function);
+        if (layer(f, stack[i]) != inside && fn->module && !fn->runtime)
+            return i;
+    }
+    return depth;
+}
+
+static struct site_leaf *leaf_get(const struct sites *s, const struct frame *leaf)
+{
+    struct place_key key = place_key(leaf);
+    struct site_leaf *found;
+    HASH_FIND(hh, s->leaves, &key, sizeof key, found);
+    return found;
+}
+
+/* Notes from where the leaf's layer was entered. */
+static void leaf_note(struct sites *s, const struct frames *f, const struct frame *const *stack,
+                      unsigned depth)
+{
+    unsigned leaf = leaf_find(f, stack, depth), outside = outside_find(f, stack, depth, leaf);
+    if (outside == depth)
+        return;
+    struct place_key from = place_key(stack[outside]);
+    struct site_leaf *known = leaf_get(s, stack[leaf]);
+    if (!known) {
+        known = memory_new(1, sizeof *known);
+        known->key = place_key(stack[leaf]);
+        known->entered_from = from;
+        HASH_ADD(hh, s->leaves, key, sizeof known->key, known);
+    } else if (memcmp(&known->entered_from, &from, sizeof from) != 0) {
+        known->is_layer = true;
+    }
+}
+
+unsigned sites_frame(const struct sites *s, const struct frames *f,
+                     const struct frame *const *stack, unsigned depth)
+{
+    unsigned leaf = leaf_find(f, stack, depth);
+    const struct site_leaf *known = leaf_get(s, stack[leaf]);
+    unsigned outside = known && known->is_layer ? outside_find(f, stack, depth, leaf) : depth;
+    return outside < depth ? outside : leaf;
+}
+
+static struct site *site_get(struct sites *s, struct place **places, const struct frame *frame,
+                             const struct frame *via)
+{
+    struct site_key key = {.place = place_key(frame)};
+    if (via)
+        key.via = place_key(via);
     struct place *p;
     HASH_FIND(hh, *places, &key, sizeof key, p);
     if (!p) {
@@ -30,7 +111,7 @@ static struct site *site_get(struct sites *s, struct place **places, const struc
         p->site = s->count;
         HASH_ADD(hh, *places, key, sizeof key, p);
         memory_grow((void **)&s->sites, &s->room, s->count, sizeof *s->sites);
-        s->sites[s->count++] = (struct site){.frame = frame};
+        s->sites[s->count++] = (struct site){.frame = frame, .via = via};
     }
     return &s->sites[p->site];
 }
@@ -56,19 +137,33 @@ static int sites_compare(const void *a, const void *b, void *context)
     return x->frame->offset < y->frame->offset ? -1 : x->frame->offset > y->frame->offset;
 }
 
+/* The stack of a sample that allocated and is selected; 0 = it is not. */
+static unsigned stack_get(struct frames *f, const struct model_sample *sample,
+                          const struct frame *stack[static FRAMES_STACK_MAX])
+{
+    if (!sample->alloc)
+        return 0;
+    unsigned depth = frames_stack(f, sample->node, stack);
+    return rank_selected(f, frames_selection(f), stack, depth) ? depth : 0;
+}
+
 void sites_build(struct sites *s, const struct model *m, struct frames *f, enum metric metric)
 {
     *s = (struct sites){0};
     struct place *places = NULL, *p, *next;
     const struct frame *stack[FRAMES_STACK_MAX];
     for (size_t i = 0; i < m->sample_count; i++) {
+        unsigned depth = stack_get(f, &m->samples[i], stack);
+        if (depth)
+            leaf_note(s, f, stack, depth);
+    }
+    for (size_t i = 0; i < m->sample_count; i++) {
         const struct model_sample *sample = &m->samples[i];
-        if (!sample->alloc)
+        unsigned depth = stack_get(f, sample, stack);
+        if (!depth)
             continue;
-        unsigned depth = frames_stack(f, sample->node, stack);
-        if (!rank_selected(f, frames_selection(f), stack, depth))
-            continue;
-        struct site *site = site_get(s, &places, frames_site(f, stack, depth));
+        unsigned leaf = leaf_find(f, stack, depth), at = sites_frame(s, f, stack, depth);
+        struct site *site = site_get(s, &places, stack[at], at == leaf ? NULL : stack[leaf]);
         struct metrics added = sample->m;
         added.v[METRIC_CPU_NS] = added.v[METRIC_COST_NS] = 0; /* the same stack's, not the site's */
         metrics_add(&site->m, &added);
@@ -89,6 +184,12 @@ void sites_build(struct sites *s, const struct model *m, struct frames *f, enum 
 
 void sites_release(struct sites *s)
 {
+    struct site_leaf *l, *next;
+    HASH_ITER(hh, s->leaves, l, next)
+    {
+        HASH_DEL(s->leaves, l);
+        free(l);
+    }
     free(s->sites);
     *s = (struct sites){0};
 }

@@ -1,7 +1,14 @@
 /*
- * Allocation sites: stacks gathered by the line that a person would look at, which is the innermost
- * frame outside of the C++ runtime. Two calls on one line are one site; without line information
- * each call is its own. Not thread-safe.
+ * Allocation sites: stacks gathered by the line that a person would look at.
+ *
+ * That is the innermost frame outside of the C++ runtime, the leaf. But a program that allocates
+ * through a layer of its own (pool.c, xmalloc.c) has all its allocations on one line there. So a
+ * leaf whose layer, its source file (or module, where files are not known), was entered from two
+ * lines or more is no answer: its site is the first frame outside of that layer, and the leaf is
+ * what it goes through. One layer only. No name is special.
+ *
+ * Two calls on one line are one site; without line information each call is its own.
+ * Not thread-safe.
  */
 #ifndef PERFSHIM_ANALYZER_SITE_H
 #define PERFSHIM_ANALYZER_SITE_H
@@ -13,18 +20,26 @@
 
 struct site {
     const struct frame *frame; /* the place itself */
+    const struct frame *via;   /* the leaf where that is another place, else NULL */
     struct metrics m;
     uint32_t node; /* the stack that has most of `metric` */
     int64_t most;
 };
 
+struct site_leaf;
 struct sites {
     struct site *sites;
     size_t count, room;
+    struct site_leaf *leaves; /* how many lines enter the layer of each leaf */
 };
 
 /* Sites of the selected stacks that allocated, largest first by `metric`, then by name and line. */
 void sites_build(struct sites *s, const struct model *m, struct frames *f, enum metric metric);
 void sites_release(struct sites *s);
+
+/* Index in a stack of the frame that its site is, by the layers of `s`; 0 if it did not allocate.
+ */
+unsigned sites_frame(const struct sites *s, const struct frames *f,
+                     const struct frame *const *stack, unsigned depth);
 
 #endif

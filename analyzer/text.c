@@ -106,16 +106,16 @@ const char *text_plain(void)
 
 struct text_scale text_scale_for(double largest_ns)
 {
-    if (largest_ns >= 1e8)
-        return (struct text_scale){1e9, "s"};
-    if (largest_ns >= 1e5)
-        return (struct text_scale){1e6, "ms"};
-    return (struct text_scale){1e3, "us"};
+    if (largest_ns >= 2e9)
+        return (struct text_scale){1e9, "s", 2};
+    if (largest_ns >= 2e6)
+        return (struct text_scale){1e6, "ms", 1};
+    return (struct text_scale){1e3, "us", 1};
 }
 
 char *text_scaled(char to[static TEXT_BUF], struct text_scale scale, double ns)
 {
-    snprintf(to, TEXT_BUF, "%.2f%s", ns / scale.divisor, scale.unit);
+    snprintf(to, TEXT_BUF, "%.*f%s", scale.decimals, ns / scale.divisor, scale.unit);
     return to;
 }
 

@@ -32,6 +32,7 @@ const char *text_plain(void);
 struct text_scale {
     double divisor;
     const char *unit;
+    int decimals;
 };
 struct text_scale text_scale_for(double largest_ns);
 char *text_scaled(char to[static TEXT_BUF], struct text_scale scale, double ns);

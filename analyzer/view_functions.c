@@ -20,13 +20,6 @@ char *view_calls(const struct view *v, char to[static TEXT_BUF], int64_t calls)
     return to;
 }
 
-/* Frames that nearly everything runs through, and that do nothing themselves, say nothing. */
-static bool is_entry(const struct rank_row *row, enum metric metric, double total)
-{
-    return total > 0 && (double)row->cum.v[metric] >= 0.99 * total &&
-           (double)row->flat.v[metric] < 0.01 * total;
-}
-
 static const char *place(const struct rank_row *row, char *buf, size_t size)
 {
     const char *slash = row->file ? strrchr(row->file, '/') : NULL;
@@ -116,9 +109,9 @@ static void folded_print(const struct view *v, const struct rank *rank, const st
         return;
     fputs(" folded: ", v->out);
     if (folded) {
-        fputs("entry frames at 100% (", v->out);
+        fputs("entry frames (", v->out);
         for (size_t i = 0, shown = 0; i < rank->count && shown < 3; i++)
-            if (is_entry(&rank->rows[i], f->metric, f->total)) {
+            if (rank_is_entry(rank, &rank->rows[i], f->metric)) {
                 text_short_name(name, sizeof name, rank->rows[i].name, 20);
                 fprintf(v->out, "%s%s", shown++ ? ", " : "", name);
             }
@@ -145,7 +138,7 @@ void view_functions(const struct view *v, enum metric metric)
         const struct rank_row *row = &rank.rows[i];
         if (!v->all && row->cum.v[metric] == 0 && row->flat.v[metric] == 0)
             continue; /* of no interest to this table */
-        if (!v->all && is_entry(row, metric, f.total)) {
+        if (!v->all && rank_is_entry(&rank, row, metric)) {
             folded++;
         } else if (v->all || shown < v->limit) {
             sum += (double)row->flat.v[metric];

@@ -67,12 +67,12 @@ static void end_part(struct line *l, const struct model *m)
     }
 }
 
-static uint64_t losses(const struct model *m)
+static bool lossy(const struct model *m)
 {
-    uint64_t sum = 0;
     for (int i = 0; i < PSHIM_LOSS_COUNT; i++)
-        sum += m->losses[i] != 0;
-    return sum;
+        if (m->losses[i])
+            return true;
+    return false;
 }
 
 static void mode_part(struct line *l, const struct model *m)
@@ -87,7 +87,7 @@ static void mode_part(struct line *l, const struct model *m)
         snprintf(alloc, sizeof alloc, "1 in %s", units_size(buf, (double)h->alloc_sample_bytes));
     if (h->cpu_hz)
         snprintf(cpu, sizeof cpu, "%u Hz", h->cpu_hz);
-    part(l, "%s + %s, %s", alloc, cpu, losses(m) ? "with losses" : "nothing lost");
+    part(l, "%s + %s, %s", alloc, cpu, lossy(m) ? "with losses" : "nothing lost");
 }
 
 static void losses_print(const struct view *v)

@@ -14,6 +14,19 @@ static bool not_measured(const struct view *v)
     return true;
 }
 
+/* "name file.c:7" */
+static size_t place_text(const struct view *v, const struct frame *frame, char *to, size_t size,
+                         size_t name_width)
+{
+    char name[128], place[160], escaped[64];
+    text_short_name(name, sizeof name, frames_function(v->frames, frame->function)->name,
+                    name_width);
+    frames_place(v->frames, frame, place, sizeof place);
+    text_escape(escaped, sizeof escaped, place, 40);
+    int n = snprintf(to, size, "%s%s%s", name, *escaped ? " " : "", escaped);
+    return (size_t)n < size ? (size_t)n : size - 1;
+}
+
 /* Two cells: the function, and where in it. */
 static void place_cells(struct table *t, const struct view *v, const struct site *site)
 {
@@ -24,22 +37,36 @@ static void place_cells(struct table *t, const struct view *v, const struct site
     table_cell(t, "%s", text_escape(escaped, sizeof escaped, place, 40));
 }
 
+/* One cell: the function that it goes through, or nothing. */
+static void via_cell(struct table *t, const struct view *v, const struct site *site)
+{
+    char text[128] = "";
+    if (site->via)
+        text_short_name(text, sizeof text, frames_function(v->frames, site->via->function)->name,
+                        30);
+    table_cell(t, "%s", text);
+}
+
+static bool has_via(const struct view *v, const struct sites *s, size_t count)
+{
+    for (size_t i = 0; i < count && (v->all || i < v->limit); i++)
+        if (s->sites[i].via)
+            return true;
+    return false;
+}
+
 /* One cell: who called it, "b c.c:7 < a c.c:3", in the stack that has most of it. */
 static void callers_cell(struct table *t, const struct view *v, const struct site *site)
 {
     const struct frame *stack[FRAMES_STACK_MAX];
     unsigned depth = frames_stack(v->frames, site->node, stack), i = 0, shown = 0;
-    char text[256] = "", name[128], place[160], escaped[64];
+    char text[512] = "";
     size_t n = 0;
-    while (i < depth && stack[i] != site->frame)
+    while (i < depth && !frames_same_place(stack[i], site->frame))
         i++;
     for (i++; i < depth && shown < callers_shown; i++, shown++) {
-        const struct function *fn = frames_function(v->frames, stack[i]->function);
-        text_short_name(name, sizeof name, fn->name, 30);
-        frames_place(v->frames, stack[i], place, sizeof place);
-        text_escape(escaped, sizeof escaped, place, 30);
-        n += (size_t)snprintf(text + n, sizeof text - n, "%s%s%s%s", shown ? " < " : "", name,
-                              *escaped ? " " : "", escaped);
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s", shown ? " < " : "");
+        n += place_text(v, stack[i], text + n, sizeof text - n, 30);
     }
     table_cell(t, "%s", text);
 }
@@ -49,6 +76,12 @@ static void more_line(const struct view *v, size_t count)
     if (!v->all && count > v->limit)
         fprintf(v->out, " %zu more site%s: --all\n", count - v->limit,
                 count - v->limit == 1 ? "" : "s");
+}
+
+/* Nothing is easier to see as a dash. */
+static void dash_cell(struct table *t, int64_t n, const char *text)
+{
+    table_cell(t, "%s", n ? text : "-");
 }
 
 /* ---- alloc ---- */
@@ -70,6 +103,9 @@ static void allocation_sites(const struct view *v)
     table_column(&t, "live", TABLE_RIGHT);
     table_column(&t, "site", TABLE_NAME);
     table_column(&t, "", TABLE_LEFT);
+    bool via = has_via(v, &sites, sites.count);
+    if (via)
+        table_column(&t, "through", TABLE_NAME);
     for (size_t i = 0; i < sites.count && (v->all || i < v->limit); i++) {
         const int64_t *m = sites.sites[i].m.v;
         double n = (double)m[METRIC_ALLOC_CALLS];
@@ -79,9 +115,12 @@ static void allocation_sites(const struct view *v)
         table_cell(&t, "%s", text_percent(text, sum, calls));
         table_cell(&t, "%s", units_size(text, (double)m[METRIC_ALLOC_BYTES]));
         table_cell(&t, "%s", units_size(text, n ? (double)m[METRIC_ALLOC_BYTES] / n : 0));
-        table_cell(&t, "%s", text_percent(text, (double)m[METRIC_TEMPORARY_CALLS], n));
-        table_cell(&t, "%s", units_size(text, (double)m[METRIC_LIVE_BYTES]));
+        dash_cell(&t, m[METRIC_TEMPORARY_CALLS],
+                  text_percent(text, (double)m[METRIC_TEMPORARY_CALLS], n));
+        dash_cell(&t, m[METRIC_LIVE_BYTES], units_size(text, (double)m[METRIC_LIVE_BYTES]));
         place_cells(&t, v, &sites.sites[i]);
+        if (via)
+            via_cell(&t, v, &sites.sites[i]);
     }
     table_print(&t, v->out);
     more_line(v, sites.count);
@@ -130,6 +169,9 @@ static void live_sites(const struct view *v, enum metric bytes, bool with_blocks
     table_column(&t, "sum", TABLE_RIGHT);
     table_column(&t, "site", TABLE_NAME);
     table_column(&t, "", TABLE_LEFT);
+    bool via = has_via(v, &sites, count);
+    if (via)
+        table_column(&t, "through", TABLE_NAME);
     table_column(&t, "called from", TABLE_NAME);
     for (size_t i = 0; i < count && (v->all || i < v->limit); i++) {
         const int64_t *m = sites.sites[i].m.v;
@@ -140,6 +182,8 @@ static void live_sites(const struct view *v, enum metric bytes, bool with_blocks
         table_cell(&t, "%s", text_percent(text, (double)m[bytes], total));
         table_cell(&t, "%s", text_percent(text, sum, total));
         place_cells(&t, v, &sites.sites[i]);
+        if (via)
+            via_cell(&t, v, &sites.sites[i]);
         callers_cell(&t, v, &sites.sites[i]);
     }
     if (count)
