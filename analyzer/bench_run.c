@@ -79,7 +79,7 @@ int bench_run(const char *command, int out_fd, int err_fd, uint64_t timeout_ns,
 {
     struct sigaction forward = {.sa_handler = on_fatal}, old[FATAL_COUNT], old_child;
     struct sigaction by_default = {.sa_handler = SIG_DFL};
-    sigset_t child, mask;
+    sigset_t child, fatal, mask;
     struct rusage usage = {0};
     uint64_t start;
     pid_t pid;
@@ -90,8 +90,15 @@ int bench_run(const char *command, int out_fd, int err_fd, uint64_t timeout_ns,
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
     sigprocmask(SIG_BLOCK, &child, &mask);
-    for (size_t i = 0; i < FATAL_COUNT; i++)
-        sigaction(FATAL[i], &forward, &old[i]);
+    sigemptyset(&fatal);
+    for (size_t i = 0; i < FATAL_COUNT; i++) {
+        sigaction(FATAL[i], NULL, &old[i]);
+        if (old[i].sa_handler != SIG_IGN) { /* nohup stays nohup */
+            sigaction(FATAL[i], &forward, NULL);
+            sigaddset(&fatal, FATAL[i]);
+        }
+    }
+    sigprocmask(SIG_BLOCK, &fatal, NULL); /* until there is a group to pass them on to */
 
     start = now_ns();
     pid = fork();
@@ -100,6 +107,7 @@ int bench_run(const char *command, int out_fd, int err_fd, uint64_t timeout_ns,
     if (pid > 0) {
         group = pid;
         setpgid(pid, pid); /* as the child does: whoever is first */
+        sigprocmask(SIG_UNBLOCK, &fatal, NULL);
         command_wait(pid, timeout_ns ? start + timeout_ns : 0, run, &usage);
         run->wall_ns = now_ns() - start;
         group = 0;

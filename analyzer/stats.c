@@ -113,10 +113,13 @@ static double *rank_sum_distribution(const uint32_t *rank2, size_t all, size_t n
         double ways = 0;
 
         table[0] = 1;
-        for (size_t i = 0; i < all; i++)
+        top = 0;
+        for (size_t i = 0; i < all; i++) {
+            top += rank2[i];
             for (size_t k = i + 1 < n ? i + 1 : n; k > 0; k--)
-                for (size_t s = rank2[i]; s < width; s++)
+                for (size_t s = rank2[i]; s <= top; s++)
                     table[k * width + s] += table[(k - 1) * width + s - rank2[i]];
+        }
         for (size_t s = 0; s < width; s++)
             ways += table[n * width + s];
         for (size_t s = 0; s < width; s++)

@@ -113,7 +113,7 @@ static void the_callers_signals_are_left_as_they_were(void **state)
     sigaction(SIGCHLD, &ignore, NULL); /* the kernel would reap children of such a process */
     sigaction(SIGINT, &ignore, NULL);
     sigprocmask(SIG_SETMASK, NULL, &before_mask);
-    run_ok("exit 3", 1000000000);
+    run_ok("kill -INT $PPID; exit 3", 10000000000); /* what was ignored stays ignored */
     assert_int_equal(WEXITSTATUS(run.status), 3);
     sigaction(SIGCHLD, NULL, &after);
     assert_true(after.sa_handler == SIG_IGN);
