@@ -9,6 +9,7 @@
 #define CMD_VERBS(X)                                                                               \
     X(record, "run a program and record where its time and memory go")                             \
     X(report, "say where time and memory went")                                                    \
+    X(diff, "compare two profiles: what a change cost or saved, per operation")                    \
     X(bench, "compare two commands run in turn, or one with a saved baseline")
 
 #define X(verb, help) int cmd_##verb(int argc, char **argv);

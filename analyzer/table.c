@@ -13,7 +13,7 @@ void table_column(struct table *t, const char *title, enum table_align align)
         return;
     t->columns[t->column_count].title = title;
     t->columns[t->column_count].align = align;
-    t->columns[t->column_count++].width = strlen(title);
+    t->columns[t->column_count++].width = title ? strlen(title) : 0;
 }
 
 void table_cell(struct table *t, const char *format, ...)
@@ -75,11 +75,16 @@ void table_print(struct table *t, FILE *out)
 {
     const char *titles[TABLE_COLUMNS_MAX];
     widths_fit(t);
-    for (unsigned i = 0; i < t->column_count; i++)
-        titles[i] = t->columns[i].title;
-    fputs(text_bold(), out);
-    line_print(t, titles, out);
-    fputs(text_plain(), out);
+    bool titled = false;
+    for (unsigned i = 0; i < t->column_count; i++) {
+        titled = titled || t->columns[i].title;
+        titles[i] = t->columns[i].title ? t->columns[i].title : "";
+    }
+    if (titled) {
+        fputs(text_bold(), out);
+        line_print(t, titles, out);
+        fputs(text_plain(), out);
+    }
     for (size_t i = 0; i + t->column_count <= t->cell_count; i += t->column_count)
         line_print(t, (const char *const *)t->cells + i, out);
 }

@@ -32,7 +32,7 @@ struct table {
 
 void table_column(struct table *t, const char *title, enum table_align align);
 void table_cell(struct table *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Heading and rows, each after one blank; trailing blanks are left out. */
+/* Heading (unless all titles are NULL) and rows, each after one blank, without trailing blanks. */
 void table_print(struct table *t, FILE *out);
 void table_release(struct table *t);
 

@@ -1,0 +1,487 @@
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <uthash.h>
+
+#include "analyzer/diff.h"
+#include "analyzer/memory.h"
+#include "analyzer/rank.h"
+#include "analyzer/site.h"
+#include "analyzer/stats.h"
+
+/* ---- pure arithmetic ---- */
+
+static bool any_nan(const double *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (isnan(v[i]))
+            return true;
+    return n == 0;
+}
+
+struct diff_value diff_compare(const double *a, size_t n, const double *b, size_t m, double scatter)
+{
+    const double least_change = 0.05; /* runs of one program differ that much by themselves */
+    struct diff_value v = {NAN, NAN, NAN, NAN, NAN, NAN, scatter == 0, false};
+    if (!any_nan(a, n))
+        v.a = stats_median(a, n);
+    if (!any_nan(b, m))
+        v.b = stats_median(b, m);
+    v.delta = v.b - v.a;
+    if (isnan(v.delta))
+        return v;
+    v.ratio = v.a != 0 ? v.b / v.a : v.b == 0 ? 1 : NAN;
+    if (v.exact)
+        return v;
+    struct stats_ratio r = stats_ratio_unpaired(a, n, b, m);
+    if (isfinite(r.low) && isfinite(r.high)) {
+        v.low = r.low;
+        v.high = r.high;
+        v.noise = r.low <= 1 && r.high >= 1;
+    } else {
+        v.noise = fabs(v.ratio - 1) < fmax(least_change, 2 * scatter) || isnan(v.ratio);
+    }
+    return v;
+}
+
+/* Two numbers of ticks: standard deviation of their ratio. */
+static double tick_scatter(double a, double b)
+{
+    return sqrt(1 / fmax(a, 1) + 1 / fmax(b, 1));
+}
+
+static bool run_counts(const struct diff_run *run, const char *progress, double *count)
+{
+    for (size_t i = 0; i < run->model.progress_count; i++)
+        if (strcmp(run->model.progress[i].name, progress) == 0) {
+            *count = (double)run->model.progress[i].count;
+            return *count > 0;
+        }
+    return false;
+}
+
+const char *diff_progress(const struct diff_runs sides[static DIFF_SIDES])
+{
+    const struct model *first = &sides[DIFF_A].runs[0].model;
+    for (size_t i = 0; i < first->progress_count; i++) {
+        const char *name = first->progress[i].name;
+        bool everywhere = true;
+        double count;
+        for (int side = 0; side < DIFF_SIDES; side++)
+            for (size_t k = 0; k < sides[side].count; k++)
+                everywhere = everywhere && run_counts(&sides[side].runs[k], name, &count);
+        if (everywhere)
+            return name;
+    }
+    return NULL;
+}
+
+/* ---- figures of runs ---- */
+
+static struct diff_value
+compare_runs(const struct diff *d, double (*get)(const struct diff *, const struct diff_run *, int),
+             int what, double scatter)
+{
+    double *values[DIFF_SIDES];
+    for (int side = 0; side < DIFF_SIDES; side++) {
+        const struct diff_runs *runs = &d->sides[side];
+        values[side] = memory_new(runs->count, sizeof(double));
+        for (size_t i = 0; i < runs->count; i++)
+            values[side][i] = get(d, &runs->runs[i], what);
+    }
+    struct diff_value v = diff_compare(values[DIFF_A], d->sides[DIFF_A].count, values[DIFF_B],
+                                       d->sides[DIFF_B].count, scatter);
+    free(values[DIFF_A]);
+    free(values[DIFF_B]);
+    return v;
+}
+
+static const struct {
+    enum metric metric;
+    bool per_unit;
+} totals[DIFF_TOTAL_COUNT] = {
+#define X(metric, key, label, per_unit) {METRIC_##metric, per_unit},
+    DIFF_TOTALS(X)
+#undef X
+};
+
+static double get_total(const struct diff *d, const struct diff_run *run, int i)
+{
+    (void)d;
+    if (!model_has(&run->model, totals[i].metric))
+        return NAN;
+    double v = (double)run->model.totals.v[totals[i].metric];
+    return totals[i].per_unit ? v / run->unit : v;
+}
+
+static double get_ops(const struct diff *d, const struct diff_run *run, int what)
+{
+    double count = NAN;
+    (void)what;
+    if (d->progress)
+        run_counts(run, d->progress, &count);
+    return count;
+}
+
+static double get_rate(const struct diff *d, const struct diff_run *run, int what)
+{
+    double wall_s = (double)run->model.wall_ns / 1e9;
+    return wall_s > 0 ? get_ops(d, run, what) / wall_s : NAN;
+}
+
+static double get_wall(const struct diff *d, const struct diff_run *run, int what)
+{
+    (void)d;
+    (void)what;
+    return (double)run->model.wall_ns;
+}
+
+static bool is_time(enum metric metric)
+{
+    return metric == METRIC_CPU_NS || metric == METRIC_COST_NS || metric == METRIC_LOCK_WAIT_NS ||
+           metric == METRIC_IO_WAIT_NS;
+}
+
+static bool exact_allocations(const struct diff *d)
+{
+    for (int side = 0; side < DIFF_SIDES; side++)
+        for (size_t i = 0; i < d->sides[side].count; i++)
+            if (d->sides[side].runs[i].model.header->alloc_mode != PSHIM_ALLOC_EXACT)
+                return false;
+    return true;
+}
+
+static void totals_compare(struct diff *d)
+{
+    const double from_samples = 0.01;
+    double ticks[DIFF_SIDES] = {0};
+    for (int side = 0; side < DIFF_SIDES; side++)
+        for (size_t i = 0; i < d->sides[side].count; i++)
+            ticks[side] += (double)d->sides[side].runs[i].model.cpu_ticks;
+    double alloc = exact_allocations(d) ? 0 : from_samples;
+    for (int i = 0; i < DIFF_TOTAL_COUNT; i++) {
+        /* The peak is followed in steps: known, but not to the byte. */
+        double scatter = is_time(totals[i].metric) ? tick_scatter(ticks[DIFF_A], ticks[DIFF_B])
+                         : i == DIFF_PEAK_BYTES    ? from_samples
+                                                   : alloc;
+        d->totals[i] = compare_runs(d, get_total, i, scatter);
+    }
+    d->ops = compare_runs(d, get_ops, 0, 0);
+    d->rate = compare_runs(d, get_rate, 0, 1e-9);
+    d->wall_ns = compare_runs(d, get_wall, 0, 1e-9);
+}
+
+/* ---- sites and functions ---- */
+
+enum item_metric { ITEM_CALLS, ITEM_BYTES, ITEM_CPU, ITEM_METRICS };
+
+struct item_key {
+    const char *name, *file;
+    uint64_t line;
+};
+struct item_index {
+    struct item_key key;
+    size_t item;
+    UT_hash_handle hh;
+};
+
+static const char *base_name(const char *path)
+{
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    return slash ? slash + 1 : path;
+}
+
+static double *item_value(const struct diff *d, struct diff_item *item, enum item_metric metric,
+                          int side, size_t run)
+{
+    size_t all = d->sides[DIFF_A].count + d->sides[DIFF_B].count;
+    return &item->values[metric * all + (side == DIFF_A ? 0 : d->sides[DIFF_A].count) + run];
+}
+
+static struct diff_item *item_get(struct diff *d, struct diff_list *list, struct item_index **index,
+                                  struct diff_item like)
+{
+    struct item_key key = {intern_get(&d->names, like.name),
+                           intern_get(&d->names, base_name(like.file)), like.line};
+    struct item_index *e;
+    HASH_FIND(hh, *index, &key, sizeof key, e);
+    if (!e) {
+        e = memory_new(1, sizeof *e);
+        e->key = key;
+        e->item = list->count;
+        HASH_ADD(hh, *index, key, sizeof key, e);
+        memory_grow((void **)&list->items, &list->room, list->count, sizeof *list->items);
+        size_t all = d->sides[DIFF_A].count + d->sides[DIFF_B].count;
+        list->items[list->count++] =
+            (struct diff_item){.name = key.name,
+                               .file = key.file,
+                               .module = intern_get(&d->names, like.module),
+                               .line = like.line,
+                               .values = memory_new(ITEM_METRICS * all, sizeof(double))};
+    }
+    return &list->items[e->item];
+}
+
+static void index_free(struct item_index *index)
+{
+    struct item_index *e, *next;
+    HASH_ITER(hh, index, e, next)
+    {
+        HASH_DEL(index, e);
+        free(e);
+    }
+}
+
+static void item_note(struct diff_item *item, int side)
+{
+    item->in_a = item->in_a || side == DIFF_A;
+    item->in_b = item->in_b || side == DIFF_B;
+}
+
+static void sites_gather(struct diff *d, int side, size_t run, struct item_index **index)
+{
+    struct diff_run *r = &d->sides[side].runs[run];
+    struct sites sites;
+    sites_build(&sites, &r->model, r->frames, METRIC_ALLOC_CALLS);
+    for (size_t i = 0; i < sites.count; i++) {
+        const struct site *s = &sites.sites[i];
+        const struct function *fn = frames_function(r->frames, s->frame->function);
+        struct diff_item *item = item_get(d, &d->sites, index,
+                                          (struct diff_item){.name = fn->name,
+                                                             .file = s->frame->file,
+                                                             .module = fn->module,
+                                                             .line = s->frame->line});
+        item_note(item, side);
+        *item_value(d, item, ITEM_CALLS, side, run) += (double)s->m.v[METRIC_ALLOC_CALLS] / r->unit;
+        *item_value(d, item, ITEM_BYTES, side, run) += (double)s->m.v[METRIC_ALLOC_BYTES] / r->unit;
+    }
+    sites_release(&sites);
+}
+
+static void functions_gather(struct diff *d, int side, size_t run, struct item_index **index)
+{
+    struct diff_run *r = &d->sides[side].runs[run];
+    struct rank rank;
+    rank_build(&rank, &r->model, r->frames, RANK_FUNCTION);
+    for (size_t i = 0; i < rank.count; i++) {
+        const struct rank_row *row = &rank.rows[i];
+        struct diff_item *item = item_get(
+            d, &d->functions, index,
+            (struct diff_item){.name = row->name, .file = row->file, .module = row->module});
+        item_note(item, side);
+        if (row->line)
+            item->line = row->line; /* B comes last */
+        *item_value(d, item, ITEM_CALLS, side, run) +=
+            (double)row->flat.v[METRIC_ALLOC_CALLS] / r->unit;
+        *item_value(d, item, ITEM_BYTES, side, run) +=
+            (double)row->flat.v[METRIC_ALLOC_BYTES] / r->unit;
+        *item_value(d, item, ITEM_CPU, side, run) += (double)row->flat.v[METRIC_CPU_NS] / r->unit;
+    }
+    rank_release(&rank);
+}
+
+static int text_compare(const char *a, const char *b)
+{
+    return strcmp(a ? a : "", b ? b : "");
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct diff_item *x = a, *y = b;
+    int order = text_compare(x->name, y->name);
+    if (order == 0)
+        order = text_compare(x->file, y->file);
+    return order ? order : (x->line > y->line) - (x->line < y->line);
+}
+
+static bool same_function(const struct diff_item *a, const struct diff_item *b)
+{
+    return a->name == b->name && a->file == b->file;
+}
+
+/* Lines move when a file is edited: sites of one function that only one side has are matched in
+   their order. */
+static void moved_lines_match(struct diff *d)
+{
+    struct diff_list *list = &d->sites;
+    if (list->count)
+        qsort(list->items, list->count, sizeof *list->items, by_place);
+    for (size_t first = 0, end; first < list->count; first = end) {
+        for (end = first;
+             end < list->count && same_function(&list->items[first], &list->items[end]);)
+            end++;
+        size_t b = first;
+        for (size_t a = first; a < end; a++) {
+            struct diff_item *x = &list->items[a];
+            if (!x->in_a || x->in_b)
+                continue;
+            while (b < end && (list->items[b].in_a || !list->items[b].in_b))
+                b++;
+            if (b == end)
+                break;
+            struct diff_item *y = &list->items[b++];
+            for (int k = 0; k < ITEM_METRICS; k++)
+                for (size_t run = 0; run < d->sides[DIFF_B].count; run++)
+                    *item_value(d, x, k, DIFF_B, run) = *item_value(d, y, k, DIFF_B, run);
+            x->line = y->line;
+            x->in_b = true;
+            y->in_b = false; /* belongs to none now: dropped below */
+        }
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->items[i].in_a || list->items[i].in_b)
+            list->items[kept++] = list->items[i];
+        else
+            free(list->items[i].values);
+    }
+    list->count = kept;
+}
+
+/* `total` says whether the metric was measured: where it was not, a sum of nothing is not 0. */
+static struct diff_value item_compare(const struct diff *d, struct diff_item *item,
+                                      enum item_metric metric, enum diff_total total,
+                                      double scatter)
+{
+    struct diff_value v =
+        diff_compare(item_value(d, item, metric, DIFF_A, 0), d->sides[DIFF_A].count,
+                     item_value(d, item, metric, DIFF_B, 0), d->sides[DIFF_B].count, scatter);
+    if (isnan(d->totals[total].a))
+        v.a = v.delta = v.ratio = NAN;
+    if (isnan(d->totals[total].b))
+        v.b = v.delta = v.ratio = NAN;
+    return v;
+}
+
+static double ticks_of(const struct diff *d, int side, double per_unit)
+{
+    const struct diff_run *r = &d->sides[side].runs[0];
+    double period = (double)r->model.header->tick_period_ns;
+    return period > 0 ? per_unit * r->unit / period * (double)d->sides[side].count : 0;
+}
+
+static void items_compare(struct diff *d, struct diff_list *list)
+{
+    double alloc = exact_allocations(d) ? 0 : 0.01;
+    for (size_t i = 0; i < list->count; i++) {
+        struct diff_item *item = &list->items[i];
+        item->calls = item_compare(d, item, ITEM_CALLS, DIFF_ALLOC_CALLS, alloc);
+        item->bytes = item_compare(d, item, ITEM_BYTES, DIFF_ALLOC_BYTES, alloc);
+        item->cpu = item_compare(d, item, ITEM_CPU, DIFF_CPU_NS, 1);
+        item->cpu = item_compare(
+            d, item, ITEM_CPU, DIFF_CPU_NS,
+            tick_scatter(ticks_of(d, DIFF_A, item->cpu.a), ticks_of(d, DIFF_B, item->cpu.b)));
+        free(item->values);
+        item->values = NULL;
+    }
+}
+
+static int by_change(double x, double y)
+{
+    double a = isnan(x) ? 0 : fabs(x), b = isnan(y) ? 0 : fabs(y);
+    return a < b ? 1 : a > b ? -1 : 0;
+}
+
+static int by_calls(const void *a, const void *b)
+{
+    const struct diff_item *x = a, *y = b;
+    int order = by_change(x->calls.delta, y->calls.delta);
+    return order ? order : by_place(a, b);
+}
+
+static int by_cpu(const void *a, const void *b)
+{
+    const struct diff_item *x = a, *y = b;
+    int order = by_change(x->cpu.delta, y->cpu.delta);
+    return order ? order : by_place(a, b);
+}
+
+static void lists_build(struct diff *d)
+{
+    struct item_index *sites = NULL, *functions = NULL;
+    for (int side = 0; side < DIFF_SIDES; side++)
+        for (size_t run = 0; run < d->sides[side].count; run++) {
+            sites_gather(d, side, run, &sites);
+            functions_gather(d, side, run, &functions);
+        }
+    index_free(sites);
+    index_free(functions);
+    moved_lines_match(d);
+    items_compare(d, &d->sites);
+    items_compare(d, &d->functions);
+    if (d->sites.count)
+        qsort(d->sites.items, d->sites.count, sizeof *d->sites.items, by_calls);
+    if (d->functions.count)
+        qsort(d->functions.items, d->functions.count, sizeof *d->functions.items, by_cpu);
+}
+
+/* ---- from files ---- */
+
+static int side_load(struct diff_runs *side, char *const *paths, size_t count, char *err)
+{
+    side->runs = memory_new(count, sizeof *side->runs);
+    for (size_t i = 0; i < count; i++) {
+        struct diff_run *r = &side->runs[i];
+        r->path = paths[i];
+        if (reader_open(&r->reader, paths[i]) != 0 || model_load(&r->model, &r->reader) != 0) {
+            snprintf(err, 512, "%s", r->reader.error);
+            reader_close(&r->reader);
+            return -1;
+        }
+        r->frames = frames_new(&r->reader, NULL);
+        side->count++;
+    }
+    return 0;
+}
+
+static int units_set(struct diff *d, int per, char *err)
+{
+    d->progress = diff_progress(d->sides);
+    if (per == DIFF_PER_OP && !d->progress) {
+        snprintf(err, 512, "--per=op: the profiles have no progress point in common");
+        return -1;
+    }
+    d->per = per >= 0 ? (enum diff_per)per : d->progress ? DIFF_PER_OP : DIFF_PER_SECOND;
+    for (int side = 0; side < DIFF_SIDES; side++)
+        for (size_t i = 0; i < d->sides[side].count; i++) {
+            struct diff_run *r = &d->sides[side].runs[i];
+            r->unit = d->per == DIFF_PER_OP       ? get_ops(d, r, 0)
+                      : d->per == DIFF_PER_SECOND ? (double)r->model.wall_ns / 1e9
+                                                  : 1;
+            if (r->unit <= 0) {
+                snprintf(err, 512, "%s: it ran for no time at all", r->path);
+                return -1;
+            }
+        }
+    return 0;
+}
+
+int diff_build(struct diff *d, char *const *a, size_t a_count, char *const *b, size_t b_count,
+               int per, char err[static 512])
+{
+    *d = (struct diff){0};
+    if (side_load(&d->sides[DIFF_A], a, a_count, err) != 0 ||
+        side_load(&d->sides[DIFF_B], b, b_count, err) != 0 || units_set(d, per, err) != 0)
+        return -1;
+    totals_compare(d);
+    lists_build(d);
+    return 0;
+}
+
+void diff_release(struct diff *d)
+{
+    for (int side = 0; side < DIFF_SIDES; side++) {
+        for (size_t i = 0; i < d->sides[side].count; i++) {
+            struct diff_run *r = &d->sides[side].runs[i];
+            frames_free(r->frames);
+            model_release(&r->model);
+            reader_close(&r->reader);
+        }
+        free(d->sides[side].runs);
+    }
+    free(d->sites.items);
+    free(d->functions.items);
+    intern_release(&d->names);
+}
