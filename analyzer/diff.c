@@ -21,10 +21,13 @@ static bool any_nan(const double *v, size_t n)
     return n == 0;
 }
 
-struct diff_value diff_compare(const double *a, size_t n, const double *b, size_t m, double scatter)
+struct diff_value diff_compare(const double *a, size_t n, const double *b, size_t m,
+                               struct diff_scatter scatter)
 {
     const double least_change = 0.05; /* runs of one program differ that much by themselves */
-    struct diff_value v = {NAN, NAN, NAN, NAN, NAN, NAN, scatter == 0, false};
+    const double *q = scatter.quantum;
+    struct diff_value v = {NAN, NAN, NAN, NAN, NAN, NAN, false, false};
+    v.exact = scatter.relative == 0 && q[DIFF_A] == 0 && q[DIFF_B] == 0;
     if (!any_nan(a, n))
         v.a = stats_median(a, n);
     if (!any_nan(b, m))
@@ -40,16 +43,12 @@ struct diff_value diff_compare(const double *a, size_t n, const double *b, size_
         v.low = r.low;
         v.high = r.high;
         v.noise = r.low <= 1 && r.high >= 1;
-    } else {
-        v.noise = fabs(v.ratio - 1) < fmax(least_change, 2 * scatter) || isnan(v.ratio);
+        return v;
     }
+    double size = fmax(fabs(v.a), fabs(v.b));
+    double ticks = sqrt(fabs(v.a) * q[DIFF_A] + fabs(v.b) * q[DIFF_B]);
+    v.noise = fabs(v.delta) <= fmax(fmax(least_change, 2 * scatter.relative) * size, 2 * ticks);
     return v;
-}
-
-/* Two numbers of ticks: standard deviation of their ratio. */
-static double tick_scatter(double a, double b)
-{
-    return sqrt(1 / fmax(a, 1) + 1 / fmax(b, 1));
 }
 
 static bool run_counts(const struct diff_run *run, const char *progress, double *count)
@@ -82,7 +81,7 @@ const char *diff_progress(const struct diff_runs sides[static DIFF_SIDES])
 
 static struct diff_value
 compare_runs(const struct diff *d, double (*get)(const struct diff *, const struct diff_run *, int),
-             int what, double scatter)
+             int what, struct diff_scatter scatter)
 {
     double *values[DIFF_SIDES];
     for (int side = 0; side < DIFF_SIDES; side++) {
@@ -153,24 +152,35 @@ static bool exact_allocations(const struct diff *d)
     return true;
 }
 
+static const struct diff_scatter no_scatter, some_scatter = {.relative = 0.01};
+
+static struct diff_scatter allocation_scatter(const struct diff *d)
+{
+    return exact_allocations(d) ? no_scatter : some_scatter;
+}
+
+static struct diff_scatter tick_scatter(const struct diff *d)
+{
+    struct diff_scatter s = some_scatter;
+    for (int side = 0; side < DIFF_SIDES; side++) {
+        const struct diff_run *run = &d->sides[side].runs[0];
+        s.quantum[side] = (double)run->model.header->tick_period_ns / run->unit;
+    }
+    return s;
+}
+
 static void totals_compare(struct diff *d)
 {
-    const double from_samples = 0.01;
-    double ticks[DIFF_SIDES] = {0};
-    for (int side = 0; side < DIFF_SIDES; side++)
-        for (size_t i = 0; i < d->sides[side].count; i++)
-            ticks[side] += (double)d->sides[side].runs[i].model.cpu_ticks;
-    double alloc = exact_allocations(d) ? 0 : from_samples;
     for (int i = 0; i < DIFF_TOTAL_COUNT; i++) {
         /* The peak is followed in steps: known, but not to the byte. */
-        double scatter = is_time(totals[i].metric) ? tick_scatter(ticks[DIFF_A], ticks[DIFF_B])
-                         : i == DIFF_PEAK_BYTES    ? from_samples
-                                                   : alloc;
+        struct diff_scatter scatter = is_time(totals[i].metric) ? tick_scatter(d)
+                                      : i == DIFF_PEAK_BYTES    ? some_scatter
+                                                                : allocation_scatter(d);
         d->totals[i] = compare_runs(d, get_total, i, scatter);
     }
-    d->ops = compare_runs(d, get_ops, 0, 0);
-    d->rate = compare_runs(d, get_rate, 0, 1e-9);
-    d->wall_ns = compare_runs(d, get_wall, 0, 1e-9);
+    d->ops = compare_runs(d, get_ops, 0, no_scatter);
+    d->rate = compare_runs(d, get_rate, 0, some_scatter);
+    d->wall_ns = compare_runs(d, get_wall, 0, some_scatter);
 }
 
 /* ---- sites and functions ---- */
@@ -343,7 +353,7 @@ static void moved_lines_match(struct diff *d)
 /* `total` says whether the metric was measured: where it was not, a sum of nothing is not 0. */
 static struct diff_value item_compare(const struct diff *d, struct diff_item *item,
                                       enum item_metric metric, enum diff_total total,
-                                      double scatter)
+                                      struct diff_scatter scatter)
 {
     struct diff_value v =
         diff_compare(item_value(d, item, metric, DIFF_A, 0), d->sides[DIFF_A].count,
@@ -355,24 +365,14 @@ static struct diff_value item_compare(const struct diff *d, struct diff_item *it
     return v;
 }
 
-static double ticks_of(const struct diff *d, int side, double per_unit)
-{
-    const struct diff_run *r = &d->sides[side].runs[0];
-    double period = (double)r->model.header->tick_period_ns;
-    return period > 0 ? per_unit * r->unit / period * (double)d->sides[side].count : 0;
-}
-
 static void items_compare(struct diff *d, struct diff_list *list)
 {
-    double alloc = exact_allocations(d) ? 0 : 0.01;
+    struct diff_scatter alloc = allocation_scatter(d), ticks = tick_scatter(d);
     for (size_t i = 0; i < list->count; i++) {
         struct diff_item *item = &list->items[i];
         item->calls = item_compare(d, item, ITEM_CALLS, DIFF_ALLOC_CALLS, alloc);
         item->bytes = item_compare(d, item, ITEM_BYTES, DIFF_ALLOC_BYTES, alloc);
-        item->cpu = item_compare(d, item, ITEM_CPU, DIFF_CPU_NS, 1);
-        item->cpu = item_compare(
-            d, item, ITEM_CPU, DIFF_CPU_NS,
-            tick_scatter(ticks_of(d, DIFF_A, item->cpu.a), ticks_of(d, DIFF_B, item->cpu.b)));
+        item->cpu = item_compare(d, item, ITEM_CPU, DIFF_CPU_NS, ticks);
         free(item->values);
         item->values = NULL;
     }

@@ -99,6 +99,17 @@ static void unit_line(const struct diff *d, FILE *out)
 
 /* ---- totals ---- */
 
+/* Nearly all is not all: decimals are added until it does not look like 100 %. */
+static char *percent_text(double percent, const char *sign, char to[static TEXT_BUF])
+{
+    for (int decimals = 1; decimals <= 4; decimals++) {
+        snprintf(to, TEXT_BUF, *sign ? "%+.*f%%" : "%.*f%%", decimals, percent);
+        if (fabs(percent) == 100 || !strstr(to, "100.0"))
+            break;
+    }
+    return to;
+}
+
 static char *change_text(const struct diff_value *v, char to[static TEXT_BUF])
 {
     if (isnan(v->delta))
@@ -110,7 +121,7 @@ static char *change_text(const struct diff_value *v, char to[static TEXT_BUF])
     else if (v->ratio > 10)
         snprintf(to, TEXT_BUF, "%.3gx", v->ratio);
     else
-        snprintf(to, TEXT_BUF, "%+.1f%%", 100 * (v->ratio - 1));
+        percent_text(100 * (v->ratio - 1), "+", to);
     return to;
 }
 
@@ -281,35 +292,55 @@ static const char *more_or_less(const struct diff_value *v)
     return v->delta < 0 ? "less" : "more";
 }
 
+/* Prints a line of words, broken before TEXT_COLUMNS. */
+static void wrap(FILE *out, const char *text)
+{
+    size_t at = 0;
+    while (*text) {
+        size_t n = strcspn(text, " ");
+        if (at && at + 1 + n > TEXT_COLUMNS) {
+            fputc('\n', out);
+            at = 0;
+        }
+        at += (size_t)fprintf(out, "%s%.*s", at ? " " : "", (int)n, text);
+        text += n + (text[n] == ' ');
+    }
+    fputc('\n', out);
+}
+
 static void sentence(const struct diff *d, FILE *out)
 {
-    char size[UNITS_BUF], change[TEXT_BUF];
+    char text[400] = "B", size[UNITS_BUF], change[TEXT_BUF];
+    size_t n = 1;
     const struct diff_value *allocs = &d->totals[DIFF_ALLOC_CALLS];
     const struct diff_value *cost = &d->totals[DIFF_COST_NS], *peak = &d->totals[DIFF_PEAK_BYTES];
-    const char *joint = "\nB ";
+#define SAY(...) (n += (size_t)snprintf(text + n, sizeof text - n, __VA_ARGS__))
     if (!isnan(allocs->delta)) {
         if (allocs->delta == 0)
-            fprintf(out, "%sallocates as often%s", joint, per_words(d));
+            SAY(" allocates as often%s", per_words(d));
         else if (isnan(allocs->ratio))
-            fprintf(out, "%sallocates where A did not", joint);
+            SAY(" allocates, which A did not");
         else
-            fprintf(out, "%sallocates %.1f%% %s%s", joint, 100 * fabs(allocs->ratio - 1),
-                    more_or_less(allocs), per_words(d));
-        joint = " and ";
+            SAY(" allocates %s %s%s", percent_text(100 * fabs(allocs->ratio - 1), "", change),
+                more_or_less(allocs), per_words(d));
     }
     if (!isnan(cost->delta) && !isnan(cost->ratio)) {
-        snprintf(change, sizeof change, "%.1f%% %s", 100 * fabs(cost->ratio - 1),
-                 more_or_less(cost));
+        SAY("%s costs ", n > 1 ? " and" : "");
         if (cost->noise)
-            fprintf(out, "%scosts the same%s as far as one can tell", joint, per_words(d));
+            SAY("the same%s, as far as one can tell", per_words(d));
         else
-            fprintf(out, "%scosts %s%s", joint, change, per_words(d));
-        joint = "; it ";
+            SAY("%s %s%s", percent_text(100 * fabs(cost->ratio - 1), "", change),
+                more_or_less(cost), per_words(d));
     }
     if (!isnan(peak->delta) && !peak->noise)
-        fprintf(out, "%sholds %s %s at its peak", *joint == ' ' ? "; it " : joint,
-                units_size(size, fabs(peak->delta)), more_or_less(peak));
-    fputs(*joint == '\n' ? "" : ".\n", out);
+        SAY("%s holds %s %s at its peak", n > 1 ? "; it" : "", units_size(size, fabs(peak->delta)),
+            more_or_less(peak));
+    SAY(".");
+#undef SAY
+    if (text[1] == '.')
+        return; /* nothing was measured on both sides */
+    fputc('\n', out);
+    wrap(out, text);
 }
 
 static void runs_line(const struct diff *d, FILE *out)
