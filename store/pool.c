@@ -166,9 +166,10 @@ static inline void thread_leave(struct pool_thread *t)
 /* ---- objects that lie in the pool ---- */
 
 /* Covers the link too, so that a stray write to it is found before it is followed. */
-static inline uint64_t mark_of(const struct pool *pool, const struct object *o)
+POOL_INSIDE static inline uint64_t mark_of(const struct pool *pool, const struct object *o)
 {
-    return pool->secret ^ (uint64_t)(uintptr_t)o ^ (uint64_t)(uintptr_t)o->next << 16;
+    uint64_t next = (uint64_t)(uintptr_t)o->next;
+    return pool->secret ^ (uint64_t)(uintptr_t)o ^ (next << 16 | next >> 48);
 }
 
 /* From here to object_revive only the pool may touch it. */
@@ -179,8 +180,10 @@ POOL_INSIDE static inline void object_retire(const struct pool *pool, struct obj
         pool_damaged(o, k, "put twice");
     o->next = next;
     o->mark = mark_of(pool, o);
-    if (POOL_FILL)
+    if (POOL_FILL) {
+        ASAN_UNPOISON_MEMORY_REGION(o, class_bytes(k)); /* also what was not asked for */
         memset(&o->next_batch, FILL, class_bytes(k) - offsetof(struct object, next_batch));
+    }
     ASAN_POISON_MEMORY_REGION(o, class_bytes(k));
 }
 

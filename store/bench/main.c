@@ -15,7 +15,7 @@ static volatile sig_atomic_t signal_seen;
 static void on_signal(int number)
 {
     signal_seen = number;
-    bench_interrupt();
+    store_bench_interrupt();
 }
 
 /* The first one ends the run with a report, a second one ends the process. */
@@ -59,7 +59,7 @@ static int run(const struct bench_config *c)
     if (c->json && !json)
         return file_failed(c->json);
     signals_catch();
-    if (bench_run(c, &result) != 0) {
+    if (store_bench_run(c, &result) != 0) {
         if (json && json != stdout)
             fclose(json);
         return EXIT_USE;

@@ -26,9 +26,9 @@ struct run {
 };
 
 static int stop;        /* the workers' */
-static int interrupted; /* by bench_interrupt */
+static int interrupted; /* by store_bench_interrupt */
 
-void bench_interrupt(void)
+void store_bench_interrupt(void)
 {
     __atomic_store_n(&interrupted, 1, __ATOMIC_RELAXED);
     __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
@@ -179,9 +179,11 @@ static void run_close(struct run *run, struct bench_result *r)
     free(run->workers);
     workload_release(&run->workload);
     store_close(run->shared.store, &r->store_run);
+    __atomic_store_n(&interrupted, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&stop, 0, __ATOMIC_RELAXED);
 }
 
-int bench_run(const struct bench_config *config, struct bench_result *r)
+int store_bench_run(const struct bench_config *config, struct bench_result *r)
 {
     struct run run = {.config = config};
     if (bench_result_init(r) != 0) {

@@ -12,10 +12,10 @@
  * 0 with *result filled, which the caller releases, also when the run was ended early; -1 after a
  * message on stderr: no memory, no thread. One run at a time in a process.
  */
-int bench_run(const struct bench_config *config, struct bench_result *result);
+int store_bench_run(const struct bench_config *config, struct bench_result *result);
 
 /* Ends the run that is under way, or else the next, after the operations under way.
  * Async-signal-safe. */
-void bench_interrupt(void);
+void store_bench_interrupt(void);
 
 #endif

@@ -1,0 +1,203 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store/bench/config.h"
+
+static struct bench_config config;
+static char said[2000]; /* on stderr, by the last parse */
+
+/* Splits at blanks, parses, and keeps what it said. */
+static enum args_outcome parse(const char *line)
+{
+    static char words[500];
+    char *argv[40] = {"store_bench"};
+    int argc = 1;
+    snprintf(words, sizeof words, "%s", line);
+    for (char *w = strtok(words, " "); w; w = strtok(NULL, " "))
+        argv[argc++] = w;
+    fflush(stderr);
+    FILE *file = tmpfile();
+    int kept = dup(STDERR_FILENO);
+    dup2(fileno(file), STDERR_FILENO);
+    enum args_outcome outcome = args_parse(&config, argc, argv);
+    fflush(stderr);
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    rewind(file);
+    said[fread(said, 1, sizeof said - 1, file)] = '\0';
+    fclose(file);
+    return outcome;
+}
+
+static void refused(const char *line, const char *why)
+{
+    assert_int_equal(parse(line), ARGS_ERROR);
+    if (!strstr(said, why))
+        print_error("'%s' said: %s", line, said);
+    assert_non_null(strstr(said, why));
+    assert_int_equal(strncmp(said, "store_bench: ", 13), 0);
+}
+
+static void defaults_are_as_documented(void **state)
+{
+    (void)state;
+    assert_int_equal(parse(""), ARGS_RUN);
+    assert_int_equal(config.threads, 2);
+    assert_int_equal(config.duration_ns, 10000000000u);
+    assert_int_equal(config.ops, 0);
+    assert_int_equal(config.warmup_ns, 0);
+    assert_string_equal(config.workload, "mixed");
+    assert_true(config.read_ratio == 0.5);
+    assert_int_equal(config.keys, 100000);
+    assert_int_equal(config.value_size, 100);
+    assert_string_equal(config.distribution, "uniform");
+    assert_int_equal(config.seed, 1);
+    assert_string_equal(config.pool, "on");
+    assert_int_equal(config.shards, 64);
+    assert_int_equal(config.verify, 0);
+    assert_true(config.max_errors == UINT64_MAX);
+    assert_string_equal(config.profile_phase, "all");
+    assert_null(config.json);
+    assert_int_equal(config.require_count, 0);
+}
+
+static void every_option_reaches_its_field(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("run --threads=3 --duration 5s --ops=77 --warmup 250ms --workload "
+                           "write-heavy --keys=12 --value_size=4K --distribution uniform --seed=9 "
+                           "--pool=off --shards=8 --verify --max-errors=5 --profile-phase=measured "
+                           "--live --json=out.json --require p99<10ms,errors=0 --require ops>1"),
+                     ARGS_RUN);
+    assert_int_equal(config.threads, 3);
+    assert_int_equal(config.duration_ns, 5000000000u);
+    assert_int_equal(config.ops, 77);
+    assert_int_equal(config.warmup_ns, 250000000);
+    assert_string_equal(config.workload, "write-heavy");
+    assert_true(config.read_ratio == 0.05);
+    assert_int_equal(config.keys, 12);
+    assert_int_equal(config.value_size, 4096);
+    assert_int_equal(config.seed, 9);
+    assert_string_equal(config.pool, "off");
+    assert_int_equal(config.shards, 8);
+    assert_int_equal(config.verify, 1);
+    assert_int_equal(config.max_errors, 5);
+    assert_string_equal(config.profile_phase, "measured");
+    assert_int_equal(config.live, 1);
+    assert_string_equal(config.json, "out.json");
+    assert_int_equal(config.require_count, 3);
+    assert_string_equal(config.require[2].name, "ops");
+}
+
+static void aliases_mean_the_same(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("-t 7 -d 3 --num 5 --json --no-live"), ARGS_RUN);
+    assert_int_equal(config.threads, 7);
+    assert_int_equal(config.duration_ns, 3000000000u);
+    assert_int_equal(config.keys, 5);
+    assert_string_equal(config.json, "-");
+    assert_int_equal(config.live, 0);
+    assert_int_equal(parse("--concurrency=100"), ARGS_RUN);
+    assert_int_equal(config.threads, 100);
+}
+
+static void ops_alone_mean_no_time_limit(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("--ops=5"), ARGS_RUN);
+    assert_int_equal(config.duration_ns, 0);
+}
+
+static void a_read_ratio_is_a_custom_mix(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("--read-ratio=0.25"), ARGS_RUN);
+    assert_string_equal(config.workload, "custom");
+    assert_true(config.read_ratio == 0.25);
+    assert_int_equal(parse("--read-ratio=0"), ARGS_RUN);
+    assert_int_equal(parse("--read-ratio=1"), ARGS_RUN);
+}
+
+static void one_parse_leaves_nothing_to_the_next(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("--verify --require ops>1 --read-ratio=0.1 --json=x --version"),
+                     ARGS_VERSION);
+    assert_int_equal(parse(""), ARGS_RUN);
+    assert_int_equal(config.verify, 0);
+    assert_int_equal(config.require_count, 0);
+    assert_string_equal(config.workload, "mixed");
+    assert_null(config.json);
+}
+
+static void help_and_version_are_told_apart_from_a_run(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("--help"), ARGS_HELP);
+    assert_int_equal(parse("-h"), ARGS_HELP);
+    assert_int_equal(parse("--version"), ARGS_VERSION);
+}
+
+static void wrong_use_is_refused_with_its_reason(void **state)
+{
+    (void)state;
+    refused("--threads=0", "--threads: '0' is out of range");
+    refused("--threads=10001", "out of range");
+    refused("--threads=x", "not a whole number");
+    refused("--duration=0", "--duration");
+    refused("--duration=soon", "not a duration");
+    refused("--ops=0", "--ops");
+    refused("--keys=0", "--keys");
+    refused("--value-size=2G", "--value-size");
+    refused("--workload=scan", "not one of get|put|read-heavy|mixed|write-heavy\n");
+    refused("--distribution=zipfian", "not one of uniform");
+    refused("--pool=maybe", "not one of on|off");
+    refused("--shards=6", "--shards: not a power of two");
+    refused("--read-ratio=1.5", "--read-ratio: not between 0 and 1");
+    refused("--read-ratio=-0.1", "--read-ratio: not between 0 and 1");
+    refused("--read-ratio=.5 --workload=get", "one of the two");
+    refused("--verify --value-size=23", "--verify: needs a --value-size of at least 24");
+    refused("--require latency<1ms", "unknown name 'latency'");
+    refused("--require p99", "--require: ");
+    refused("--require p99<10%", "p99 is a duration");
+    refused("--rate=100", "--rate: unknown option");
+    refused("--engine=lsm", "--engine: unknown option");
+    refused("sweep", "'sweep': unknown verb");
+    refused("run now", "'now': unexpected argument");
+}
+
+static void a_hundred_requirements_are_too_many(void **state)
+{
+    char line[500] = "--require ops>1";
+    (void)state;
+    for (int i = 1; i < REQUIRE_MAX; i++)
+        strcat(line, ",ops>1");
+    assert_int_equal(parse(line), ARGS_RUN);
+    assert_int_equal(config.require_count, REQUIRE_MAX);
+    strcat(line, ",ops>1");
+    refused(line, "too many");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(defaults_are_as_documented),
+        cmocka_unit_test(every_option_reaches_its_field),
+        cmocka_unit_test(aliases_mean_the_same),
+        cmocka_unit_test(ops_alone_mean_no_time_limit),
+        cmocka_unit_test(a_read_ratio_is_a_custom_mix),
+        cmocka_unit_test(one_parse_leaves_nothing_to_the_next),
+        cmocka_unit_test(help_and_version_are_told_apart_from_a_run),
+        cmocka_unit_test(wrong_use_is_refused_with_its_reason),
+        cmocka_unit_test(a_hundred_requirements_are_too_many),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,292 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store/bench/report.h"
+#include "store/bench/run.h"
+#include "unit/scarce.h"
+
+static struct bench_config config_of(const char *line)
+{
+    static char words[500];
+    char *argv[40] = {"store_bench"};
+    int argc = 1;
+    struct bench_config config;
+    snprintf(words, sizeof words, "--no-live --keys=1000 %s", line);
+    for (char *w = strtok(words, " "); w; w = strtok(NULL, " "))
+        argv[argc++] = w;
+    assert_int_equal(args_parse(&config, argc, argv), ARGS_RUN);
+    return config;
+}
+
+/* stderr goes to a file from quiet_begin to quiet_end, which tells what was written. */
+static FILE *quiet_file;
+static int quiet_kept;
+static void quiet_begin(void)
+{
+    quiet_file = tmpfile();
+    quiet_kept = dup(STDERR_FILENO);
+    dup2(fileno(quiet_file), STDERR_FILENO);
+}
+
+static const char *quiet_end(void)
+{
+    static char text[8192];
+    dup2(quiet_kept, STDERR_FILENO);
+    close(quiet_kept);
+    rewind(quiet_file);
+    text[fread(text, 1, sizeof text - 1, quiet_file)] = '\0';
+    fclose(quiet_file);
+    return text;
+}
+
+static void ops_are_done_exactly_whatever_the_threads(void **state)
+{
+    const char *lines[] = {"--ops=1000 --threads=1", "--ops=1001 --threads=3",
+                           "--ops=2 --threads=5 --pool=off", "--ops=5000 --threads=16 --verify"};
+    uint64_t ops[] = {1000, 1001, 2, 5000};
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct bench_config c = config_of(lines[i]);
+        struct bench_result r;
+        assert_int_equal(store_bench_run(&c, &r), 0);
+        assert_int_equal(r.end, RUN_COMPLETE);
+        assert_int_equal(op_result_ops(&r.all), ops[i]);
+        assert_int_equal(op_result_ops(&r.op[OP_GET]) + op_result_ops(&r.op[OP_PUT]), ops[i]);
+        assert_int_equal(op_result_errors(&r.all), 0);
+        assert_int_equal(r.store_measured.gets + r.store_measured.puts, ops[i]);
+        assert_int_equal(r.store_run.puts, r.store_measured.puts + 1000);
+        assert_int_equal(r.store_run.keys, 1000);
+        assert_int_equal(r.store_run.allocs, r.store_run.frees);
+        assert_int_equal(r.store_run.pool_gets, r.store_run.pool_puts);
+        assert_true(bench_result_valid(&r));
+        assert_true(r.duration_s > 0 && r.max_rss_bytes > 1 << 20);
+        bench_result_release(&r);
+    }
+}
+
+static void a_duration_is_kept(void **state)
+{
+    struct bench_config c = config_of("--duration=300ms --warmup=50ms --threads=2");
+    struct bench_result r;
+    (void)state;
+    assert_int_equal(store_bench_run(&c, &r), 0);
+    assert_true(r.duration_s >= 0.3 && r.duration_s < 2);
+    assert_true(op_result_ops(&r.all) > 100);
+    assert_true(
+        fabs(op_result_throughput(&r.all, &r) * r.duration_s - (double)op_result_ops(&r.all)) < 1);
+    assert_true(r.store_run.gets > r.store_measured.gets); /* the warm-up's */
+    assert_true(r.cpu_percent > 0);
+    bench_result_release(&r);
+}
+
+static void the_same_seed_asks_the_same_of_the_store(void **state)
+{
+    uint64_t gets[3];
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct bench_config c = config_of(i < 2 ? "--ops=9999 --seed=5" : "--ops=9999 --seed=6");
+        struct bench_result r;
+        assert_int_equal(store_bench_run(&c, &r), 0);
+        gets[i] = op_result_ops(&r.op[OP_GET]);
+        bench_result_release(&r);
+    }
+    assert_int_equal(gets[0], gets[1]);
+    assert_true(gets[0] != gets[2]);
+}
+
+static void *interrupt_soon(void *unused)
+{
+    usleep(100000);
+    store_bench_interrupt();
+    return unused;
+}
+
+static void an_interrupted_run_keeps_its_partial_result(void **state)
+{
+    struct bench_config c = config_of("--duration=60s");
+    struct bench_result r;
+    pthread_t thread;
+    (void)state;
+    pthread_create(&thread, NULL, interrupt_soon, NULL);
+    assert_int_equal(store_bench_run(&c, &r), 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(r.end, RUN_INTERRUPTED);
+    assert_true(bench_result_valid(&r));
+    assert_true(r.duration_s < 30);
+    bench_result_release(&r);
+}
+
+static void an_interrupt_before_the_run_leaves_nothing_measured(void **state)
+{
+    struct bench_config c = config_of("--duration=60s --warmup=60s");
+    struct bench_result r;
+    (void)state;
+    store_bench_interrupt();
+    assert_int_equal(store_bench_run(&c, &r), 0);
+    assert_int_equal(r.end, RUN_INTERRUPTED);
+    assert_false(bench_result_valid(&r));
+    assert_int_equal(op_result_ops(&r.all), 0);
+    bench_result_release(&r);
+    c.ops = 10;
+    c.warmup_ns = 0;
+    assert_int_equal(store_bench_run(&c, &r), 0); /* and holds for one run only */
+    assert_int_equal(r.end, RUN_COMPLETE);
+    bench_result_release(&r);
+}
+
+static void live_lines_come_once_a_second(void **state)
+{
+    struct bench_config c = config_of("--duration=2500ms --threads=1");
+    struct bench_result r;
+    (void)state;
+    c.live = 1;
+    quiet_begin();
+    assert_int_equal(store_bench_run(&c, &r), 0);
+    const char *text = quiet_end();
+    int lines = 0;
+    for (const char *at = text; (at = strstr(at, "ops/s  p99 ")); at++)
+        lines++;
+    assert_int_equal(lines, 2);
+    assert_int_equal(strncmp(text, "run       1 s ", 14), 0);
+    assert_non_null(strstr(text, "  errors 0  cpu "));
+    bench_result_release(&r);
+}
+
+static void without_memory_nothing_runs_and_nothing_leaks(void **state)
+{
+    struct bench_config c = config_of("--ops=100 --threads=3 --shards=2 --verify");
+    struct bench_result r;
+    int rc = -1;
+    (void)state;
+    if (!SCARCE)
+        skip();
+    c.live = 1;
+    quiet_begin();
+    long live = scarce_live, left = 0;
+    while (rc != 0 && left < 200) {
+        scarce_left = left++;
+        rc = store_bench_run(&c, &r);
+        scarce_left = -1;
+        if (rc != 0 && scarce_live != live)
+            break;
+    }
+    if (rc == 0)
+        bench_result_release(&r);
+    long leaked = scarce_live - live;
+    const char *text = quiet_end();
+    assert_int_equal(rc, 0);
+    assert_int_equal(leaked, 0);
+    assert_true(left > 20);
+    assert_non_null(strstr(text, "store_bench: cannot open the store: out of memory\n"));
+    assert_non_null(strstr(text, "store_bench: cannot start thread"));
+}
+
+/* ---- the table ---- */
+
+static void table_is(const struct bench_config *c, const struct bench_result *r, const char *want)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    report_table(out, c, r);
+    fclose(out);
+    assert_string_equal(text, want);
+    free(text);
+}
+
+static void the_table_shows_the_whole_result(void **state)
+{
+    struct bench_config c = config_of("--threads=4 --keys=12345 --value-size=1K --pool=off");
+    struct bench_result r;
+    (void)state;
+    assert_int_equal(bench_result_init(&r), 0);
+    for (int i = 0; i < 1000; i++) {
+        histogram_record(r.op[OP_GET].latency, i < 985 ? 700 : 1800000);
+        histogram_record(r.op[OP_PUT].latency, 1500);
+    }
+    r.op[OP_GET].errors[ERROR_NOT_FOUND] = 2;
+    histogram_add(r.all.latency, r.op[OP_GET].latency);
+    histogram_add(r.all.latency, r.op[OP_PUT].latency);
+    r.all.errors[ERROR_NOT_FOUND] = 2;
+    r.duration_s = 0.5;
+    r.cpu_percent = 187.4;
+    r.max_rss_bytes = 31 << 20;
+    r.store_measured.allocs = 4004;
+    r.store_measured.alloc_bytes = 2002 * 600;
+    table_is(&c, &r,
+             "store_bench  mixed, 50% gets, 4 threads, pool off, 0.50 s\n"
+             "12345 keys of 16 B (uniform), values of 1.0 KiB, 64 shards, seed 1\n\n"
+             "op           ops     ops/s  errors      avg      p50      p90      p95      p99     "
+             "p999      max\n"
+             "get         1002    2.00 k       2  27.7 us   700 ns   700 ns   700 ns  1.80 ms  "
+             "1.80 ms  1.80 ms\n"
+             "put         1000    2.00 k       0  1.50 us  1.50 us  1.50 us  1.50 us  1.50 us  "
+             "1.50 us  1.50 us\n"
+             "all         2002    4.00 k       2  14.6 us  1.50 us  1.50 us  1.50 us  1.50 us  "
+             "1.80 ms  1.80 ms\n"
+             "errors: 2 not_found\n\n"
+             "cpu 187%  max rss 31.0 MiB  store: 2.000 allocs/op, 600 B/op\n");
+    bench_result_release(&r);
+}
+
+static void a_partial_or_empty_result_says_so(void **state)
+{
+    struct bench_config c = config_of("--threads=1 --verify --workload=get");
+    struct bench_result r;
+    (void)state;
+    assert_int_equal(bench_result_init(&r), 0);
+    r.end = RUN_INTERRUPTED;
+    table_is(&c, &r,
+             "store_bench  get, 100% gets, 1 thread, pool on, 0.00 s  INTERRUPTED: a partial "
+             "result\n"
+             "1000 keys of 16 B (uniform), values of 100 B, 64 shards, seed 1, verified\n\n"
+             "op           ops     ops/s  errors      avg      p50      p90      p95      p99     "
+             "p999      max\n"
+             "all            0         0       0\n\n"
+             "cpu 0%  max rss 0 B  nothing was measured\n");
+    bench_result_release(&r);
+}
+
+static void unmet_requirements_are_named_with_what_was_measured(void **state)
+{
+    struct bench_config c = config_of("--require p50<1ms,throughput>1e12,errors=0,p99<100ns");
+    struct bench_result r;
+    (void)state;
+    assert_int_equal(bench_result_init(&r), 0);
+    histogram_record(r.all.latency, 1500);
+    r.duration_s = 1;
+    quiet_begin();
+    int unmet = report_requirements(&c, &r);
+    const char *text = quiet_end();
+    assert_int_equal(unmet, 2);
+    assert_string_equal(text, "store_bench: require: throughput>1e12 not met: measured 1\n"
+                              "store_bench: require: p99<100ns not met: measured 1.50 us\n");
+    bench_result_release(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ops_are_done_exactly_whatever_the_threads),
+        cmocka_unit_test(a_duration_is_kept),
+        cmocka_unit_test(the_same_seed_asks_the_same_of_the_store),
+        cmocka_unit_test(an_interrupted_run_keeps_its_partial_result),
+        cmocka_unit_test(an_interrupt_before_the_run_leaves_nothing_measured),
+        cmocka_unit_test(live_lines_come_once_a_second),
+        cmocka_unit_test(without_memory_nothing_runs_and_nothing_leaks),
+        cmocka_unit_test(the_table_shows_the_whole_result),
+        cmocka_unit_test(a_partial_or_empty_result_says_so),
+        cmocka_unit_test(unmet_requirements_are_named_with_what_was_measured),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

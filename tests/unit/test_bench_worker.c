@@ -1,0 +1,228 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "store/bench/worker.h"
+#include "unit/scarce.h"
+
+/* A clock that moves by `tick` each time it is read. */
+static uint64_t clock_now, clock_tick;
+static uint64_t clock_read(void)
+{
+    return clock_now += clock_tick;
+}
+
+struct fixture {
+    struct workload workload;
+    struct worker_shared shared;
+    struct worker worker;
+    int stop;
+};
+
+enum { KEYS = 50, VALUE = 64 };
+
+static void start(struct fixture *f, double read_ratio, int verify)
+{
+    struct store_config config;
+    memset(f, 0, sizeof *f);
+    store_config_init(&config);
+    assert_int_equal(store_open(&config, &f->shared.store), STORE_OK);
+    assert_int_equal(workload_init(&f->workload, read_ratio, KEYS, VALUE, 1, verify), 0);
+    f->shared.workload = &f->workload;
+    f->shared.now_ns = clock_read;
+    f->shared.max_errors = UINT64_MAX;
+    f->shared.stop = &f->stop;
+    assert_int_equal(worker_init(&f->worker, &f->shared, 0), 0);
+    worker_load(&f->worker, 0, KEYS);
+    assert_int_equal(f->worker.load_error, STORE_OK);
+    assert_int_equal(f->worker.loaded, KEYS);
+    clock_now = 0;
+    clock_tick = 100;
+}
+
+static void end(struct fixture *f)
+{
+    struct store_statistics last;
+    worker_release(&f->worker);
+    workload_release(&f->workload);
+    store_close(f->shared.store, &last);
+    assert_int_equal(last.pool_gets, last.pool_puts);
+}
+
+static uint64_t latencies(const struct fixture *f, enum op_kind kind)
+{
+    return f->worker.op[kind].latency->count;
+}
+
+static void load_puts_each_key_of_its_share_once(void **state)
+{
+    struct fixture f;
+    struct store_statistics s;
+    (void)state;
+    start(&f, 1, 1);
+    worker_load(&f.worker, KEYS, KEYS + 5);
+    store_statistics(f.shared.store, &s);
+    assert_int_equal(s.puts, KEYS + 5);
+    assert_int_equal(s.keys, KEYS + 5);
+    assert_int_equal(s.data_bytes, (KEYS + 5) * (KEY_SIZE + VALUE));
+    end(&f);
+}
+
+static void each_operation_is_timed_around_the_call_alone(void **state)
+{
+    struct fixture f;
+    (void)state;
+    start(&f, 0.5, 1);
+    worker_operate(&f.worker, 1000, UINT64_MAX, "op");
+    assert_int_equal(latencies(&f, OP_GET) + latencies(&f, OP_PUT), 1000);
+    for (int k = 0; k < OP_KINDS; k++) {
+        const struct histogram *h = f.worker.op[k].latency;
+        assert_true(h->count > 400);
+        assert_int_equal(h->sum, h->count * 100);
+        assert_int_equal(h->max, 100);
+    }
+    assert_int_equal(clock_now, 100 + 1000 * 200); /* once at the start, twice an operation */
+    assert_int_equal(f.worker.end_ns, clock_now);
+    end(&f);
+}
+
+static void the_operation_that_passes_the_deadline_is_the_last(void **state)
+{
+    struct fixture f;
+    (void)state;
+    start(&f, 1, 0);
+    worker_operate(&f.worker, UINT64_MAX, 1000, "op"); /* ends at 300, 500, 700, 900, 1100 */
+    assert_int_equal(latencies(&f, OP_GET), 5);
+    assert_int_equal(f.worker.end_ns, 1100);
+    worker_operate(&f.worker, UINT64_MAX, 1000, "op");
+    assert_int_equal(latencies(&f, OP_GET), 0);
+    end(&f);
+}
+
+static void numbers_start_from_zero_each_time(void **state)
+{
+    struct fixture f;
+    (void)state;
+    start(&f, 0, 0);
+    worker_operate(&f.worker, 10, UINT64_MAX, "warmup");
+    worker_operate(&f.worker, 7, UINT64_MAX, "op");
+    assert_int_equal(latencies(&f, OP_PUT), 7);
+    end(&f);
+}
+
+static void stop_ends_it_before_the_next_operation(void **state)
+{
+    struct fixture f;
+    (void)state;
+    start(&f, 1, 0);
+    f.stop = 1;
+    worker_operate(&f.worker, 10, UINT64_MAX, "op");
+    assert_int_equal(latencies(&f, OP_GET), 0);
+    worker_load(&f.worker, KEYS, KEYS + 5);
+    assert_int_equal(f.worker.loaded, KEYS);
+    end(&f);
+}
+
+static void delete_all(struct fixture *f)
+{
+    for (uint64_t i = 0; i < KEYS; i++) {
+        char key[KEY_SIZE];
+        key_write(key, i);
+        assert_int_equal(store_delete(f->shared.store, key, KEY_SIZE), STORE_OK);
+    }
+}
+
+static void missing_keys_are_errors_without_latency(void **state)
+{
+    struct fixture f;
+    (void)state;
+    start(&f, 1, 0);
+    delete_all(&f);
+    worker_operate(&f.worker, 30, UINT64_MAX, "op");
+    assert_int_equal(latencies(&f, OP_GET), 0);
+    assert_int_equal(f.worker.op[OP_GET].errors[ERROR_NOT_FOUND], 30);
+    assert_int_equal(f.shared.errors, 30);
+    worker_operate(&f.worker, 2, UINT64_MAX, "op");
+    assert_int_equal(f.worker.op[OP_GET].errors[ERROR_NOT_FOUND], 2);
+    end(&f);
+}
+
+static void one_error_too_many_stops_everybody(void **state)
+{
+    struct fixture f;
+    (void)state;
+    start(&f, 1, 0);
+    delete_all(&f);
+    f.shared.max_errors = 4;
+    worker_operate(&f.worker, 100, UINT64_MAX, "op");
+    assert_int_equal(f.worker.op[OP_GET].errors[ERROR_NOT_FOUND], 5);
+    assert_int_equal(f.stop, 1);
+    end(&f);
+}
+
+static void verify_finds_a_foreign_value(void **state)
+{
+    struct fixture f;
+    char key[KEY_SIZE], garbage[VALUE] = "not what a worker put";
+    (void)state;
+    start(&f, 1, 1);
+    worker_operate(&f.worker, 500, UINT64_MAX, "op");
+    assert_int_equal(f.shared.errors, 0);
+    for (uint64_t i = 0; i < KEYS; i++) {
+        key_write(key, i);
+        assert_int_equal(store_put(f.shared.store, key, KEY_SIZE, garbage, VALUE), STORE_OK);
+    }
+    worker_operate(&f.worker, 20, UINT64_MAX, "op");
+    assert_int_equal(f.worker.op[OP_GET].errors[ERROR_VERIFY], 20);
+    assert_int_equal(latencies(&f, OP_GET), 0);
+    end(&f);
+}
+
+/* Pool off: every put is three calls of malloc that can fail. */
+static void no_memory_is_an_error_of_its_class(void **state)
+{
+    struct fixture f;
+    struct store_config config;
+    struct worker second;
+    (void)state;
+    if (!SCARCE)
+        skip();
+    start(&f, 0.5, 1);
+    store_close(f.shared.store, NULL);
+    store_config_init(&config);
+    config.pool = 0;
+    assert_int_equal(store_open(&config, &f.shared.store), STORE_OK);
+    worker_load(&f.worker, 0, KEYS);
+    scarce_left = 0;
+    worker_operate(&f.worker, 100, UINT64_MAX, "op");
+    worker_load(&f.worker, 0, KEYS);
+    assert_int_equal(worker_init(&second, &f.shared, 1), -1);
+    scarce_left = -1;
+    assert_int_equal(f.worker.op[OP_GET].errors[ERROR_NO_MEMORY] +
+                         f.worker.op[OP_PUT].errors[ERROR_NO_MEMORY],
+                     100);
+    assert_true(f.worker.op[OP_GET].errors[ERROR_NO_MEMORY] > 20);
+    assert_int_equal(f.worker.load_error, STORE_NO_MEMORY);
+    worker_release(&second);
+    end(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(load_puts_each_key_of_its_share_once),
+        cmocka_unit_test(each_operation_is_timed_around_the_call_alone),
+        cmocka_unit_test(the_operation_that_passes_the_deadline_is_the_last),
+        cmocka_unit_test(numbers_start_from_zero_each_time),
+        cmocka_unit_test(stop_ends_it_before_the_next_operation),
+        cmocka_unit_test(missing_keys_are_errors_without_latency),
+        cmocka_unit_test(one_error_too_many_stops_everybody),
+        cmocka_unit_test(verify_finds_a_foreign_value),
+        cmocka_unit_test(no_memory_is_an_error_of_its_class),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
