@@ -253,20 +253,15 @@ def check_scripts():
 
 
 def check_names():
-    """every test's name is its own, and no unit test is left out of its list"""
+    """every test's name is its own"""
     seen = {}
     for path in SOURCES:
-        if not path.startswith("tests/unit/"):
-            continue
-        code = code_of(read(path))
-        listed = re.findall(r"\bcmocka_unit_test\w*\(\s*(\w+)", code)
-        for name in listed:
-            if name in seen:
-                yield f"{path}: test {name} is also in {seen[name]}"
-            seen[name] = path
-        for name in re.findall(r"^static void (\w+)\(void \*\*\w+\)", code, re.M):
-            if name not in listed:
-                yield f"{path}: {name}() is never run"
+        if path.startswith("tests/unit/"):
+            # a forgotten one is an unused static function, which the compiler tells
+            for name in re.findall(r"^static void (\w+)\(void \*\*\w+\)", code_of(read(path)), re.M):
+                if name in seen:
+                    yield f"{path}: test {name} is also in {seen[name]}"
+                seen[name] = path
     stems = {}
     for path in FILES:
         if re.match(r"tests/(?!lint/|unit/|helpers/)[^/]+/[^/]+\.(sh|py)$", path):

@@ -70,7 +70,7 @@ print("to stderr", file=sys.stderr)
 sys.exit(5)
 """
 SUITE = ["test_json", "test_zlib", "test_struct", "test_mmap", "test_generators", "test_deque",
-         "test_ctypes", "test_exceptions", "test_threadsignals"]
+         "test_ctypes", "test_threadsignals"]
 
 compare("python3 script", [PYTHON, "-c", SCRIPT], env=ENV, status=5, children=True)
 
