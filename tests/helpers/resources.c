@@ -6,7 +6,7 @@
  *   chroot   into the working directory, without privileges from then on
  *   work     works
  *
- * The work is 30 000 blocks and 200 ms of CPU on two threads: long enough for a profile to grow.
+ * The work is 30 000 blocks and 80 ms of CPU on two threads: long enough for a profile to grow.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -35,7 +35,7 @@ static void *work(void *unused)
 {
     for (unsigned i = 0; i < 15000; i++)
         free(work_alloc(i % 9000));
-    uint64_t random = work_burn(100000000);
+    uint64_t random = work_burn(40000000);
     KEEP(random);
     return unused;
 }

@@ -42,7 +42,7 @@ document = same("no pending signals", ["--sigpending=0"])
 if document:
     ok(document["loss"].get("timer_failed", 0) > 0, "threads without a timer are counted",
        document["loss"])
-    near(document["totals"]["cpu_ns"], 205e6, "their CPU time is known all the same", rel=0.2)
+    near(document["totals"]["cpu_ns"], 85e6, "their CPU time is known all the same", rel=0.2)
 
 locking = [helper("resources"), "mlock"]
 alone = run(locking, env=clean_env())
