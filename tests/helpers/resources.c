@@ -22,9 +22,9 @@ static SITE void *work_alloc(size_t n)
     return p;
 }
 
-static SITE uint64_t work_burn(uint64_t until_ns)
+static SITE uint64_t work_burn(uint64_t ns)
 {
-    uint64_t random = 1;
+    uint64_t until_ns = truth_cpu_ns() + ns, random = 1;
     while (truth_cpu_ns() < until_ns)
         for (unsigned i = 0; i < 10000; i++)
             truth_random(&random);

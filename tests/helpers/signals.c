@@ -83,8 +83,10 @@ static void case_sigprof(void)
         truth_fail("setitimer");
     burn(4 * BURN_NS);
     setitimer(ITIMER_PROF, &none, NULL);
-    if (seen[SIGPROF] < 10 || seen[SIGPROF] > 65)
+    if (seen[SIGPROF] < 10 || seen[SIGPROF] > 75) {
+        fprintf(stderr, "%d ticks of 10 ms in 600 ms of CPU time\n", (int)seen[SIGPROF]);
         truth_fail("the program's own profiling timer did not tick as it should");
+    }
 }
 
 static void case_blocked(void)
