@@ -63,8 +63,8 @@ static inline struct entry **bucket_of(const struct memtable *t, uint64_t hash)
 }
 
 /* The link that points to the entry of this key, or the NULL that ends its bucket. */
-static inline struct entry **link_of(const struct memtable *t, uint64_t hash, const void *key,
-                                     size_t key_size)
+static inline struct entry **memtable_seek(const struct memtable *t, uint64_t hash, const void *key,
+                                           size_t key_size)
 {
     struct entry **link = bucket_of(t, hash);
     for (struct entry *e; (e = *link); link = &e->next)
@@ -148,12 +148,12 @@ void memtable_release(struct memtable *t, struct pool_thread *thread)
 struct entry *memtable_find(const struct memtable *t, uint64_t hash, const void *key,
                             size_t key_size)
 {
-    return *link_of(t, hash, key, key_size);
+    return *memtable_seek(t, hash, key, key_size);
 }
 
 struct entry *memtable_insert(struct memtable *t, struct pool_thread *thread, struct entry *e)
 {
-    struct entry **link = link_of(t, e->hash, e->key, e->key_size);
+    struct entry **link = memtable_seek(t, e->hash, e->key, e->key_size);
     struct entry *old = *link;
     e->next = old ? old->next : NULL;
     *link = e;
@@ -167,7 +167,7 @@ struct entry *memtable_insert(struct memtable *t, struct pool_thread *thread, st
 
 struct entry *memtable_remove(struct memtable *t, uint64_t hash, const void *key, size_t key_size)
 {
-    struct entry **link = link_of(t, hash, key, key_size);
+    struct entry **link = memtable_seek(t, hash, key, key_size);
     struct entry *e = *link;
     if (e) {
         *link = e->next;

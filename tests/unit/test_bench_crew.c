@@ -12,8 +12,8 @@
 
 #include "store/bench/crew.h"
 #include "store/bench/system.h"
-#include "unit/death.h"
-#include "unit/scarce.h"
+#include "tests/unit/death.h"
+#include "tests/unit/scarce.h"
 
 enum { THREADS = 20 };
 #define FOREVER UINT64_MAX

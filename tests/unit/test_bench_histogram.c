@@ -190,18 +190,19 @@ static void another_thread_may_add_while_it_is_written(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(small_values_are_exact),
-        TEST(every_value_is_known_to_a_thousandth),
-        TEST(percentiles_are_those_of_the_sorted_values),
-        TEST(golden_stall_as_a_closed_loop_sees_it),
-        TEST(golden_stall_corrected),
-        TEST(merging_is_exact),
-        TEST(subtracting_leaves_what_came_since),
-        TEST(values_past_the_range_count_as_its_end),
-        TEST(empty_is_zero_and_cleared_is_empty),
-        TEST(another_thread_may_add_while_it_is_written),
+        cmocka_unit_test_setup_teardown(small_values_are_exact, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(every_value_is_known_to_a_thousandth, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(percentiles_are_those_of_the_sorted_values, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(golden_stall_as_a_closed_loop_sees_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(golden_stall_corrected, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(merging_is_exact, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(subtracting_leaves_what_came_since, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(values_past_the_range_count_as_its_end, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(empty_is_zero_and_cleared_is_empty, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(another_thread_may_add_while_it_is_written, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -118,11 +118,12 @@ static void what_was_not_measured_is_not_met(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(each_name_is_measured_in_its_unit), TEST(a_duration_without_unit_is_in_seconds),
-        TEST(shares_may_be_in_percent),          TEST(wrong_units_and_names_are_refused),
-        TEST(what_was_not_measured_is_not_met),
+        cmocka_unit_test_setup_teardown(each_name_is_measured_in_its_unit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_duration_without_unit_is_in_seconds, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(shares_may_be_in_percent, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(wrong_units_and_names_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_not_measured_is_not_met, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,7 +13,7 @@
 
 #include "store/bench/report.h"
 #include "store/bench/run.h"
-#include "unit/scarce.h"
+#include "tests/unit/scarce.h"
 
 static struct bench_config config_of(const char *line)
 {

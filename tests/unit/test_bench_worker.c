@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "store/bench/worker.h"
-#include "unit/scarce.h"
+#include "tests/unit/scarce.h"
 
 /* A clock that moves by `tick` each time it is read. */
 static uint64_t clock_now, clock_tick;

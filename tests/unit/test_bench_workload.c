@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "store/bench/workload.h"
-#include "unit/scarce.h"
+#include "tests/unit/scarce.h"
 
 static void set_up(struct workload *w, struct generator *g, double read_ratio, uint64_t keys,
                    size_t value_size, int verify)

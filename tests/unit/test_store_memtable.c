@@ -8,7 +8,7 @@
 
 #include "store/hash.h"
 #include "store/memtable.h"
-#include "unit/scarce.h"
+#include "tests/unit/scarce.h"
 
 struct fixture {
     struct pool *pool;
@@ -212,17 +212,17 @@ static void without_memory_the_table_works_on_but_does_not_grow(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(every_key_is_found_at_every_size),
-        TEST(buckets_follow_entries_one_by_one),
-        TEST(insert_gives_back_the_entry_it_replaces),
-        TEST(colliding_keys_are_told_apart),
-        TEST(keys_that_begin_alike_are_told_apart),
-        TEST(remove_of_a_missing_key_changes_nothing),
-        TEST(a_held_entry_outlives_its_removal),
-        TEST(empty_values_take_no_object),
-        TEST(without_memory_the_table_works_on_but_does_not_grow),
+        cmocka_unit_test_setup_teardown(every_key_is_found_at_every_size, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(buckets_follow_entries_one_by_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(insert_gives_back_the_entry_it_replaces, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(colliding_keys_are_told_apart, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(keys_that_begin_alike_are_told_apart, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(remove_of_a_missing_key_changes_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_held_entry_outlives_its_removal, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(empty_values_take_no_object, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(without_memory_the_table_works_on_but_does_not_grow, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "store/pool.h"
-#include "unit/death.h"
-#include "unit/scarce.h"
+#include "tests/unit/death.h"
+#include "tests/unit/scarce.h"
 
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "store/store.h"
-#include "unit/scarce.h"
+#include "tests/unit/scarce.h"
 
 static struct store *open_store(int pool, uint32_t shards)
 {

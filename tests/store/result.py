@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""What a run reports: the document, the table, exact counts, nothing left behind."""
+import json
+import os
+import re
+import sys
+
+sys.path.insert(0, os.environ["SRC"] + "/tests")
+from lib import *
+
+ENV = clean_env()
+
+
+def result(*options, status=0):
+    done = run([STORE_BENCH, "--keys=2000", "--json", *options], env=ENV)
+    if done.status != status:
+        ok(False, f"store_bench {' '.join(options)} exits with {status}", done)
+        sys.exit(1)
+    return json.loads(done.out)
+
+
+LATENCY = ["avg", "p50", "p90", "p95", "p99", "p999", "max"]
+doc = result("--ops=20001", "--threads=3", "--seed=7")
+equal(doc["schema"], "perfshim.store_bench/1", "the document names its schema")
+with open(os.path.join(SRC, "mk/modes.mk")) as f:
+    version = re.search(r"^VERSION := (\S+)", f.read(), re.M).group(1)
+equal(doc["perfshim_version"], version, "and the version")
+wanted = {"name": str, "valid": bool, "interrupted": bool, "ops": int, "errors": int,
+          "errors_by_class": dict, "throughput": float, "duration_s": float, "threads": int,
+          "latency_us": dict, "by_op": dict, "cpu_percent": float, "max_rss_bytes": int,
+          "require": list, "store": dict, "config": dict}
+equal({k: type(v) for k, v in doc.items() if k not in ("schema", "perfshim_version")}, wanted,
+      "it has the contract's keys, and no others")
+equal((doc["name"], doc["valid"], doc["interrupted"]), ("mixed", True, False),
+      "a complete run is valid")
+equal(list(doc["latency_us"]), LATENCY, "latencies: average, percentiles, maximum")
+steps = [doc["latency_us"][k] for k in LATENCY[1:]]
+ok(steps == sorted(steps) and steps[0] > 0, "percentiles rise", steps)
+equal(doc["config"],
+      {"threads": 3, "duration_s": None, "ops": 20001, "warmup_s": 0.0, "workload": "mixed",
+       "read_ratio": 0.5, "keys": 2000, "key_size": 16, "value_size": 100, "distribution": "uniform",
+       "seed": 7, "pool": "on", "shards": 64, "verify": False, "profile_phase": "all"},
+      "the configuration is the whole one, defaults included")
+
+for threads, ops in ((1, 1000), (3, 1001), (16, 50000), (7, 3)):
+    for pool in ("on", "off"):
+        doc = result(f"--threads={threads}", f"--ops={ops}", f"--pool={pool}", "--verify",
+                     "--warmup=20ms")
+        store, now = doc["store"], doc["store"]["measured"]
+        kinds = doc["by_op"]
+        done = sum(kinds[k]["ops"] for k in kinds)
+        equal((doc["ops"], done, now["gets"] + now["puts"], doc["errors"]), (ops, ops, ops, 0),
+              f"{ops} operations on {threads} threads, pool {pool}: exactly, and so says the store")
+        equal((store["allocs"] - store["frees"], store["alloc_bytes"] - store["free_bytes"],
+               store["pool_gets"] - store["pool_puts"], store["keys"]), (0, 0, 0, 2000),
+              "the store has freed all it allocated")
+        near(doc["throughput"], ops / doc["duration_s"], "throughput is operations by time", rel=1e-6)
+
+doc = result("--duration=400ms", "--workload=put", "--value-size=0")
+ok(0.4 <= doc["duration_s"] < 10, "a duration is kept", doc["duration_s"])
+equal((list(doc["by_op"]), doc["store"]["measured"]["gets"]), (["put"], 0), "put only puts")
+near(doc["config"]["duration_s"], 0.4, "and is reported", abs=0)
+equal(result("--ops=500", "--workload=get")["store"]["measured"]["puts"], 0, "get only gets")
+one, two = (result("--ops=3000", "--read-ratio=0.9", "--seed=3")["by_op"]["get"]["ops"]
+            for _ in range(2))
+equal(one, two, "the same seed asks the same")
+near(one, 2700, "--read-ratio is kept", abs=100)
+doc = result("--ops=10", "--workload=get")
+ok("put" not in doc["by_op"] and doc["latency_us"]["max"] > 0, "only what was done is shown")
+
+table = run([STORE_BENCH, "--keys=2000", "--ops=100", "--json=result.json"], env=ENV)
+match(table.out, r"^all +100 ", "--json=F: the table on stdout")
+with open("result.json") as f:
+    equal(json.load(f)["ops"], 100, "and the document in F")
+equal(table.err, "", "nothing on stderr when it is no terminal")
+live = run([STORE_BENCH, "--keys=2000", "--duration=2500ms", "--live"], env=ENV)
+lines = live.err.splitlines()
+ok(len(lines) == 2 and all(re.fullmatch(
+    r"run +\d s +[\d.]+ [kM]? ?ops/s  p99 +[\d.]+ [num]?s  errors 0  cpu +\d+%  rss [\d.]+ MiB", l)
+    for l in lines), "--live: a line a second on stderr", *lines)
+widest = max(len(line) for line in table.out.splitlines() + lines)
+ok(widest <= 100, "nothing is wider than 100 columns", widest)
+equal(run([STORE_BENCH, "run", "--keys=9", "--ops=9"], env=ENV).status, 0, "the verb run may be said")
+equal(run([STORE_BENCH, "--version"], env=ENV).out, f"store_bench {version}\n", "--version")

@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""Wrong use: exit status 2, one line that says what, nothing on stdout. Errors end a run as told."""
+import json
+import os
+import sys
+
+sys.path.insert(0, os.environ["SRC"] + "/tests")
+from lib import *
+
+os.mkdir("folder")
+CASES = [
+    ("--threads=0", "--threads: '0' is out of range: 1 to 10000"),
+    ("--threads=many", "--threads: 'many' is not a whole number"),
+    ("-t", "-t needs a value"),
+    ("--duration=0", "--duration: '0' is out of range"),
+    ("--duration=-1s", "--duration: '-1s' is not a duration"),
+    ("--ops=0", "--ops: '0' is out of range"),
+    ("--ops=99999999999999999999", "--ops: '99999999999999999999' is out of range"),
+    ("--keys=0", "--keys: '0' is out of range"),
+    ("--value-size=2G", "--value-size: '2G' is out of range"),
+    ("--workload=scan", "--workload: 'scan' is not one of get|put|read-heavy|mixed|write-heavy"),
+    ("--read-ratio=1.01", "--read-ratio: not between 0 and 1"),
+    ("--read-ratio=x", "--read-ratio: 'x' is not a number"),
+    ("--read-ratio=0.5 --workload=get", "--read-ratio: a --workload is given too: one of the two"),
+    ("--distribution=zipfian", "--distribution: 'zipfian' is not one of uniform"),
+    ("--pool=yes", "--pool: 'yes' is not one of on|off"),
+    ("--shards=12", "--shards: not a power of two"),
+    ("--shards=131072", "--shards: '131072' is out of range"),
+    ("--verify --value-size=8", "--verify: needs a --value-size of at least 24"),
+    ("--verify=1", "--verify takes no value"),
+    ("--require=speed>1", "--require: unknown name 'speed', not one of throughput ops errors avg"),
+    ("--require=p99", "--require: one of < <= > >= = is missing"),
+    ("--require=p99<fast", "--require: not a number"),
+    ("--require=p99<10parsec", "--require: unknown unit"),
+    ("--require=throughput>5ms", "--require: throughput>5ms: throughput is a plain number"),
+    ("--require=", "--require: a budget is missing"),
+    ("--max-errors=some", "--max-errors: 'some' is not a whole number"),
+    ("--profile-phase=load", "--profile-phase: 'load' is not one of all|measured"),
+    ("--json=/no/such/folder/x", "--json: cannot write /no/such/folder/x: No such file"),
+    ("--json=folder", "--json: cannot write folder: Is a directory"),
+    ("--rate=1000", "--rate: unknown option"),
+    ("--engine=lsm", "--engine: unknown option"),
+    ("--wal-sync-every=1", "--wal-sync-every: unknown option"),
+    ("sweep", "'sweep': unknown verb; the only one is run"),
+    ("run again", "'again': unexpected argument"),
+]
+for line, why in CASES:
+    done = run([STORE_BENCH, "--ops=10", *line.split()], env=clean_env())
+    ok(done.status == 2 and not done.out and done.err.startswith(f"store_bench: {why}")
+       and done.err.count("\n") == 1, f"store_bench {line}: {why}", done)
+
+done = run([STORE_BENCH, "--ops=1000", "--keys=1000", "--json=/dev/full"], env=clean_env())
+ok(done.status == 2 and "cannot write /dev/full: No space left on device" in done.err,
+   "a document that cannot be written is an error", done)
+limit = ["prlimit", "--as=300000000"]
+done = run([*limit, STORE_BENCH, "--threads=5000", "--ops=10"], env=clean_env())
+ok(done.status == 2 and "store_bench: cannot start thread" in done.err,
+   "too many threads for the machine: exit status 2", done)
+done = run([*limit, STORE_BENCH, "--keys=100000000", "--ops=10"], env=clean_env())
+ok(done.status == 2 and done.err == "store_bench: cannot load the keys: out of memory\n",
+   "too many keys for the memory: exit status 2", done)
+
+# Room for the value and what it is made from, but not for the copy that a get returns.
+scarce = ["prlimit", "--as=270000000", STORE_BENCH, "--keys=1", "--value-size=100M",
+          "--workload=get", "--threads=1"]
+one_arena = clean_env(MALLOC_ARENA_MAX=1)  # or a thread's own would need 64 MiB of addresses more
+done = run([*scarce, "--ops=50", "--json"], env=one_arena)
+doc = json.loads(done.out) if done.out else {}
+equal((done.status, doc.get("ops"), doc.get("errors"), doc.get("valid"), doc.get("throughput")),
+      (0, 50, 50, False, 0), "failed operations are counted, and are no throughput")
+equal(doc.get("errors_by_class"), {"not_found": 0, "no_memory": 50, "verify": 0, "other": 0},
+      "each under its reason")
+done = run([*scarce, "--max-errors=10", "--duration=100s"], env=one_arena)
+ok(done.status == 1 and "store_bench: ended at more than 10 errors (--max-errors)" in done.err,
+   "--max-errors ends the run: exit status 1", done)
+match(done.out, r"ENDED by --max-errors: a partial result$", "and the table is marked")
+match(done.out, r"^errors: 11 no_memory$", "errors stand in the table by their reason")
