@@ -8,6 +8,15 @@
 #include "shim/shim.h"
 #include "shim/thread.h"
 
+/* A coverage build writes its counts in a destructor, which _exit and exec skip. */
+#ifdef PERFSHIM_COVERAGE
+void __gcov_dump(void);
+void __gcov_reset(void);
+#define coverage_save() (__gcov_dump(), __gcov_reset())
+#else
+#define coverage_save() ((void)0)
+#endif
+
 void process_note_end(uint32_t end, int status)
 {
     struct pshim_header *h = shim.profile.header;
@@ -27,4 +36,5 @@ void process_note_end(uint32_t end, int status)
     h->status = status;
     __atomic_store_n(&h->end_monotonic_ns, shim_now_ns(), __ATOMIC_RELEASE);
     __atomic_store_n(&h->end, end, __ATOMIC_RELEASE);
+    coverage_save();
 }
