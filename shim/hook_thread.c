@@ -55,7 +55,7 @@ static void begin(struct thread_state *ts, uintptr_t start)
     uint32_t module = modules_locate(start, &offset);
     stack_settle(&ts->stack);
     ts->start_node = node_get(0, module, offset, &ts->spare_node);
-    thread_begin(ts);
+    thread_begin(ts, true);
     guard_leave(ts, 0);
 }
 

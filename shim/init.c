@@ -220,7 +220,7 @@ static void main_thread_begin(void)
         return;
     ts->stack = (struct unwind_range){hi - bytes, hi};
     ts->start_node = 0;
-    thread_begin(ts);
+    thread_begin(ts, false);
 }
 
 static void at_exit(int status, void *unused)

@@ -24,8 +24,10 @@ void process_note_end(uint32_t end, int status)
         return;
     if (guard_enter()) {
         struct thread_state *ts = shim_tls.self;
-        if (ts)
+        if (ts) {
             thread_settle(ts);
+            thread_settle_ended(ts);
+        }
         guard_leave(ts, 0);
     }
     struct rusage usage;

@@ -64,7 +64,9 @@ struct thread_state {
     uint64_t paused_ticks;    /* … while paused: not booked, but not "unsampled" either */
     uint64_t pending_ticks;   /* weight that fell inside the shim, booked when it leaves */
     uint64_t cpu_at_start_ns; /* CPU time when the thread was first seen */
-    int64_t settled_ns;       /* CPU time booked so far that no tick caught, signed */
+    uint64_t clock_ns;        /* its CPU clock when it was settled last */
+    int64_t settled_ns;       /* CPU time accounted for so far that no tick caught, signed */
+    int64_t booked_ns;        /* … of that, what was booked: the rest fell into a pause */
     int64_t live_delta;       /* bytes not yet added to header.live_bytes */
     int64_t live_step;        /* add them when |live_delta| passes this */
     const void *last_alloc;   /* freed next = temporary */

@@ -20,6 +20,8 @@ static struct thread_state *slabs[slab_max];
 static uint32_t slab_count;    /* atomic: slabs handed out */
 static uint64_t free_head;     /* atomic: serial << 32 | state index + 1; a Treiber stack */
 static uint64_t own_recorders; /* atomic bitmap */
+static uint64_t ended_cpu_ns;  /* atomic: what the clocks of the threads that ended showed last */
+static int64_t clockless_ns;   /* CPU time on no thread's clock, booked or from before our time */
 static pthread_key_t end_key;
 static struct pshim_thread *overflow_record; /* shared by all threads when the table is full */
 
@@ -133,18 +135,18 @@ static void record_claim(struct thread_state *ts)
     __atomic_store_n(&ts->record->state, PSHIM_THREAD_RUNNING, __ATOMIC_RELEASE);
 }
 
-void thread_begin(struct thread_state *ts)
+void thread_begin(struct thread_state *ts, bool newborn)
 {
     ts->tid = (uint32_t)sys_call0(SYS_gettid);
     ts->destructor_rounds = 0;
     ts->ticks = ts->paused_ticks = ts->pending_ticks = 0;
-    ts->settled_ns = ts->live_delta = ts->live_step = 0;
+    ts->settled_ns = ts->booked_ns = ts->live_delta = ts->live_step = 0;
     ts->last_alloc = NULL;
     ts->walk_depth = 0;
     memset(ts->progress, 0, sizeof ts->progress);
     recorder_claim(ts);
     record_claim(ts);
-    ts->cpu_at_start_ns = shim_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    ts->cpu_at_start_ns = newborn ? 0 : shim_clock_ns(CLOCK_THREAD_CPUTIME_ID);
     if (ts->record != overflow_record)
         ts->record->cpu_at_start_ns = ts->cpu_at_start_ns;
     __atomic_fetch_add(&shim.live_threads, 1, __ATOMIC_RELAXED);
@@ -184,11 +186,14 @@ COLD struct thread_state *thread_attach(void)
     }
     ts->stack = stack_of_stranger();
     ts->start_node = 0;
-    thread_begin(ts);
+    thread_begin(ts, false);
     return ts;
 }
 
-/* Time between the thread's last tick and now, and what no tick caught. */
+/*
+ * Time between the thread's last tick and now, and what no tick caught. While recording is paused
+ * that time is not booked.
+ */
 static void cpu_settle(struct thread_state *ts)
 {
     if (!shim.cpu_hz)
@@ -197,10 +202,14 @@ static void cpu_settle(struct thread_state *ts)
     uint64_t sampled = (ts->ticks + ts->paused_ticks) * shim.tick_period_ns;
     int64_t rest = (int64_t)(used - sampled) - ts->settled_ns;
     ts->settled_ns += rest;
-    recorder_cpu(ts, node_special(ts->start_node, PSHIM_SPECIAL_UNSAMPLED, &ts->spare_node), 0,
-                 rest);
+    ts->clock_ns = ts->cpu_at_start_ns + used;
+    if (shim_control->recording) {
+        recorder_cpu(ts, node_special(ts->start_node, PSHIM_SPECIAL_UNSAMPLED, &ts->spare_node), 0,
+                     rest);
+        ts->booked_ns += rest;
+    }
     if (ts->record != overflow_record)
-        ts->record->cpu_ns = used - ts->paused_ticks * shim.tick_period_ns;
+        ts->record->cpu_ns = (uint64_t)ts->booked_ns + ts->ticks * shim.tick_period_ns;
 }
 
 void thread_settle(struct thread_state *ts)
@@ -211,10 +220,39 @@ void thread_settle(struct thread_state *ts)
     recorder_flush_live(ts);
 }
 
+/* The CPU clock of any thread of this process, as the kernel numbers it. */
+static int cpu_clock_of(uint32_t tid)
+{
+    enum { per_thread = 4, sched = 2 };
+    return (int)(~tid << 3 | per_thread | sched);
+}
+
+void thread_settle_ended(struct thread_state *ts)
+{
+    const struct pshim_region *r = profile_region(&shim.profile, PSHIM_REGION_THREAD);
+    uint64_t threads = pshim_load(&r->used);
+    uint64_t known = __atomic_load_n(&ended_cpu_ns, __ATOMIC_RELAXED);
+    if (!shim.cpu_hz || !shim_control->recording || overflow_record->merged)
+        return;
+    for (uint32_t i = 0; i < threads && i < r->capacity; i++) {
+        const struct pshim_thread *t = profile_record(&shim.profile, PSHIM_REGION_THREAD, i);
+        if (pshim_load32(&t->state) == PSHIM_THREAD_RUNNING) {
+            uint64_t used = shim_clock_ns(cpu_clock_of(t->tid));
+            known += used ? used : t->ticks * shim.tick_period_ns; /* 0: it left us unseen */
+        }
+    }
+    int64_t rest = (int64_t)(shim_clock_ns(CLOCK_PROCESS_CPUTIME_ID) - known) - clockless_ns;
+    if (rest <= 0)
+        return;
+    clockless_ns += rest;
+    recorder_cpu(ts, node_special(0, PSHIM_SPECIAL_UNSAMPLED, &ts->spare_node), 0, rest);
+}
+
 void thread_end(struct thread_state *ts)
 {
     tick_stop(ts);
     thread_settle(ts);
+    __atomic_fetch_add(&ended_cpu_ns, ts->clock_ns, __ATOMIC_RELAXED);
     if (ts->record != overflow_record) {
         thread_note_name(ts);
         ts->record->end_monotonic_ns = shim_now_ns();
@@ -252,5 +290,7 @@ int thread_init(void)
     if (profile_allot(&shim.profile, PSHIM_REGION_THREAD, 1, &index) != PROFILE_OK)
         return -1;
     overflow_record = profile_record(&shim.profile, PSHIM_REGION_THREAD, index);
+    clockless_ns =
+        (int64_t)(shim_clock_ns(CLOCK_PROCESS_CPUTIME_ID) - shim_clock_ns(CLOCK_THREAD_CPUTIME_ID));
     return pthread_key_create(&end_key, end_destructor) == 0 ? 0 : -1;
 }

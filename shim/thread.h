@@ -19,9 +19,9 @@ void thread_state_free(struct thread_state *ts);
 
 /*
  * The calling thread becomes *ts: its tid, recorder, record, CPU timer. ts->stack, start and
- * start_arg are the caller's to fill before.
+ * start_arg are the caller's to fill before. `newborn`: what its CPU clock shows is ours to book.
  */
-void thread_begin(struct thread_state *ts);
+void thread_begin(struct thread_state *ts, bool newborn);
 
 /*
  * The state of a thread that a hook meets for the first time, or NULL (no memory, or the thread has
@@ -34,6 +34,13 @@ void thread_end(struct thread_state *ts);
 
 /* For the calling thread at process exit: as thread_end, but the thread lives on. */
 void thread_settle(struct thread_state *ts);
+
+/*
+ * Books the CPU time that no thread's clock shows: what threads used after their last sight (the
+ * kernel takes some 50 us to end one), and threads that we never saw. At process exit, under the
+ * calling thread's recorder.
+ */
+void thread_settle_ended(struct thread_state *ts);
 
 /* The thread's name as the kernel has it (16 bytes at most) into its record. */
 void thread_note_name(struct thread_state *ts);
