@@ -27,4 +27,12 @@ for label, argv in (("one thread of 3 s", [1, 3]), ("four threads of 3 s", [4, 3
            document["loss"])
     equal(document["process"]["threads"], argv[0] + 1, f"{label}: every thread was seen")
     threads_ns = sum(t["cpu_ns"] for t in document["threads"])
-    near(threads_ns, total, f"{label}: the threads add up to the total", rel=0.02)
+    # what the kernel bills for ending a thread stands to no thread: some 50 us each
+    near(threads_ns, total, f"{label}: the threads add up to the total",
+         rel=0.02 if argv[0] < 10 else 0.05)
+
+# Nothing is booked while recording is paused, whatever ends meanwhile.
+done = preload([helper("busy"), 100, 2, "brief"], "paused.pshim", env={"PERFSHIM_START": "0"})
+document = report("paused.pshim")
+if document:
+    equal((done.status, document["totals"]["cpu_ns"]), (0, 0), "paused: no CPU time is booked")

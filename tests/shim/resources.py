@@ -107,6 +107,8 @@ if document:
     loss = document["loss"]
     ok(loss.get("node_table_full", 0) + loss.get("account_table_full", 0) > 0,
        "a full profile says so", loss)
-    equal((document["totals"]["alloc_calls"], document["totals"]["free_calls"]), (calls, calls),
-          "what finds no room of its own is charged further out: the totals stay exact")
+    events = document["totals"]["alloc_calls"] + document["totals"]["free_calls"]
+    over = events + loss.get("account_table_full", 0) - 2 * calls
+    ok(0 <= over <= 500, "recorded and dropped come to what happened (ticks may be dropped too)",
+       document["totals"], loss)
     ok(os.path.getsize("tiny.pshim") <= MB, "the file is not larger than PERFSHIM_MAX_MB")
