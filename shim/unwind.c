@@ -98,7 +98,15 @@ static int register_find(const struct unwind_row *row, unsigned reg, uintptr_t c
         return !(regs->known >> value & 1);
     case CFI_EXPRESSION:
         error = cfi_expression_run(row->tables, value, regs, stack, &cfa, &addr);
-        return error ? error : cfi_stack_read(stack, addr, 8, out);
+        if (error)
+            return error;
+        /* gcc leaves "at rbp − n" in place after a realigned function has popped rbp itself: a slot
+         * outside the frame says that the register has its caller's value again */
+        if (!row->signal && (addr >= cfa || addr < stack->lo)) {
+            *out = regs->reg[reg];
+            return !(regs->known >> reg & 1);
+        }
+        return cfi_stack_read(stack, addr, 8, out);
     case CFI_VAL_EXPRESSION:
         return cfi_expression_run(row->tables, value, regs, stack, &cfa, out);
     default: /* CFI_UNDEFINED */
