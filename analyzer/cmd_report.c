@@ -114,6 +114,14 @@ static int screen(const struct options *o, const struct model *m, struct frames 
     return cmd_finish(PROG);
 }
 
+/* Names every stack now, so that the first line printed can tell of modules without symbols. */
+static void stacks_name(const struct model *m, struct frames *f)
+{
+    const struct frame *stack[FRAMES_STACK_MAX];
+    for (size_t i = 0; i < m->sample_count; i++)
+        frames_stack(f, m->samples[i].node, stack);
+}
+
 static int report(const struct options *o, const char *path, const struct selection *selection)
 {
     struct reader r;
@@ -124,6 +132,7 @@ static int report(const struct options *o, const char *path, const struct select
         return CMD_INPUT;
     }
     struct frames *f = frames_new(&r, selection);
+    stacks_name(&m, f);
     int status = CMD_FINE;
     if (o->json) {
         FILE *out = json_open(PROG, o->json);

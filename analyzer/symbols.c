@@ -176,24 +176,37 @@ static const char *symbol_name(struct symbols_module *m, const char *name)
     return kept;
 }
 
-static void map_fill(struct symbols_module *m)
+/* Adds the symbols of a type; labels only where nothing has a name yet. */
+static void symbols_add(struct symbols_module *m, unsigned wanted)
 {
-    elf_image_functions(&m->image, function_found, m);
-    ifunc_resolve(&m->image, ifunc_found, m);
     int count = m->module ? dwfl_module_getsymtab(m->module) : 0;
+    size_t sorted = m->map.count;
     for (int i = 1; i < count; i++) {
         GElf_Sym symbol;
         GElf_Addr address;
         GElf_Word section;
         const char *name =
             dwfl_module_getsym_info(m->module, i, &symbol, &address, &section, NULL, NULL);
-        unsigned type = GELF_ST_TYPE(symbol.st_info);
-        bool label = type == STT_NOTYPE && GELF_ST_BIND(symbol.st_info) != STB_LOCAL;
-        /* An indirect function's symbol names its resolver, not its body. */
-        if (name && *name && section != SHN_UNDEF && section != SHN_ABS &&
-            (type == STT_FUNC || label))
-            codemap_add(&m->map, address, address + symbol.st_size, symbol_name(m, name));
+        if (!name || !*name || section == SHN_UNDEF || section == SHN_ABS ||
+            GELF_ST_TYPE(symbol.st_info) != wanted)
+            continue;
+        if (wanted == STT_NOTYPE) {
+            struct codemap known = {m->map.entries, sorted, 0};
+            const struct codemap_entry *e = codemap_find(&known, address);
+            if (GELF_ST_BIND(symbol.st_info) == STB_LOCAL || (e && e->name))
+                continue;
+        }
+        codemap_add(&m->map, address, address + symbol.st_size, symbol_name(m, name));
     }
+}
+
+static void map_fill(struct symbols_module *m)
+{
+    elf_image_functions(&m->image, function_found, m);
+    ifunc_resolve(&m->image, ifunc_found, m);
+    symbols_add(m, STT_FUNC); /* an indirect function's symbol names its resolver, not its body */
+    codemap_sort(&m->map);
+    symbols_add(m, STT_NOTYPE); /* labels of assembly code, where no function is known */
     codemap_sort(&m->map);
 }
 
@@ -348,9 +361,23 @@ static const char *die_name(struct symbols_module *m, Dwarf_Die *die, uint64_t s
     const char *name = dwarf_diename(die);
     /* A library's own name for what it exports (__libc_malloc) yields to the exported one. */
     const struct codemap_entry *e = start ? codemap_start(&m->map, start) : NULL;
-    if (e && e->name && (!name || name_better(e->name, name)) && strncmp(e->name, "_Z", 2) != 0)
+    bool inner = !name || *name == '_';
+    if (inner && e && e->name && (!name || name_better(e->name, name)) &&
+        strncmp(e->name, "_Z", 2) != 0)
         return e->name;
     return intern_get(m->all->names, name);
+}
+
+/* A source file's name, relative to where it was compiled if it lies below: the same source gives
+   the same name wherever it was built. */
+static const char *file_name(struct symbols_module *m, Dwarf_Die *unit, const char *path)
+{
+    Dwarf_Attribute attribute;
+    const char *dir = dwarf_formstring(dwarf_attr(unit, DW_AT_comp_dir, &attribute));
+    size_t n = dir ? strlen(dir) : 0;
+    if (path && n && strncmp(path, dir, n) == 0 && path[n] == '/' && path[n + 1])
+        path += n + 1;
+    return intern_get(m->all->names, path);
 }
 
 static const char *source_file(struct symbols_module *m, Dwarf_Die *unit, Dwarf_Die *die,
@@ -363,7 +390,7 @@ static const char *source_file(struct symbols_module *m, Dwarf_Die *unit, Dwarf_
     if (dwarf_formudata(dwarf_attr(die, attribute_name, &attribute), &index) != 0 ||
         dwarf_getsrcfiles(unit, &files, &count) != 0 || index >= count)
         return NULL;
-    return intern_get(m->all->names, dwarf_filesrc(files, index, NULL, NULL));
+    return file_name(m, unit, dwarf_filesrc(files, index, NULL, NULL));
 }
 
 static uint32_t number(Dwarf_Die *die, unsigned attribute_name)
@@ -382,7 +409,7 @@ static void code_line(struct symbols_module *m, struct unit *u, Dwarf_Addr pc, s
     int number_of_line;
     if (!line || dwarf_lineno(line, &number_of_line) != 0 || number_of_line <= 0)
         return;
-    out->code_file = intern_get(m->all->names, dwarf_linesrc(line, NULL, NULL));
+    out->code_file = file_name(m, &u->die, dwarf_linesrc(line, NULL, NULL));
     out->code_line = (uint32_t)number_of_line;
 }
 
@@ -409,7 +436,7 @@ static unsigned dwarf_find(struct symbols_module *m, uint64_t address, struct sy
         to->inlined = i + 1 < count;
         to->start = to->inlined || dwarf_lowpc(&f->die, &entry) != 0 ? 0 : entry + m->dwarf_bias;
         to->name = die_name(m, die, to->start);
-        to->file = intern_get(m->all->names, dwarf_decl_file(die));
+        to->file = file_name(m, &u->die, dwarf_decl_file(die));
         to->line = dwarf_decl_line(die, &line) == 0 && line > 0 ? (uint32_t)line : 0;
         if (to->inlined) {
             out[i + 1] = (struct symbol){

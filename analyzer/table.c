@@ -68,7 +68,6 @@ static void line_print(const struct table *t, const char *const *texts, FILE *ou
             blanks += pad;
         blanks += 2;
     }
-    fputc('\n', out);
 }
 
 void table_print(struct table *t, FILE *out)
@@ -83,10 +82,12 @@ void table_print(struct table *t, FILE *out)
     if (titled) {
         fputs(text_bold(), out);
         line_print(t, titles, out);
-        fputs(text_plain(), out);
+        fprintf(out, "%s\n", text_plain());
     }
-    for (size_t i = 0; i + t->column_count <= t->cell_count; i += t->column_count)
+    for (size_t i = 0; i + t->column_count <= t->cell_count; i += t->column_count) {
         line_print(t, (const char *const *)t->cells + i, out);
+        fputc('\n', out);
+    }
 }
 
 void table_release(struct table *t)

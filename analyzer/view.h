@@ -44,6 +44,9 @@ void view_threads(const struct view *v);
 /* The table of functions (files, modules) of `v`, ranked by `metric` unless v->sort says other. */
 void view_functions(const struct view *v, enum metric metric);
 
+/* When the last counts were taken: "now", "at exit", "at the end". */
+const char *view_end_words(const struct model *m);
+
 /* Columns of a figure that depends on whether operations are known: "allocs/op" or "allocs". */
 const char *view_calls_title(const struct view *v);
 char *view_calls(const struct view *v, char to[static TEXT_BUF], int64_t calls);

@@ -79,22 +79,42 @@ static void sides_print(const struct diff *d, FILE *out)
     table_release(&t);
 }
 
+/* Prints a line of words, broken before TEXT_COLUMNS. */
+static void wrap(FILE *out, const char *text)
+{
+    size_t at = 0;
+    while (*text) {
+        size_t n = strcspn(text, " ");
+        if (at && at + 1 + n > TEXT_COLUMNS) {
+            fputc('\n', out);
+            at = 0;
+        }
+        at += (size_t)fprintf(out, "%s%.*s", at ? " " : "", (int)n, text);
+        text += n + (text[n] == ' ');
+    }
+    fputc('\n', out);
+}
+
 static void unit_line(const struct diff *d, FILE *out)
 {
-    char a[UNITS_BUF], b[UNITS_BUF], name[64];
+    char a[UNITS_BUF], b[UNITS_BUF], name[64], text[400];
     text_escape(name, sizeof name, d->progress ? d->progress : "", 40);
-    if (d->per == DIFF_PER_OP && d->ops.a == d->ops.b)
-        fprintf(out, "Per op (progress point \"%s\": %s in both).", name, units_count(a, d->ops.a));
-    else if (d->per == DIFF_PER_OP)
-        fprintf(out, "Per op (progress point \"%s\": %s and %s).", name, units_count(a, d->ops.a),
-                units_count(b, d->ops.b));
-    else if (d->per == DIFF_PER_SECOND && !d->progress)
-        fputs("Per second of run time: the profiles have no progress point in common.", out);
-    else if (d->per == DIFF_PER_SECOND)
-        fputs("Per second of run time.", out);
-    else
-        fputs("In total.", out);
-    fputs(" Change is B - A, minus is less.  ~ may be noise\n\n", out);
+    units_count(a, d->ops.a);
+    units_count(b, d->ops.b);
+    const char *unit =
+        d->per == DIFF_TOTAL ? "In total."
+        : d->progress        ? "Per second of run time."
+                      : "Per second of run time: the profiles have no progress point in common.";
+    char per_op[200];
+    if (d->per == DIFF_PER_OP) {
+        bool same = d->ops.a == d->ops.b;
+        snprintf(per_op, sizeof per_op, "Per op (progress point \"%s\": %s %s%s).", name, a,
+                 same ? "in both" : "and ", same ? "" : b);
+        unit = per_op;
+    }
+    snprintf(text, sizeof text, "%s Change is B - A, minus is less.  ~ may be noise", unit);
+    wrap(out, text);
+    fputc('\n', out);
 }
 
 /* ---- totals ---- */
@@ -119,7 +139,7 @@ static char *change_text(const struct diff_value *v, char to[static TEXT_BUF])
     else if (isnan(v->ratio))
         strcpy(to, "from 0");
     else if (v->ratio > 10)
-        snprintf(to, TEXT_BUF, "%.3gx", v->ratio);
+        snprintf(to, TEXT_BUF, v->ratio < 100 ? "%.1fx" : "%.0fx", v->ratio);
     else
         percent_text(100 * (v->ratio - 1), "+", to);
     return to;
@@ -152,7 +172,7 @@ static void remark_text(const struct diff_value *v, int total, char to[static TE
         strcpy(to, "within 1%");
     else if (v->exact)
         strcpy(to, "exact");
-    else if (v->noise)
+    else if (v->noise && v->delta != 0)
         strcpy(to, "~");
 }
 
@@ -292,20 +312,16 @@ static const char *more_or_less(const struct diff_value *v)
     return v->delta < 0 ? "less" : "more";
 }
 
-/* Prints a line of words, broken before TEXT_COLUMNS. */
-static void wrap(FILE *out, const char *text)
+/* "12.3% less", "14 times as much" */
+static char *change_words(const struct diff_value *v, char to[static TEXT_BUF])
 {
-    size_t at = 0;
-    while (*text) {
-        size_t n = strcspn(text, " ");
-        if (at && at + 1 + n > TEXT_COLUMNS) {
-            fputc('\n', out);
-            at = 0;
-        }
-        at += (size_t)fprintf(out, "%s%.*s", at ? " " : "", (int)n, text);
-        text += n + (text[n] == ' ');
-    }
-    fputc('\n', out);
+    char percent[TEXT_BUF];
+    if (v->ratio > 10)
+        snprintf(to, TEXT_BUF, "%.0f times as much", v->ratio);
+    else
+        snprintf(to, TEXT_BUF, "%.20s %s", percent_text(100 * fabs(v->ratio - 1), "", percent),
+                 more_or_less(v));
+    return to;
 }
 
 static void sentence(const struct diff *d, FILE *out)
@@ -321,16 +337,14 @@ static void sentence(const struct diff *d, FILE *out)
         else if (isnan(allocs->ratio))
             SAY(" allocates, which A did not");
         else
-            SAY(" allocates %s %s%s", percent_text(100 * fabs(allocs->ratio - 1), "", change),
-                more_or_less(allocs), per_words(d));
+            SAY(" allocates %s%s", change_words(allocs, change), per_words(d));
     }
     if (!isnan(cost->delta) && !isnan(cost->ratio)) {
         SAY("%s costs ", n > 1 ? " and" : "");
         if (cost->noise)
-            SAY("the same%s, as far as one can tell", per_words(d));
+            SAY("the same%s%s", per_words(d), cost->delta != 0 ? ", as far as one can tell" : "");
         else
-            SAY("%s %s%s", percent_text(100 * fabs(cost->ratio - 1), "", change),
-                more_or_less(cost), per_words(d));
+            SAY("%s%s", change_words(cost, change), per_words(d));
     }
     if (!isnan(peak->delta) && !peak->noise)
         SAY("%s holds %s %s at its peak", n > 1 ? "; it" : "", units_size(size, fabs(peak->delta)),

@@ -100,6 +100,25 @@ static void columns_set(struct table *t, const struct view *v, const struct figu
         table_column(t, "", TABLE_LEFT);
 }
 
+/* What --focus, --ignore and --hide left of the whole. */
+static void selection_print(const struct view *v, const struct rank *rank, const struct figures *f)
+{
+    static const char *const options[SELECT_RULES] = {"focus", "ignore", "hide"};
+    const struct selection *s = frames_selection(v->frames);
+    char text[TEXT_BUF], escaped[48];
+    bool any = false;
+    for (int i = 0; s && i < SELECT_RULES; i++) {
+        if (!s->used[i])
+            continue;
+        fprintf(v->out, "%s--%s=%s", any ? " " : "SELECT  ", options[i],
+                text_escape(escaped, sizeof escaped, s->text[i], 20));
+        any = true;
+    }
+    if (any)
+        fprintf(v->out, ": %s of the whole\n\n",
+                text_percent(text, (double)rank->selected.v[f->metric], f->total));
+}
+
 static void folded_print(const struct view *v, const struct rank *rank, const struct figures *f,
                          size_t folded, size_t more)
 {
@@ -131,6 +150,7 @@ void view_functions(const struct view *v, enum metric metric)
     struct figures f = {.metric = metric, .total = (double)v->model->totals.v[metric]};
     f.is_time = metric == METRIC_COST_NS || metric == METRIC_CPU_NS;
     f.scale = text_scale_for((double)rank.selected.v[metric]);
+    selection_print(v, &rank, &f);
     columns_set(&t, v, &f);
     double sum = 0;
     size_t shown = 0, folded = 0, more = 0;

@@ -45,6 +45,13 @@ static void command_line(const struct view *v)
     fprintf(v->out, "%s%s%s\n", text_bold(), text, text_plain());
 }
 
+const char *view_end_words(const struct model *m)
+{
+    return m->end == PSHIM_END_RUNNING ? "now"
+           : m->end == PSHIM_END_EXIT  ? "at exit"
+                                       : "at the end";
+}
+
 static void end_part(struct line *l, const struct model *m)
 {
     switch (m->end) {

@@ -218,7 +218,7 @@ void view_leaks(const struct view *v)
     if (not_measured(v))
         return;
     const int64_t *m = v->model->totals.v;
-    const char *when = v->model->end == PSHIM_END_RUNNING ? "now" : "at exit";
+    const char *when = view_end_words(v->model);
     if (m[METRIC_LIVE_BLOCKS] == 0) {
         fprintf(v->out, "LEAKS   no leaks: 0 blocks live %s\n", when);
         return;

@@ -6,18 +6,20 @@
 
 static void time_line(const struct view *v)
 {
-    char part[TEXT_BUF], rest[TEXT_BUF], buf[UNITS_BUF];
+    char part[TEXT_BUF], buf[UNITS_BUF];
     const struct model *m = v->model;
     if (!model_has(m, METRIC_CPU_NS))
         return;
     double cpu = (double)m->totals.v[METRIC_CPU_NS], wall = (double)m->thread_wall_ns;
-    fprintf(v->out, "TIME    %.2f thread-s: cpu %s", wall / 1e9, text_percent(part, cpu, wall));
-    if (cpu <= wall)
-        fprintf(v->out, "  off cpu %s", text_percent(rest, wall - cpu, wall));
-    fprintf(v->out, "   (%s of CPU", units_duration(buf, cpu));
+    fputs("TIME    ", v->out);
+    if (wall > 0)
+        fprintf(v->out, "%.2f thread-s: cpu %s", wall / 1e9, text_percent(part, cpu, wall));
+    if (wall > 0 && cpu <= wall)
+        fprintf(v->out, "  off cpu %s", text_percent(part, wall - cpu, wall));
+    fprintf(v->out, "%scost = cpu = %s", wall > 0 ? "   " : "", units_duration(buf, cpu));
     if (model_ops(m))
         fprintf(v->out, ", %s/op", units_duration(buf, cpu / (double)model_ops(m)));
-    fputs(")\n", v->out);
+    fputc('\n', v->out);
 }
 
 static void memory_line(const struct view *v)

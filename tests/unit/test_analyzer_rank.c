@@ -12,21 +12,9 @@
 #include "analyzer/site.h"
 #include "tests/unit/profile_fixture.h"
 
-/* Code to stand in stacks: on one line each, so that every address of it has that line. */
-/* clang-format off */
-#define CODE(name) __attribute__((noinline)) static void name(void) { __asm__ volatile("" ::: "memory"); }
-#line 100 "app.c"
-CODE(entry)
-CODE(serve)
-CODE(parse)
-CODE(recurse)
-#line 200 "layer.c"
-CODE(xmalloc)
-CODE(xstrdup)
-#line 300 "/usr/include/c++/12/bits/new_allocator.h"
-CODE(allocate)
-#line 32 "tests/unit/test_analyzer_rank.c"
-/* clang-format on */
+/* Code to stand in stacks: at the end of this file. */
+static void entry(void), serve(void), parse(void), recurse(void);
+static void xmalloc(void), xstrdup(void), allocate(void);
 
 static char path[PATH_MAX];
 static struct fixture f;
@@ -381,3 +369,19 @@ int main(void)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
+
+/* Code to stand in stacks: on one line each, so that every address of it has that line. Last in the
+   file, since #line holds for the rest of it. */
+/* clang-format off */
+#define CODE(name) __attribute__((noinline)) static void name(void) { __asm__ volatile("" ::: "memory"); }
+#line 100 "app.c"
+CODE(entry)
+CODE(serve)
+CODE(parse)
+CODE(recurse)
+#line 200 "layer.c"
+CODE(xmalloc)
+CODE(xstrdup)
+#line 300 "/usr/include/c++/12/bits/new_allocator.h"
+CODE(allocate)
+/* clang-format on */

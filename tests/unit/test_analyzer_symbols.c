@@ -288,16 +288,7 @@ static void libc_functions_have_their_public_names(void **state)
 
 /* One function inlined into another: both must be named, the inner first. */
 static volatile int sink;
-/* clang-format off */
-#line 500 "inlined.c"
-static inline __attribute__((always_inline)) void inner(void) { __asm__ volatile(".globl inner_code\ninner_code: nop" ::: "memory"); sink++; }
-__attribute__((noinline)) static void outer(void)
-{
-    inner();
-    sink++;
-}
-#line 290 "tests/unit/test_analyzer_symbols.c"
-/* clang-format on */
+static void outer(void); /* at the end of this file, since #line holds for the rest of it */
 extern char inner_code[] __attribute__((visibility("hidden")));
 
 static int self_bias(struct dl_phdr_info *info, size_t size, void *context)
@@ -369,3 +360,13 @@ int main(void)
     };
     return cmocka_run_group_tests(tests, libc_map, libc_unmap);
 }
+
+/* clang-format off */
+#line 500 "inlined.c"
+static inline __attribute__((always_inline)) void inner(void) { __asm__ volatile(".globl inner_code\ninner_code: nop" ::: "memory"); sink++; }
+__attribute__((noinline)) static void outer(void)
+{
+    inner();
+    sink++;
+}
+/* clang-format on */

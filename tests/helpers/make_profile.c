@@ -1,0 +1,150 @@
+/* build: profile/create.c profile/open.c profile/error.c */
+/*
+ * Writes profiles with known contents, for golden tests of the screens:
+ *
+ *   make_profile CASE FILE
+ *
+ * Its own functions stand in the stacks under the names, files and lines of a store that does not
+ * exist, so that a screen is the same on every machine.
+ */
+#include <stdbool.h>
+
+#include "tests/unit/profile_fixture.h"
+
+/* At the end of this file, since #line holds for the rest of it. */
+static void start_thread_like(void), worker(void), store_put(void), store_get(void);
+static void memtable_insert(void), memtable_find(void), wal_append(void), xalloc(void);
+static void pool_get(void), pool_grow(void);
+
+static struct fixture f;
+static uint32_t module;
+
+static uint32_t call(uint32_t parent, void (*function)(void))
+{
+    return fixture_call(&f, parent, module, function);
+}
+
+static struct pshim_account *alloc(uint32_t node, uint64_t calls, uint64_t each, uint64_t live)
+{
+    struct pshim_account *a =
+        fixture_alloc(&f, node, calls, calls * each, calls - live, (calls - live) * each);
+    a->counter[PSHIM_ALLOC_PEAK_EPOCH] = f.h->peak_epoch;
+    a->counter[PSHIM_ALLOC_PEAK_SAVED] = (live ? 2 * live : calls / 100) * each;
+    return a;
+}
+
+/* Two workers of a store: 3 million operations, with or without its pool. */
+static void store(bool pool)
+{
+    if (pool)
+        fixture_argv(&f, "build/store_bench\0--threads=2\0--pool=on", 3);
+    else
+        fixture_argv(&f, "build/store_bench\0--threads=2\0--pool=off", 3);
+    uint32_t root = call(call(0, start_thread_like), worker);
+    uint32_t put = call(root, store_put), get = call(root, store_get);
+    uint32_t insert = call(put, memtable_insert);
+    fixture_cpu(&f, call(get, memtable_find), 900);
+    fixture_cpu(&f, call(put, wal_append), 200);
+    fixture_cpu(&f, insert, pool ? 410 : 450);
+    fixture_cpu(&f, put, 150);
+    if (pool) {
+        fixture_cpu(&f, call(insert, pool_get), 60);
+        fixture_cpu(&f, call(get, pool_get), 40);
+        alloc(call(call(insert, pool_get), pool_grow), 3000, 4096, 2);
+    } else {
+        fixture_cpu(&f, call(insert, xalloc), 500);
+        fixture_cpu(&f, call(get, xalloc), 300);
+        fixture_cpu(
+            &f,
+            fixture_node(&f, call(insert, xalloc), PSHIM_MODULE_SPECIAL, PSHIM_SPECIAL_PROFILER),
+            100);
+        alloc(call(insert, xalloc), 3000000, 80, 3)->counter[PSHIM_ALLOC_TEMPORARY] = 0;
+        alloc(call(get, xalloc), 1500000, 100, 0)->counter[PSHIM_ALLOC_TEMPORARY] = 1499000;
+    }
+    alloc(put, 12, 64, 1);
+    fixture_progress(&f, "op", 3000000);
+    fixture_thread(&f, 4127, "store_bench", 10000000000u, 20000000);
+    fixture_thread(&f, 4128, "worker", 9900000000u, 6500000000u);
+    fixture_thread(&f, 4129, "worker", 9900000000u, 6480000000u);
+    f.h->peak_bytes = pool ? 12500000 : 4200000;
+    f.h->live_bound_bytes = 8192;
+    f.h->peak_monotonic_ns = FIXTURE_START + 2500000000u;
+    f.h->max_rss_bytes = 31000000;
+}
+
+/* A program that names itself and its arguments with what a terminal would obey. */
+static void hostile_names(void)
+{
+    f.h->exe = fixture_string(&f, "/tmp/\033[2Jevil\n");
+    fixture_argv(&f, "evil\0\033]0;title\007\0caf\xc3\xa9", 3);
+    uint32_t gone = fixture_module(&f, "/nowhere/lib\033[31mred.so", 0);
+    fixture_cpu(&f, fixture_node(&f, 0, gone, 0x1234), 10);
+    f.h->notes[0] = fixture_string(&f, "PERFSHIM_CPU_HZ=\033[1m: not understood");
+    f.h->losses[PSHIM_LOSS_stack_depth] = 12;
+    f.h->end = PSHIM_END_SIGNAL;
+    f.h->status = 9;
+    f.h->alloc_mode = PSHIM_ALLOC_OFF;
+}
+
+/* Allocations alone, of a program that tells no progress, and does not end well. */
+static void allocations_only(void)
+{
+    fixture_argv(&f, "leaky\0--once", 2);
+    uint32_t top = call(0, worker);
+    alloc(call(top, store_put), 700, 10, 40);
+    alloc(call(top, store_get), 300, 1000, 3);
+    f.h->cpu_hz = 0;
+    f.h->end = PSHIM_END_EXIT;
+    f.h->status = 3;
+    f.h->peak_bytes = 9000;
+}
+
+static void nothing_at_all(void)
+{
+    fixture_argv(&f, "true", 1);
+    f.h->end_monotonic_ns = f.h->start_monotonic_ns + 1000000;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 3)
+        return 2;
+    fixture_open(&f, argv[2], 1 << 20);
+    module = fixture_own_module(&f);
+    const char *what = argv[1];
+    if (strcmp(what, "off") == 0 || strcmp(what, "on") == 0)
+        store(what[1] == 'n');
+    else if (strcmp(what, "hostile") == 0)
+        hostile_names();
+    else if (strcmp(what, "allocations") == 0)
+        allocations_only();
+    else if (strcmp(what, "nothing") == 0)
+        nothing_at_all();
+    else
+        return 2;
+    fixture_close(&f);
+    return 0;
+}
+
+/* clang-format off */
+#define CODE(name) __attribute__((noinline)) static void name(void) { __asm__ volatile("" ::: "memory"); }
+#line 40 "worker.c"
+CODE(start_thread_like)
+#line 55 "worker.c"
+CODE(worker)
+#line 170 "store.c"
+CODE(store_get)
+#line 212 "store.c"
+CODE(store_put)
+#line 54 "memtable.c"
+CODE(memtable_find)
+#line 91 "memtable.c"
+CODE(memtable_insert)
+#line 88 "wal.c"
+CODE(wal_append)
+#line 12 "xalloc.c"
+CODE(xalloc)
+#line 30 "pool.c"
+CODE(pool_get)
+#line 61 "pool.c"
+CODE(pool_grow)
