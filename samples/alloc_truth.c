@@ -39,6 +39,7 @@
     X(grow_realloc)                                                                                \
     X(shrink_realloc)                                                                              \
     X(array_reallocarray)                                                                          \
+    X(null_reallocarray)                                                                           \
     X(some_posix_memalign)                                                                         \
     X(some_aligned_alloc)                                                                          \
     X(some_memalign)                                                                               \
@@ -147,6 +148,13 @@ static SITE void *shrink_realloc(void *p, size_t n)
 static SITE void *array_reallocarray(void *p, size_t n, size_t each)
 {
     return CALL(AT_array_reallocarray, reallocarray(p, n, each));
+}
+
+static SITE void *null_reallocarray(size_t n, size_t each)
+{
+    void *none = NULL;
+    KEEP(none);
+    return CALL(AT_null_reallocarray, reallocarray(none, n, each));
 }
 
 static SITE void *some_posix_memalign(size_t alignment, size_t n)
@@ -308,7 +316,10 @@ static void block_new(struct worker *w, struct block *b)
                 truth_fail("calloc gave memory that is not zero");
         break;
     case 2:
-        p = null_realloc(n), site = AT_null_realloc;
+        if (r >> 32 & 1)
+            p = null_realloc(n), site = AT_null_realloc;
+        else
+            p = null_reallocarray(n / 4, 4), n = n / 4 * 4, site = AT_null_reallocarray;
         break;
     case 3:
         p = some_posix_memalign(alignment, n), site = AT_some_posix_memalign;
@@ -415,7 +426,7 @@ static void block_change(struct worker *w, struct block *b)
     case 5: /* realloc(p, 0) frees */
         block_check(b);
         count_free(w, b);
-        if (grow_realloc(b->p, 0))
+        if (r >> 32 & 1 ? grow_realloc(b->p, 0) : array_reallocarray(b->p, 7, 0))
             truth_fail("realloc(p, 0) gave a block");
         b->p = NULL;
         break;
