@@ -279,6 +279,14 @@ HOT_INLINE void *realloc_known(void *old_p, size_t n, const struct unwind_regs *
     return p;
 }
 
+static void *realloc_of_nothing(size_t n, const struct unwind_regs *regs)
+{
+    void *p = real.malloc(size_with_tag(n));
+    if (likely(p != NULL))
+        block_new(p, n, n < tag_block_limit, regs);
+    return p;
+}
+
 EXPORT void *realloc(void *old, size_t n)
 {
     struct unwind_regs regs;
@@ -290,10 +298,7 @@ EXPORT void *realloc(void *old, size_t n)
             return realloc_to_nothing(old);
         return realloc_known(old, n, &regs);
     }
-    void *p = real.malloc(size_with_tag(n));
-    if (likely(p != NULL))
-        block_new(p, n, n < tag_block_limit, &regs);
-    return p;
+    return realloc_of_nothing(n, &regs);
 }
 
 EXPORT void *reallocarray(void *old, size_t count, size_t size)
@@ -304,10 +309,10 @@ EXPORT void *reallocarray(void *old, size_t count, size_t size)
         errno = ENOMEM;
         return NULL;
     }
-    if (unlikely(!tagging() || !old || n == 0 || real_is_bootstrap(old)))
-        return realloc(old, n);
-    unwind_capture(&regs);
-    return realloc_known(old, n, &regs);
+    if (unlikely(!tagging() || (old && (n == 0 || real_is_bootstrap(old)))))
+        return realloc(old, n); /* nothing to book, or a free, which needs no stack */
+    unwind_capture(&regs);      /* here: our own frames must not stand in the stack */
+    return old ? realloc_known(old, n, &regs) : realloc_of_nothing(n, &regs);
 }
 
 /*

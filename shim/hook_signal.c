@@ -33,11 +33,31 @@ static bool is_ours(int signo)
     return signo != 0 && signo == tick_signal() && shim_control->on;
 }
 
+/*
+ * On an alternate stack there may be no room for a second signal frame (8 KiB is usual; with
+ * AVX-512 a frame takes 3, and our walk 2): handlers that run there block the tick, which then
+ * comes when they return, with its overruns.
+ */
+static int sigaction_of_host(int signo, const struct sigaction *action, struct sigaction *old)
+{
+    struct sigaction copy;
+    int ours = shim_control->on ? tick_signal() : 0;
+    if (ours && action && (action->sa_flags & SA_ONSTACK)) {
+        copy = *action;
+        sigaddset(&copy.sa_mask, ours);
+        action = &copy;
+    }
+    int result = real.sigaction(signo, action, old);
+    if (ours && result == 0 && old && (old->sa_flags & SA_ONSTACK))
+        sigdelset(&old->sa_mask, ours);
+    return result;
+}
+
 EXPORT int sigaction(int signo, const struct sigaction *action, struct sigaction *old)
 {
     real_resolve();
     if (likely(!is_ours(signo)))
-        return real.sigaction(signo, action, old);
+        return sigaction_of_host(signo, action, old);
     struct sigaction before = host_action;
     if (action)
         host_action = *action;

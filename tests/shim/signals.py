@@ -31,7 +31,7 @@ for case, ticked in CASES.items():
     if ticked:
         ok(caught_ns >= ticked * cpu_ns, f"{case}: ticks catch {ticked:.0%} of its CPU time",
            f"{document['mode']['cpu_ticks']} ticks of {cpu_ns / 1e6:.0f} ms", document["loss"])
-    if ticked == 0.8 and case != "nested":
+    if ticked == 0.8 and case not in ("nested", "small_stack"):  # ticks come after the handler
         share = cum(document, "burn", "cpu_ns") / cpu_ns
         ok(share > 0.8, f"{case}: and lay it to the function that works", share)
     if case == "small_thread":
