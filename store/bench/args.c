@@ -11,7 +11,9 @@
 #include "store/store.h"
 
 enum { THREADS_MAX = 10000 };
-#define DEFAULT_DURATION_NS 10000000000u
+#define SECOND_NS           1000000000u
+#define DEFAULT_DURATION_NS (10ull * SECOND_NS)
+#define DURATION_MAX_NS     (366ull * 24 * 3600 * SECOND_NS)
 
 static int refuse(const char *option, const char *what)
 {
@@ -47,12 +49,12 @@ static const struct opt opts[] = {
     {"threads|t|concurrency", OPT_UINT, &parsed.threads, "N", "worker threads (2)", NULL, 1,
      THREADS_MAX, NULL},
     {"duration|d", OPT_DURATION, &parsed.duration_ns, "TIME",
-     "length of the measured phase (10s unless --ops is given)", NULL, 1000, 0, NULL},
+     "length of the measured phase (10s unless --ops is given)", NULL, 1000, DURATION_MAX_NS, NULL},
     {"ops", OPT_UINT, &parsed.ops, "N",
      "end after N operations of all threads together; with --duration, whichever comes first", NULL,
      1, INT64_MAX, NULL},
     {"warmup", OPT_DURATION, &parsed.warmup_ns, "TIME",
-     "run the workload this long before measuring (0)", NULL, 0, 0, NULL},
+     "run the workload this long before measuring (0)", NULL, 0, DURATION_MAX_NS, NULL},
     {"workload", OPT_CHOICE, &parsed.workload, "MIX",
      "operations on existing keys: 100, 0, 95, 50, 5 % gets, the rest puts (mixed)",
      workload_choices, 0, 0, NULL},
@@ -80,7 +82,7 @@ static const struct opt opts[] = {
      "PERFSHIM_START=0 (all)",
      "all|measured", 0, 0, NULL},
     {"live", OPT_FLAG, &parsed.live, NULL,
-     "a line a second on stderr (if it is a terminal); --no-live", NULL, 0, 0, NULL},
+     "a line a second on stderr, terminal or not; --no-live: never", NULL, 0, 0, NULL},
     {"json", OPT_OPTIONAL, &parsed.json, "F",
      "the result as JSON to F; without F to stdout, in place of the table", NULL, 0, 0, NULL},
     {"version", OPT_FLAG, &version, NULL, "print the version", NULL, 0, 0, NULL},
@@ -93,7 +95,7 @@ void args_help(void)
     printf("usage: store_bench [run] [OPTIONS]\n"
            "Loads keys into a store in memory, then measures a mix of gets and puts on it.\n\n");
     opt_help(stdout, opts);
-    printf("\n--require names:");
+    printf("\n--require:");
     for (size_t i = 0; i < REQUIRE_NAMES; i++)
         printf(" %s", require_name(i));
     printf("\nExit status: 0 fine, 1 --require or --max-errors said no, 2 wrong use.\n");

@@ -26,19 +26,29 @@ static void signals_catch(void)
     sigaction(SIGTERM, &action, NULL);
 }
 
-static int file_failed(const char *name)
+static int cannot_write(const char *name)
 {
-    fprintf(stderr, "store_bench: --json: cannot write %s: %s\n", name, strerror(errno));
+    fprintf(stderr, "store_bench: cannot write %s: %s\n", name, strerror(errno));
     return EXIT_USE;
+}
+
+/* The last thing before the end: what is still in the buffer must go out too. */
+static int finish(int status)
+{
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return cannot_write("standard output");
+    return status;
 }
 
 static int results_show(const struct bench_config *c, const struct bench_result *r, FILE *json)
 {
     int status = 0;
-    if (json && (report_json(json, c, r) != 0 || (json != stdout && fclose(json) != 0)))
-        status = file_failed(c->json);
-    if (json != stdout)
+    if (json == stdout)
+        report_json(stdout, c, r); /* finish() tells whether it went out */
+    else
         report_table(stdout, c, r);
+    if (json && json != stdout && (report_json(json, c, r) | fclose(json)) != 0)
+        status = cannot_write(c->json);
     if (report_requirements(c, r) > 0 && !status)
         status = EXIT_UNMET;
     if (r->end == RUN_TOO_MANY_ERRORS) {
@@ -57,7 +67,7 @@ static int run(const struct bench_config *c)
     if (c->json) /* before the run: it would be a pity to find out after it */
         json = strcmp(c->json, "-") == 0 ? stdout : fopen(c->json, "w");
     if (c->json && !json)
-        return file_failed(c->json);
+        return cannot_write(c->json);
     signals_catch();
     if (store_bench_run(c, &result) != 0) {
         if (json && json != stdout)
@@ -68,10 +78,10 @@ static int run(const struct bench_config *c)
     int valid = bench_result_valid(&result);
     bench_result_release(&result);
     if (signal_seen && !valid) { /* ended before it measured anything: to the caller, killed */
-        fflush(stdout);
+        finish(status);
         raise(signal_seen);
     }
-    return status;
+    return finish(status);
 }
 
 int main(int argc, char **argv)
@@ -85,10 +95,10 @@ int main(int argc, char **argv)
         return EXIT_USE;
     case ARGS_HELP:
         args_help();
-        return 0;
+        return finish(0);
     case ARGS_VERSION:
         printf("store_bench %s\n", PERFSHIM_VERSION);
-        return 0;
+        return finish(0);
     case ARGS_RUN:
         break;
     }

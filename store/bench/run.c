@@ -66,10 +66,12 @@ static void run_work(void *context, unsigned i)
 /* duration_ns 0: until the work is done. */
 static void run_phase(struct run *run, enum phase phase, const char *name, uint64_t duration_ns)
 {
-    uint64_t now = system_now_ns();
     run->phase = phase;
-    run->deadline_ns = duration_ns ? now + duration_ns : UINT64_MAX;
     run->shared.errors = 0;
+    for (uint64_t i = 0; i < run->config->threads; i++)
+        worker_reset(&run->workers[i]);
+    uint64_t now = system_now_ns();
+    run->deadline_ns = duration_ns ? now + duration_ns : UINT64_MAX;
     live_begin(run->live, name);
     crew_begin(run->crew);
     while (!crew_wait(run->crew, now += SECOND_NS))

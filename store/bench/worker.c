@@ -95,14 +95,17 @@ static uint64_t worker_put(struct worker *w, const struct op *op)
     return end;
 }
 
-void worker_operate(struct worker *w, uint64_t ops, uint64_t deadline_ns, const char *progress)
+void worker_reset(struct worker *w)
 {
-    uint64_t now = w->shared->now_ns(), untold = 0;
     for (int i = 0; i < OP_KINDS; i++) {
         histogram_clear(w->op[i].latency);
         memset(w->op[i].errors, 0, sizeof w->op[i].errors);
     }
-    w->end_ns = now;
+}
+
+void worker_operate(struct worker *w, uint64_t ops, uint64_t deadline_ns, const char *progress)
+{
+    uint64_t now = w->shared->now_ns(), untold = 0;
     while (ops-- && now < deadline_ns && !stopped(w)) {
         struct op op;
         op_next(&w->generator, &op);

@@ -40,9 +40,13 @@ void worker_release(struct worker *w);
 /* Puts keys [first, end). */
 void worker_load(struct worker *w, uint64_t first, uint64_t end);
 
+/* worker_operate's numbers start from zero. Between phases only, or the live line would see them
+   fall. */
+void worker_reset(struct worker *w);
+
 /*
  * Runs at most `ops` operations, until `deadline_ns` (the operation that passes it is the last one)
- * or *stop. Counts them as progress of `progress`. The worker's numbers start from zero.
+ * or *stop. Counts them as progress of `progress`, and adds to the worker's numbers.
  *
  * Latency is the time of the store's call alone. Choosing the operation, building its value,
  * checking and releasing what a get returned happen between two operations.

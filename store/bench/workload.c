@@ -31,8 +31,10 @@ int workload_init(struct workload *w, double read_ratio, uint64_t keys, size_t v
         return -1;
     struct rng rng;
     rng_init(&rng, seed, UINT64_MAX); /* no thread's stream */
-    for (size_t i = 0; i < bytes; i++)
-        w->filler[i] = (char)rng_next(&rng);
+    for (size_t i = 0; i < bytes; i += sizeof(uint64_t)) {
+        uint64_t word = rng_next(&rng);
+        memcpy(w->filler + i, &word, bytes - i < sizeof word ? bytes - i : sizeof word);
+    }
     return 0;
 }
 

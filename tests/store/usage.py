@@ -2,6 +2,7 @@
 """Wrong use: exit status 2, one line that says what, nothing on stdout. Errors end a run as told."""
 import json
 import os
+import subprocess
 import sys
 
 sys.path.insert(0, os.environ["SRC"] + "/tests")
@@ -14,6 +15,7 @@ CASES = [
     ("-t", "-t needs a value"),
     ("--duration=0", "--duration: '0' is out of range"),
     ("--duration=-1s", "--duration: '-1s' is not a duration"),
+    ("--duration=9999h", "--duration: '9999h' is out of range"),
     ("--ops=0", "--ops: '0' is out of range"),
     ("--ops=99999999999999999999", "--ops: '99999999999999999999' is out of range"),
     ("--keys=0", "--keys: '0' is out of range"),
@@ -36,8 +38,8 @@ CASES = [
     ("--require=", "--require: a budget is missing"),
     ("--max-errors=some", "--max-errors: 'some' is not a whole number"),
     ("--profile-phase=load", "--profile-phase: 'load' is not one of all|measured"),
-    ("--json=/no/such/folder/x", "--json: cannot write /no/such/folder/x: No such file"),
-    ("--json=folder", "--json: cannot write folder: Is a directory"),
+    ("--json=/no/such/folder/x", "cannot write /no/such/folder/x: No such file"),
+    ("--json=folder", "cannot write folder: Is a directory"),
     ("--rate=1000", "--rate: unknown option"),
     ("--engine=lsm", "--engine: unknown option"),
     ("--wal-sync-every=1", "--wal-sync-every: unknown option"),
@@ -52,6 +54,16 @@ for line, why in CASES:
 done = run([STORE_BENCH, "--ops=1000", "--keys=1000", "--json=/dev/full"], env=clean_env())
 ok(done.status == 2 and "cannot write /dev/full: No space left on device" in done.err,
    "a document that cannot be written is an error", done)
+for options in (["--json"], [], ["--help"], ["--version"]):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([STORE_BENCH, "--ops=10", "--keys=10", *options], env=clean_env(),
+                              stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    equal((done.returncode, done.stderr),
+          (2, "store_bench: cannot write standard output: No space left on device\n"),
+          f"output that cannot be written is an error, {options}")
+done = run([STORE_BENCH, "--help"], env=clean_env())
+ok(done.status == 0 and done.out.startswith("usage: store_bench [run] [OPTIONS]\n")
+   and max(map(len, done.out.splitlines())) <= 100, "--help: 100 columns, exit status 0", done)
 limit = ["prlimit", "--as=300000000"]
 done = run([*limit, STORE_BENCH, "--threads=5000", "--ops=10"], env=clean_env())
 ok(done.status == 2 and "store_bench: cannot start thread" in done.err,
