@@ -361,7 +361,7 @@ static void no_memory_is_an_error_and_changes_nothing(void **state)
     assert_int_equal(scarce_live, live);
 }
 
-static void every_error_has_a_text(void **state)
+static void every_store_error_has_a_text(void **state)
 {
     (void)state;
 #define X(id, value, text) assert_string_equal(store_error_text(STORE_##id), text);
@@ -384,7 +384,7 @@ int main(void)
         cmocka_unit_test(values_are_whole_under_concurrent_puts_and_deletes),
         cmocka_unit_test(a_value_may_be_released_by_another_thread),
         cmocka_unit_test(no_memory_is_an_error_and_changes_nothing),
-        cmocka_unit_test(every_error_has_a_text),
+        cmocka_unit_test(every_store_error_has_a_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
