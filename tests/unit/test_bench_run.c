@@ -106,7 +106,7 @@ static void the_same_seed_asks_the_same_of_the_store(void **state)
 
 static void *interrupt_soon(void *unused)
 {
-    usleep(100000);
+    usleep(1000000); /* past loading, also in slow builds */
     store_bench_interrupt();
     return unused;
 }
