@@ -249,7 +249,8 @@ static char *slab_new(struct pool_thread *t, size_t room)
     return (char *)(slab + 1);
 }
 
-/* What is left uncut is given up: less than the object that is about to be cut. */
+/* A rest that is too small is given up, the thread's or another's: less than the object to be cut.
+ */
 POOL_INSIDE static int uncut_refill(struct pool_thread *t, size_t object_bytes)
 {
     struct pool *pool = t->pool;

@@ -12,10 +12,10 @@
  * and never use it again.
  *
  * Memory bound: per size class, the greatest number of objects ever in use at one time, and 2
- * batches (of at most 8 KiB, or 1 object if that is more) for each thread alive at one time; as
- * much again for ends of slabs, where the next object did not fit; and one slab of 64 KiB for each
- * thread alive at one time. Slabs are given back by pool_close. Objects above POOL_OBJECT_MAX bytes
- * come from malloc and go straight back.
+ * batches (of at most 8 KiB, or 1 object if that is more) for each thread alive at one time; at
+ * most twice as much again for ends of slabs, where the next object did not fit; and one slab of 64
+ * KiB for each thread alive at one time. Slabs are given back by pool_close. Objects above
+ * POOL_OBJECT_MAX bytes come from malloc and go straight back.
  *
  * What "detected" means, with the pool on. pool_put writes a mark into the object (a secret mixed
  * with its address) and pool_get checks and clears it:

@@ -68,7 +68,7 @@ limit = ["prlimit", "--as=300000000"]
 done = run([*limit, STORE_BENCH, "--threads=5000", "--ops=10"], env=clean_env())
 ok(done.status == 2 and "store_bench: cannot start thread" in done.err,
    "too many threads for the machine: exit status 2", done)
-done = run([*limit, STORE_BENCH, "--keys=100000000", "--ops=10"], env=clean_env())
+done = run(["prlimit", "--as=160000000", STORE_BENCH, "--keys=100000000", "--ops=10"], env=clean_env())
 ok(done.status == 2 and done.err == "store_bench: cannot load the keys: out of memory\n",
    "too many keys for the memory: exit status 2", done)
 
