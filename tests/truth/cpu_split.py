@@ -16,7 +16,8 @@ TICKS = 6100  # a little over 6 000: each thread's first tick is not a whole per
 def split(program, seed, copy_caller):
     """One run: the truth's shares and the report's, by name; memcpy stands for its caller."""
     out = f"{program}-{seed}.pshim"
-    done = preload([sample(program), "--ticks", TICKS, "--threads", 2, "--seed", seed], out)
+    done = preload([sample(program), "--ticks", TICKS, "--threads", 2, "--seed", seed], out,
+                   timeout=230)
     if not ok(done.status == 0, f"{program} {seed}: runs", done):
         return None
     document = report(out)

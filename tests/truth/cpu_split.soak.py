@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# test: timeout=1800
+# test: timeout=2400
 """The CPU split ten times with different seeds, names that say nothing among them: 10 of 10."""
 import os
 import sys
