@@ -15,8 +15,14 @@
 
 #define PC_LIMIT (UINT64_C(1) << UNWIND_PC_BITS)
 
+/* rbp is always tracked: the one register that CFAs are based on everywhere. */
+#define RBP_BIT (1u << UNWIND_RBP)
+#define OTHER_BITS                                                                                 \
+    (1u << UNWIND_RBX | 1u << UNWIND_R12 | 1u << UNWIND_R13 | 1u << UNWIND_R14 | 1u << UNWIND_R15)
+
 struct walk {
     struct unwind_regs regs;
+    uint32_t dropped; /* registers that a frame has saved and the first pass did not fetch */
     const struct unwind_range *stacks;
     unsigned stack_count;
     unsigned switches;
@@ -159,17 +165,24 @@ static __attribute__((noinline)) int row_leave(struct walk *w, const struct unwi
     return 0;
 }
 
-/* Leaves the frame by a plain rule. 0, or −1 with the reason. */
+/*
+ * Leaves the frame by a plain rule, fetching all saved registers or just rbp. 0, or −1 with the
+ * reason.
+ */
 static inline CFI_READS_STACK __attribute__((always_inline)) int
-plain_leave(struct walk *w, const struct unwind_rule *rule, enum unwind_end *end)
+plain_leave(struct walk *w, const struct unwind_rule *rule, int all, enum unwind_end *end)
 {
     uintptr_t sp = w->regs.reg[UNWIND_RSP];
     uintptr_t floor = sp - w->here.lo > RED_ZONE ? sp - RED_ZONE : w->here.lo;
-    uintptr_t cfa = w->regs.reg[rule->cfa_reg] + (uintptr_t)(intptr_t)rule->cfa_offset;
+    uintptr_t cfa = sp + (uintptr_t)(intptr_t)rule->cfa_offset;
+    const uintptr_t *slots;
 
-    if (__builtin_expect(!(w->regs.known >> rule->cfa_reg & 1), 0)) {
-        *end = UNWIND_END_BAD_CFI;
-        return -1;
+    if (rule->cfa_reg != UNWIND_RSP) {
+        if (__builtin_expect(!(w->regs.known >> rule->cfa_reg & 1), 0)) {
+            *end = UNWIND_END_BAD_CFI;
+            return -1;
+        }
+        cfa = w->regs.reg[rule->cfa_reg] + (uintptr_t)(intptr_t)rule->cfa_offset;
     }
     /* the return address at CFA − 8 lies at or above rsp, so inside the range */
     if (__builtin_expect(cfa <= sp || cfa > w->here.hi || cfa % 8, 0)) {
@@ -178,20 +191,27 @@ plain_leave(struct walk *w, const struct unwind_rule *rule, enum unwind_end *end
             return -1;
         floor = w->here.lo;
     }
-    if (rule->known) {
-        if (__builtin_expect(cfa - floor >= 8u * rule->reach, 1)) {
+    slots = (const uintptr_t *)cfa;
+    w->regs.known &= ~(uint32_t)rule->known;
+    /* else popped so long ago that a signal handler may have overwritten them */
+    if (__builtin_expect(cfa - floor >= 8u * rule->reach, 1)) {
+        if (all) {
 #define X(i, name)                                                                                 \
     if (rule->slot[i])                                                                             \
-        w->regs.reg[UNWIND_##name] = ((const uintptr_t *)cfa)[-(intptr_t)rule->slot[i]];
+        w->regs.reg[UNWIND_##name] = slots[-(intptr_t)rule->slot[i]];
             UNWIND_SAVED(X)
 #undef X
             w->regs.known |= rule->known;
         } else {
-            /* popped so long ago that a signal handler may have overwritten them */
-            w->regs.known &= ~(uint32_t)rule->known;
+            /* no branch: whether a function saves rbp is hard to foresee */
+            const uintptr_t *rbp = slots - rule->slot[1];
+            rbp = rule->slot[1] ? rbp : &w->regs.reg[UNWIND_RBP];
+            w->regs.reg[UNWIND_RBP] = *rbp;
+            w->regs.known |= rule->known & RBP_BIT;
+            w->dropped |= rule->known & ~RBP_BIT;
         }
     }
-    w->regs.reg[UNWIND_RIP] = ((const uintptr_t *)cfa)[-1];
+    w->regs.reg[UNWIND_RIP] = slots[-1];
     w->regs.reg[UNWIND_RSP] = cfa;
     w->exact = 0;
     w->first = 0;
@@ -204,6 +224,7 @@ static void walk_start(struct walk *w, const struct unwind_regs *start, int exac
     w->regs = *start;
     w->stacks = stacks;
     w->stack_count = stack_count;
+    w->dropped = 0;
     w->switches = 0;
     w->exact = exact != 0;
     w->first = 1;
@@ -221,13 +242,15 @@ static enum unwind_end end_of_rule(const struct unwind_rule *rule)
  * Leaves the frame by its rule; *pc, the frame's, is set right if it is a signal frame: nothing was
  * called there, the handler just returns to it. 0, or −1 with the reason.
  */
-static inline __attribute__((always_inline)) int
-frame_leave(struct walk *w, const struct unwind_rule *rule, uintptr_t *pc, enum unwind_end *end)
+static inline __attribute__((always_inline)) int frame_leave(struct walk *w,
+                                                             const struct unwind_rule *rule,
+                                                             int all, uintptr_t *pc,
+                                                             enum unwind_end *end)
 {
     const struct unwind_row *row;
 
     if (__builtin_expect(rule->kind == UNWIND_RULE_PLAIN, 1))
-        return plain_leave(w, rule, end);
+        return plain_leave(w, rule, all, end);
     if (rule->kind != UNWIND_RULE_ROW) {
         *end = end_of_rule(rule);
         return -1;
@@ -247,21 +270,70 @@ static inline int rip_check(uintptr_t rip, enum unwind_end *end)
     return 0;
 }
 
-unsigned unwind_walk(const struct unwind_regs *start, int exact, const struct unwind_range *stacks,
-                     unsigned stack_count, uintptr_t *pcs, unsigned max, enum unwind_end *end)
+/*
+ * Leaves frames as long as their rules are quick ones, with all that matters in registers: the next
+ * look-up waits for this frame's return address and nothing else. Of rbp just the place is
+ * followed. Returns the pcs written in all.
+ */
+static inline CFI_READS_STACK __attribute__((always_inline)) unsigned
+quick_run(struct walk *w, uint32_t generation, uintptr_t *pcs, unsigned written, unsigned max)
 {
-    struct walk w;
+    uintptr_t rip = w->regs.reg[UNWIND_RIP], sp = w->regs.reg[UNWIND_RSP];
+    uintptr_t rbp_at = (uintptr_t)&w->regs.reg[UNWIND_RBP];
+    uintptr_t back = !w->exact, hi = w->here.hi;
+    uint64_t words = 0;
+
+    if (__builtin_expect(sp % 8, 0))
+        return written;
+    while (written < max && rip - 1 < PC_LIMIT - 1) {
+        uint64_t word = unwind_word_find(rip - back, generation);
+        uintptr_t cfa = sp + 8 * unwind_word_cfa_words(word);
+        unsigned slot = unwind_word_rbp_slot(word);
+
+        /* none, or not quick, or off the stack; a quick CFA is above sp, and sp in the range */
+        if (__builtin_expect((int64_t)word <= 0 || cfa > hi, 0))
+            break;
+        pcs[written++] = rip - back;
+        rbp_at = slot ? cfa - 8 * slot : rbp_at;
+        words |= word;
+        rip = ((const uintptr_t *)cfa)[-1];
+        sp = cfa;
+        back = 1;
+    }
+    if (!words)
+        return written;
+    w->regs.reg[UNWIND_RIP] = rip;
+    w->regs.reg[UNWIND_RSP] = sp;
+    w->regs.reg[UNWIND_RBP] = *(const uintptr_t *)rbp_at;
+    if (unwind_word_rbp_slot(words))
+        w->regs.known |= RBP_BIT;
+    if (words & UNWIND_WORD_OTHERS) {
+        w->regs.known &= ~OTHER_BITS;
+        w->dropped |= OTHER_BITS;
+    }
+    w->exact = w->first = 0;
+    return written;
+}
+
+static inline __attribute__((always_inline)) unsigned
+walk_run(struct walk *w, int all, uintptr_t *pcs, unsigned max, enum unwind_end *end)
+{
     uint32_t generation = unwind_generation_load();
     unsigned written = 0;
 
-    walk_start(&w, start, exact, stacks, stack_count);
-    while (rip_check(w.regs.reg[UNWIND_RIP], end)) {
-        uintptr_t pc = w.regs.reg[UNWIND_RIP] - !w.exact;
-        const struct unwind_rule *rule = unwind_rule_find(pc, generation, &w.scratch);
+    for (;;) {
+        const struct unwind_rule *rule;
+        uintptr_t pc;
         int left;
 
+        if (!all)
+            written = quick_run(w, generation, pcs, written, max);
+        if (!rip_check(w->regs.reg[UNWIND_RIP], end))
+            break;
+        pc = w->regs.reg[UNWIND_RIP] - !w->exact;
+        rule = unwind_rule_find(pc, generation, &w->scratch);
         /* what executes is code wherever it lies (a JIT's); a return address may be anything */
-        if (rule->kind == UNWIND_RULE_NO_CODE && !(w.first && w.exact)) {
+        if (rule->kind == UNWIND_RULE_NO_CODE && !(w->first && w->exact)) {
             *end = UNWIND_END_BAD_PC;
             break;
         }
@@ -269,10 +341,36 @@ unsigned unwind_walk(const struct unwind_regs *start, int exact, const struct un
             *end = UNWIND_END_DEPTH;
             break;
         }
-        left = frame_leave(&w, rule, &pc, end);
+        left = frame_leave(w, rule, all, &pc, end);
         pcs[written++] = pc;
-        if (__builtin_expect(left, 0))
+        if (left)
             break;
+    }
+    return written;
+}
+
+static __attribute__((noinline)) unsigned walk_all(struct walk *w, uintptr_t *pcs, unsigned max,
+                                                   enum unwind_end *end)
+{
+    return walk_run(w, 1, pcs, max, end);
+}
+
+/*
+ * Nearly every stack can be walked with rsp and rbp alone, and fetching the others costs more than
+ * the rest of a frame (each is a branch that is hard to foresee). So the first pass only notes that
+ * it dropped some; a frame that needs one (ld.so's, libcrypto's) has the walk begin again.
+ */
+unsigned unwind_walk(const struct unwind_regs *start, int exact, const struct unwind_range *stacks,
+                     unsigned stack_count, uintptr_t *pcs, unsigned max, enum unwind_end *end)
+{
+    struct walk w;
+    unsigned written;
+
+    walk_start(&w, start, exact, stacks, stack_count);
+    written = walk_run(&w, 0, pcs, max, end);
+    if (__builtin_expect(*end == UNWIND_END_BAD_CFI && w.dropped, 0)) {
+        walk_start(&w, start, exact, stacks, stack_count);
+        written = walk_all(&w, pcs, max, end);
     }
     return written;
 }
@@ -288,19 +386,28 @@ CFI_READS_STACK unsigned unwind_walk_fp(const struct unwind_regs *start, int exa
     while (rip_check(w.regs.reg[UNWIND_RIP], end)) {
         uintptr_t pc = w.regs.reg[UNWIND_RIP] - !w.exact;
         uintptr_t frame = w.regs.reg[UNWIND_RBP];
-        int left = -1;
 
         if (written == max) {
             *end = UNWIND_END_DEPTH;
             break;
         }
         /* code that executes may not have set rbp up yet, or have put it back already */
-        if (w.exact)
-            left = frame_leave(&w, unwind_rule_find(pc, unwind_generation_load(), &w.scratch), &pc,
-                               end);
-        pcs[written++] = pc;
-        if (left == 0)
-            continue;
+        if (w.exact) {
+            uint32_t generation = unwind_generation_load();
+            const struct unwind_rule *rule;
+            int left;
+            if (quick_run(&w, generation, pcs, written, written + 1) > written) {
+                written++;
+                continue;
+            }
+            rule = unwind_rule_find(pc, generation, &w.scratch);
+            left = frame_leave(&w, rule, 0, &pc, end);
+            pcs[written++] = pc;
+            if (left == 0)
+                continue;
+        } else {
+            pcs[written++] = pc;
+        }
         if (frame == 0) {
             *end = UNWIND_END_ROOT;
             break;

@@ -9,6 +9,8 @@ struct unwind_rule unwind_rules[UNWIND_RULES] __attribute__((aligned(64)));
 struct unwind_row unwind_rows[UNWIND_ROWS];
 uint32_t unwind_generation = 1;
 
+#define GENERATION_MAX ((1u << UNWIND_GENERATION_BITS) - 1)
+
 /* An append-only table of distinct values of item_bytes each; index slots hold place + 1. */
 struct table {
     unsigned char *items;
@@ -158,22 +160,36 @@ void unwind_row_find(uintptr_t pc, struct unwind_row *out, enum unwind_rule_kind
     *kind = UNWIND_RULE_ROW;
 }
 
-/* Caches rule `place` (from 1) for pc. */
-static void word_store(uintptr_t pc, uint32_t generation, uint32_t place)
+/* Caches `what` for pc. */
+static void word_store(uintptr_t pc, uint32_t generation, uint64_t what)
 {
     static uint32_t turn;
     uint64_t mixed = unwind_pc_mix(pc);
-    uint64_t *set = unwind_words[mixed >> UNWIND_TAG_BITS];
+    uint64_t key = unwind_word_key(mixed, generation);
+    uint64_t *set = unwind_word_set(mixed);
     unsigned way;
 
     for (way = 0; way < UNWIND_WAYS; way++) {
         uint64_t word = __atomic_load_n(&set[way], __ATOMIC_RELAXED);
-        if ((word >> UNWIND_RULE_BITS & 0xffff) != generation)
-            break; /* empty or forgotten */
+        unsigned differs = (word ^ key) << (64 - UNWIND_WHAT_SHIFT) != 0;
+        if (!differs || (word >> UNWIND_TAG_BITS & GENERATION_MAX) != generation)
+            break; /* the same pc; or empty, or forgotten */
     }
     if (way == UNWIND_WAYS)
         way = __atomic_fetch_add(&turn, 1, __ATOMIC_RELAXED) % UNWIND_WAYS;
-    __atomic_store_n(&set[way], unwind_word_make(mixed, generation) | place, __ATOMIC_RELEASE);
+    __atomic_store_n(&set[way], key | what, __ATOMIC_RELEASE);
+}
+
+/* The rule as a word's `what` in its place, if it is quick; else 0. */
+static uint64_t quick_what(const struct unwind_rule *rule)
+{
+    uint64_t words = (uint64_t)rule->cfa_offset / 8;
+
+    if (rule->kind != UNWIND_RULE_PLAIN || rule->cfa_reg != UNWIND_RSP || rule->cfa_offset <= 0 ||
+        rule->cfa_offset % 8 || words >= 1u << 12 || rule->slot[1] > 7 || rule->reach > words)
+        return 0;
+    return words << (UNWIND_WHAT_SHIFT + 4) | (uint64_t)rule->slot[1] << (UNWIND_WHAT_SHIFT + 1) |
+           (rule->known & ~(1u << UNWIND_RBP) ? UNWIND_WORD_OTHERS : 0);
 }
 
 __attribute__((noinline)) const struct unwind_rule *
@@ -182,6 +198,7 @@ unwind_rule_make(uintptr_t pc, uint32_t generation, struct unwind_scratch *scrat
     struct unwind_rule *rule = &scratch->rule;
     enum unwind_rule_kind kind;
     uint32_t place;
+    uint64_t what;
 
     memset(rule, 0, sizeof(*rule));
     unwind_row_find(pc, &scratch->row, &kind);
@@ -193,14 +210,18 @@ unwind_rule_make(uintptr_t pc, uint32_t generation, struct unwind_scratch *scrat
         rule->kind = UNWIND_RULE_ROW;
         rule->row_index = table_intern(&row_table, &scratch->row);
         if (!rule->row_index)
-            return rule;
+            return rule; /* it is the scratch row */
     }
-    place = table_intern(&rule_table, rule);
-    if (!place)
-        return rule;
+    what = quick_what(rule);
+    if (!what) {
+        place = table_intern(&rule_table, rule);
+        if (!place)
+            return rule;
+        what = UNWIND_WORD_PLACE | (uint64_t)(place - 1) << UNWIND_WHAT_SHIFT;
+    }
     if (pc >> UNWIND_PC_BITS == 0)
-        word_store(pc, generation, place - 1);
-    return &unwind_rules[place - 1];
+        word_store(pc, generation, what);
+    return rule;
 }
 
 void unwind_flush(void)
@@ -210,7 +231,7 @@ void unwind_flush(void)
 
     do {
         next = old + 1;
-        if (next >> UNWIND_GENERATION) {
+        if (next > GENERATION_MAX) {
             /* The count starts again: words of its first round must not come back to life. */
             for (unsigned set = 0; set < UNWIND_SETS; set++)
                 for (unsigned way = 0; way < UNWIND_WAYS; way++)

@@ -4,8 +4,9 @@
  * Two levels, both in zero-initialised static memory, both filled without locks:
  *  - rules and rows: append-only tables of distinct values (thousands of pcs share a rule). An
  * entry is written first and published by one CAS of an index word; it never changes after that.
- *  - words: a 4-way hash table from pc to rule index. A word holds the rest of the pc, the
- *    generation and the index, so that one load tells everything and nothing can tear.
+ *  - words: a 4-way hash table from pc to rule. A word holds the rest of the pc, the generation and
+ *    either a rule's place or, for the most frequent kind of rule, the rule itself: one load tells
+ *    everything and nothing can tear.
  *
  * Invariants:
  *  1. A word is used only if its generation is the current one; unwind_flush() moves it on.
@@ -63,54 +64,91 @@ struct unwind_scratch {
     struct unwind_row row;
 };
 
-#define UNWIND_SETS       8192u
-#define UNWIND_WAYS       4u
-#define UNWIND_RULES      8192u
-#define UNWIND_ROWS       1024u
-#define UNWIND_PC_BITS    48
-#define UNWIND_TAG_BITS   35 /* UNWIND_PC_BITS − log2(UNWIND_SETS) */
-#define UNWIND_RULE_BITS  13 /* log2(UNWIND_RULES) */
-#define UNWIND_GENERATION 16 /* bits; with the two above 64 */
+#define UNWIND_SETS            8192u
+#define UNWIND_WAYS            4u
+#define UNWIND_RULES           8192u
+#define UNWIND_ROWS            1024u
+#define UNWIND_PC_BITS         48
+#define UNWIND_TAG_BITS        35 /* UNWIND_PC_BITS − log2(UNWIND_SETS) */
+#define UNWIND_GENERATION_BITS 12
+
+/*
+ * A word, from bit 0: tag 35 | generation 12 | what 17. `what` is, from its bit 0:
+ *   saves others 1 | rbp slot 3 | CFA − rsp in words 12, not 0 | 0     a quick rule
+ *   place in unwind_rules 13 | 0 0 0 | 1                               any other
+ * A quick rule: CFA = rsp + 8n, return address at CFA − 8, rbp's slot as in struct unwind_rule,
+ * other registers are saved or not; every slot at or above rsp.
+ */
+#define UNWIND_WHAT_SHIFT  (UNWIND_TAG_BITS + UNWIND_GENERATION_BITS)
+#define UNWIND_WORD_OTHERS (UINT64_C(1) << UNWIND_WHAT_SHIFT)
+#define UNWIND_WORD_PLACE  (UINT64_C(1) << 63)
+
+static inline unsigned unwind_word_rbp_slot(uint64_t word)
+{
+    return word >> (UNWIND_WHAT_SHIFT + 1) & 7;
+}
+
+static inline uint64_t unwind_word_cfa_words(uint64_t word)
+{
+    return word >> (UNWIND_WHAT_SHIFT + 4);
+}
 
 /* Not to be touched but by the functions here. */
-extern uint64_t unwind_words[UNWIND_SETS][UNWIND_WAYS];
-extern struct unwind_rule unwind_rules[UNWIND_RULES];
-extern struct unwind_row unwind_rows[UNWIND_ROWS];
-extern uint32_t unwind_generation; /* 1 … 65535 */
+#define UNWIND_HIDDEN __attribute__((visibility("hidden")))
+extern uint64_t unwind_words[UNWIND_SETS][UNWIND_WAYS] UNWIND_HIDDEN;
+extern struct unwind_rule unwind_rules[UNWIND_RULES] UNWIND_HIDDEN;
+extern struct unwind_row unwind_rows[UNWIND_ROWS] UNWIND_HIDDEN;
+extern uint32_t unwind_generation UNWIND_HIDDEN; /* 1 … 4095 */
 
 static inline uint32_t unwind_generation_load(void)
 {
     return __atomic_load_n(&unwind_generation, __ATOMIC_ACQUIRE);
 }
 
-/* A bijection of 48-bit numbers (an odd factor): set number and tag together name the pc. */
+/* A bijection of 48-bit numbers (an odd factor), shifted to the top: set number, then tag. */
 static inline uint64_t unwind_pc_mix(uintptr_t pc)
 {
-    return (pc * UINT64_C(0x9e3779b97f4a7c15)) & ((UINT64_C(1) << UNWIND_PC_BITS) - 1);
+    return pc * (UINT64_C(0x9e3779b97f4a7c15) << (64 - UNWIND_PC_BITS));
 }
 
-static inline uint64_t unwind_word_make(uint64_t mixed, uint32_t generation)
+static inline uint64_t *unwind_word_set(uint64_t mixed)
 {
-    return mixed << (64 - UNWIND_TAG_BITS) | (uint64_t)generation << UNWIND_RULE_BITS;
+    return unwind_words[mixed >> (64 - UNWIND_PC_BITS + UNWIND_TAG_BITS)];
+}
+
+/* A word without its `what`. */
+static inline uint64_t unwind_word_key(uint64_t mixed, uint32_t generation)
+{
+    return (mixed >> (64 - UNWIND_PC_BITS) & ((UINT64_C(1) << UNWIND_TAG_BITS) - 1)) |
+           (uint64_t)generation << UNWIND_TAG_BITS;
+}
+
+/* The cached word for pc (below 2^UNWIND_PC_BITS), or 0. */
+static inline uint64_t unwind_word_find(uintptr_t pc, uint32_t generation)
+{
+    uint64_t mixed = unwind_pc_mix(pc);
+    uint64_t key = unwind_word_key(mixed, generation);
+    const uint64_t *set = unwind_word_set(mixed);
+
+    for (unsigned way = 0; way < UNWIND_WAYS; way++) {
+        uint64_t word = __atomic_load_n(&set[way], __ATOMIC_ACQUIRE);
+        if (__builtin_expect((word ^ key) << (64 - UNWIND_WHAT_SHIFT) == 0, 1))
+            return word;
+    }
+    return 0;
 }
 
 /* Makes the rule for pc, caches it if there is room. Never NULL. */
 const struct unwind_rule *unwind_rule_make(uintptr_t pc, uint32_t generation,
                                            struct unwind_scratch *scratch);
 
-/* The rule for pc, from the cache or made. Never NULL. */
+/* The rule for pc, from the cache or made; a quick one in full. Never NULL. */
 static inline const struct unwind_rule *unwind_rule_find(uintptr_t pc, uint32_t generation,
                                                          struct unwind_scratch *scratch)
 {
-    uint64_t mixed = unwind_pc_mix(pc);
-    uint64_t want = unwind_word_make(mixed, generation);
-    const uint64_t *set = unwind_words[mixed >> UNWIND_TAG_BITS];
-
-    for (unsigned way = 0; way < UNWIND_WAYS; way++) {
-        uint64_t word = __atomic_load_n(&set[way], __ATOMIC_ACQUIRE);
-        if ((word ^ want) < UNWIND_RULES)
-            return &unwind_rules[word % UNWIND_RULES];
-    }
+    uint64_t word = unwind_word_find(pc, generation);
+    if (word & UNWIND_WORD_PLACE)
+        return &unwind_rules[word >> UNWIND_WHAT_SHIFT & (UNWIND_RULES - 1)];
     return unwind_rule_make(pc, generation, scratch);
 }
 

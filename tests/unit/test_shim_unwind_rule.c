@@ -31,6 +31,9 @@ UNIT(unit_rbx, ".cfi_def_cfa %rbx, 16");
 UNIT(unit_rbp, ".cfi_def_cfa %rbp, 16\n.cfi_offset %rbp, -16");
 UNIT(unit_rax, ".cfi_def_cfa %rax, 16");
 UNIT(unit_saves_rbx, ".cfi_def_cfa_offset 24\n.cfi_offset %rbx, -16");
+UNIT(unit_saves_rbp, ".cfi_def_cfa_offset 40\n.cfi_offset %rbp, -24");
+UNIT(unit_saves_rbp_far, ".cfi_def_cfa_offset 80\n.cfi_offset %rbp, -72");
+UNIT(unit_huge, ".cfi_def_cfa_offset 40000");
 UNIT(unit_saves_far, ".cfi_def_cfa_offset 400\n.cfi_offset %rbx, -392");
 UNIT(unit_popped, ".cfi_def_cfa_offset 8\n.cfi_offset %rbx, -16");
 UNIT(unit_popped_long_ago, ".cfi_def_cfa_offset 8\n.cfi_offset %rbx, -200");
@@ -287,51 +290,83 @@ static unsigned words_used(void)
     return used;
 }
 
-static void equal_rules_are_kept_once(void **state)
+static void frequent_rules_are_in_the_word_itself(void **state)
 {
     struct unwind_scratch scratch;
-    const struct unwind_rule *rule = find(unit_saves_rbx, &scratch);
+    uint32_t now = unwind_generation_load();
+    uint64_t word;
 
     (void)state;
+    find(unit_saves_rbp, &scratch);
+    word = unwind_word_find((uintptr_t)unit_saves_rbp, now);
+    assert_int_equal(word & UNWIND_WORD_PLACE, 0);
+    assert_int_equal(unwind_word_cfa_words(word), 5);
+    assert_int_equal(unwind_word_rbp_slot(word), 3);
+    assert_int_equal(word & UNWIND_WORD_OTHERS, 0);
+    find(unit_saves_rbx, &scratch);
+    word = unwind_word_find((uintptr_t)unit_saves_rbx, now);
+    assert_int_equal(word & UNWIND_WORD_PLACE, 0);
+    assert_int_equal(unwind_word_cfa_words(word), 3);
+    assert_int_equal(unwind_word_rbp_slot(word), 0);
+    assert_int_not_equal(word & UNWIND_WORD_OTHERS, 0);
+    /* not based on rsp, a slot below rsp, a frame that is too big, a slot that is too far */
+    static const char *const placed[] = {unit_rbp, unit_popped, unit_huge, unit_saves_rbp_far};
+    for (size_t i = 0; i < sizeof(placed) / sizeof(*placed); i++) {
+        assert_int_equal(find(placed[i], &scratch)->kind, UNWIND_RULE_PLAIN);
+        word = unwind_word_find((uintptr_t)placed[i], now);
+        assert_int_not_equal(word & UNWIND_WORD_PLACE, 0);
+    }
+}
+
+static void other_rules_are_kept_once(void **state)
+{
+    struct unwind_scratch scratch;
+    const struct unwind_rule *made = find(unit_rbp, &scratch), *rule;
+
+    (void)state;
+    assert_int_equal(made->kind, UNWIND_RULE_PLAIN);
+    rule = find(unit_rbp, &scratch);
     assert_in_range((uintptr_t)rule, (uintptr_t)unwind_rules,
                     (uintptr_t)(unwind_rules + UNWIND_RULES));
     assert_int_equal(rule->kind, UNWIND_RULE_PLAIN);
-    assert_int_equal(rule->cfa_reg, UNWIND_RSP);
-    assert_int_equal(rule->cfa_offset, 24);
-    assert_int_equal(rule->slot[0], 2);
-    assert_int_equal(rule->known, 1u << UNWIND_RBX);
+    assert_int_equal(rule->cfa_reg, UNWIND_RBP);
+    assert_int_equal(rule->cfa_offset, 16);
+    assert_int_equal(rule->slot[1], 2);
+    assert_int_equal(rule->known, 1u << UNWIND_RBP);
     assert_int_equal(rule->reach, 2);
-    assert_ptr_equal(find(unit_saves_rbx, &scratch), rule);
-    assert_ptr_equal(find(unit_saves_rbx + 1, &scratch), rule);
-    assert_ptr_not_equal(find(unit_rsp, &scratch), rule);
+    find(unit_rbp + 1, &scratch);
+    assert_ptr_equal(find(unit_rbp + 1, &scratch), rule);
+    find(unit_rbx, &scratch);
+    assert_ptr_not_equal(find(unit_rbx, &scratch), rule);
 }
 
 static void flush_forgets_and_the_count_starts_again(void **state)
 {
     struct unwind_scratch scratch;
-    const struct unwind_rule *rule = find(unit_rsp, &scratch);
-    unsigned used = words_used();
+    uintptr_t pc = (uintptr_t)unit_rsp;
     uint32_t before = unwind_generation_load();
+    unsigned used;
 
     (void)state;
+    find(unit_rsp, &scratch);
+    assert_int_not_equal(unwind_word_find(pc, before), 0);
+    used = words_used();
     find(unit_rsp, &scratch);
     assert_int_equal(words_used(), used);
     unwind_flush();
     assert_int_not_equal(unwind_generation_load(), before);
-    /* made again, in the word of the forgotten one or in another */
-    memset(&scratch, 0xff, sizeof(scratch));
-    assert_ptr_equal(find(unit_rsp, &scratch), rule);
-    assert_int_equal(scratch.row.row.cfa_value, 24);
-    memset(&scratch, 0xff, sizeof(scratch));
-    assert_ptr_equal(find(unit_rsp, &scratch), rule);
-    assert_int_equal(scratch.row.row.cfa_value, -1);
+    assert_int_equal(unwind_word_find(pc, unwind_generation_load()), 0);
+    find(unit_rsp, &scratch);
+    assert_int_not_equal(unwind_word_find(pc, unwind_generation_load()), 0);
 
-    for (unsigned i = 0; i < 70000; i++) {
+    for (unsigned i = 0; i < 5000; i++) {
         unwind_flush();
-        assert_in_range(unwind_generation_load(), 1, 0xffff);
+        assert_in_range(unwind_generation_load(), 1, 4095);
+        assert_int_equal(unwind_word_find(pc, unwind_generation_load()), 0);
     }
     assert_int_equal(words_used(), 0);
-    assert_ptr_equal(find(unit_rsp, &scratch), rule);
+    find(unit_rsp, &scratch);
+    assert_int_not_equal(unwind_word_find(pc, unwind_generation_load()), 0);
 }
 
 static void code_that_is_not_mapped_is_not_remembered(void **state)
@@ -406,7 +441,7 @@ static void threads_never_see_a_torn_rule(void **state)
 
 /* More rows and rules than the tables hold. The last test: they stay full. */
 UNIT(unit_rows, ".rept 1100\n.cfi_escape 0x0f, 5, 0x77, 16, 0x06, 0x23, 8\nnop\n.endr");
-UNIT(unit_rules, ".rept 8300\n.cfi_adjust_cfa_offset 8\nnop\n.endr");
+UNIT(unit_rules, ".cfi_def_cfa_register %rbp\n.rept 8300\n.cfi_adjust_cfa_offset 8\nnop\n.endr");
 
 static void full_tables_slow_down_but_never_fail(void **state)
 {
@@ -429,7 +464,7 @@ static void full_tables_slow_down_but_never_fail(void **state)
 
     kept = 0;
     stacks[0] = (struct unwind_range){(uintptr_t)frame, (uintptr_t)(frame + 8400)};
-    regs.reg[UNWIND_RSP] = (uintptr_t)frame;
+    regs.reg[UNWIND_RSP] = regs.reg[UNWIND_RBP] = (uintptr_t)frame;
     for (unsigned i = 0; i < 8300; i++) {
         frame[i + 1] = into(unit_root);
         walk(unit_rules + i);
@@ -437,6 +472,7 @@ static void full_tables_slow_down_but_never_fail(void **state)
         frame[i + 1] = 0;
         rule = find(unit_rules + i, &scratch);
         assert_int_equal(rule->kind, UNWIND_RULE_PLAIN);
+        assert_int_equal(rule->cfa_reg, UNWIND_RBP);
         assert_int_equal(rule->cfa_offset, 16 + 8 * i);
         kept += rule != &scratch.rule;
     }
@@ -454,7 +490,8 @@ int main(void)
         cmocka_unit_test_setup(frames_must_climb, begin),
         cmocka_unit_test_setup(code_may_say_that_it_changed_the_stack_but_not_for_ever, begin),
         cmocka_unit_test_setup(ranges_are_never_left, begin),
-        cmocka_unit_test_setup(equal_rules_are_kept_once, begin),
+        cmocka_unit_test_setup(frequent_rules_are_in_the_word_itself, begin),
+        cmocka_unit_test_setup(other_rules_are_kept_once, begin),
         cmocka_unit_test_setup(flush_forgets_and_the_count_starts_again, begin),
         cmocka_unit_test_setup(code_that_is_not_mapped_is_not_remembered, begin),
         cmocka_unit_test_setup(threads_never_see_a_torn_rule, begin),
