@@ -29,7 +29,7 @@ static const struct opt table[] = {
 
 static int help(void)
 {
-    puts("Usage: perfshim diff [options] BEFORE AFTER\n"
+    puts("usage: perfshim diff [options] BEFORE AFTER\n"
          "       perfshim diff [options] A1 A2 ... -- B1 B2 ...\n\n"
          "Compares two profiles, or two sets of them by their medians: B - A, minus is less.\n");
     opt_help(stdout, table);

@@ -100,7 +100,7 @@ static const struct opt table[] = {
 
 static int help(void)
 {
-    puts("Usage: perfshim record [options] [--] PROGRAM [argument ...]\n\n"
+    puts("usage: perfshim record [options] [--] PROGRAM [argument ...]\n\n"
          "Runs PROGRAM with the profiler preloaded, writes a profile, exits as PROGRAM did\n"
          "(128 + signal). Own failures: 125 wrong use or no output, 126 cannot execute, 127 not\n"
          "found, 121 cannot be profiled (nothing is started then).\n");

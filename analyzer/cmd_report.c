@@ -72,7 +72,7 @@ static const struct opt *option_table(struct options *o)
 static int help(const struct opt *table)
 {
     puts(
-        "Usage: perfshim report [options] [PROFILE]\n\n"
+        "usage: perfshim report [options] [PROFILE]\n\n"
         "Says where a program's time and memory went. Without PROFILE, the newest *.pshim here.\n");
     opt_help(stdout, table);
     return cmd_finish(PROG);

@@ -18,7 +18,7 @@ enum { verb_count = sizeof verbs / sizeof *verbs };
 
 static void usage(FILE *out)
 {
-    fputs("Usage: perfshim VERB [options] ...\n\n", out);
+    fputs("usage: perfshim VERB [options] ...\n\n", out);
     for (int i = 0; i < verb_count; i++)
         fprintf(out, "  %-8s %s\n", verbs[i].name, verbs[i].help);
     fputs("\nperfshim VERB --help tells a verb's options; perfshim --version.\n", out);

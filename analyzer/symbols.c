@@ -176,6 +176,16 @@ static const char *symbol_name(struct symbols_module *m, const char *name)
     return kept;
 }
 
+static bool is_code(const struct elf_image *image, uint64_t address)
+{
+    for (unsigned i = 0; i < image->segment_count; i++) {
+        const Elf64_Phdr *p = &image->segments[i];
+        if (p->p_type == PT_LOAD && p->p_flags & PF_X && address - p->p_vaddr < p->p_memsz)
+            return true;
+    }
+    return false;
+}
+
 /* Adds the symbols of a type; labels only where nothing has a name yet. */
 static void symbols_add(struct symbols_module *m, unsigned wanted)
 {
@@ -193,7 +203,8 @@ static void symbols_add(struct symbols_module *m, unsigned wanted)
         if (wanted == STT_NOTYPE) {
             struct codemap known = {m->map.entries, sorted, 0};
             const struct codemap_entry *e = codemap_find(&known, address);
-            if (GELF_ST_BIND(symbol.st_info) == STB_LOCAL || (e && e->name))
+            if (GELF_ST_BIND(symbol.st_info) == STB_LOCAL || (e && e->name) ||
+                !is_code(&m->image, address))
                 continue;
         }
         codemap_add(&m->map, address, address + symbol.st_size, symbol_name(m, name));
