@@ -36,3 +36,10 @@ done = preload([helper("busy"), 100, 2, "brief"], "paused.pshim", env={"PERFSHIM
 document = report("paused.pshim")
 if document:
     equal((done.status, document["totals"]["cpu_ns"]), (0, 0), "paused: no CPU time is booked")
+
+# Not asked for is not measured: null, never 0.
+done = preload([helper("busy"), 1, 0.05], "off.pshim", env={"PERFSHIM_CPU_HZ": "0"})
+document = report("off.pshim")
+if document:
+    equal((done.status, document["totals"]["cpu_ns"], document["mode"]["cpu_hz"]), (0, None, 0),
+          "PERFSHIM_CPU_HZ=0: CPU time is null")

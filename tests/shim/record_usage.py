@@ -56,6 +56,11 @@ names = profiles(place)
 ok(done.status == 0 and len(names) == 1 and names[0].startswith("perfshim-resources-"),
    "without -o the profile has the default name, in the working directory", done, names)
 
+# Work that is done in children is not in the profile: that is said.
+done = record("-o", "children.pshim", "--", "sh", "-c", f"{helper('busy')} 1 0.4; exit 6")
+equal(done.status, 6, "a shell with a busy child")
+match(done.err, r"child processes.*--follow", "record says that most CPU time was in children")
+
 # Interrupted: the terminal's signal goes to both; record waits for its program.
 for case, number, to_group, status in (
         ("wait", signal.SIGINT, True, 130), ("catch", signal.SIGINT, True, 7),
@@ -128,6 +133,7 @@ refuses("an unknown unwinder", 125, "magic", "--unwind=magic", "--", *WORK)
 refuses("an allocation mode that makes no sense", 125, "sometimes", "--alloc=sometimes", "--",
         *WORK)
 refuses("a folder that does not exist", 125, "nowhere/p.pshim", "-o", "nowhere/p.pshim", "--", *WORK)
+refuses("following, which is not there yet", 125, "--follow", "--follow", "--", *WORK)
 refuses("attaching", 125, "attach", "-p", "1")
 
 # Taken names.

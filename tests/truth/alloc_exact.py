@@ -91,7 +91,14 @@ for name, threads, steps in CASES:
             if v and k != "free_foreign"}
     equal(lost, {}, f"{label}: nothing lost")
 
-# The same work by sampling or not at all: the program cannot tell, and no figure is made up.
+# However stacks are walked, what happened is counted.
+truth, document = profile(sample("alloc_truth"), 2, 3000, "frame pointers",
+                          {"PERFSHIM_START": "0", "PERFSHIM_UNWIND": "fp"})
+if document:
+    equal(document["mode"]["unwind"], "fp", "frame pointers: the report says so")
+    check_totals("frame pointers", truth, document)
+
+# Not at all: the program cannot tell, and no figure is made up.
 done = preload([sample("alloc_truth"), 2, 3000], "off.pshim", env={"PERFSHIM_ALLOC": "off"})
 ok(done.status == 0, "PERFSHIM_ALLOC=off: the program runs", done)
 document = report("off.pshim")
