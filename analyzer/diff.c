@@ -137,12 +137,6 @@ static double get_wall(const struct diff *d, const struct diff_run *run, int wha
     return (double)run->model.wall_ns;
 }
 
-static bool is_time(enum metric metric)
-{
-    return metric == METRIC_CPU_NS || metric == METRIC_COST_NS || metric == METRIC_LOCK_WAIT_NS ||
-           metric == METRIC_IO_WAIT_NS;
-}
-
 static bool exact_allocations(const struct diff *d)
 {
     for (int side = 0; side < DIFF_SIDES; side++)
@@ -173,9 +167,9 @@ static void totals_compare(struct diff *d)
 {
     for (int i = 0; i < DIFF_TOTAL_COUNT; i++) {
         /* The peak is followed in steps: known, but not to the byte. */
-        struct diff_scatter scatter = is_time(totals[i].metric) ? tick_scatter(d)
-                                      : i == DIFF_PEAK_BYTES    ? some_scatter
-                                                                : allocation_scatter(d);
+        struct diff_scatter scatter = metric_is_time(totals[i].metric) ? tick_scatter(d)
+                                      : i == DIFF_PEAK_BYTES           ? some_scatter
+                                                                       : allocation_scatter(d);
         d->totals[i] = compare_runs(d, get_total, i, scatter);
     }
     d->ops = compare_runs(d, get_ops, 0, no_scatter);

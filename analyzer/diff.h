@@ -55,6 +55,7 @@ struct diff_value {
     X(CPU_NS, cpu_ns, "cpu", 1)                                                                    \
     X(LOCK_WAIT_NS, lock_wait_ns, "lock wait", 1)                                                  \
     X(IO_WAIT_NS, io_wait_ns, "io", 1)                                                             \
+    X(PROFILER_NS, profiler_ns, "profiler", 1)                                                     \
     X(PEAK_BYTES, peak_bytes, "peak live", 0)                                                      \
     X(LIVE_BLOCKS, live_blocks, "live blocks at exit", 0)                                          \
     X(LIVE_BYTES, live_bytes, "live at exit", 0)

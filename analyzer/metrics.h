@@ -9,6 +9,7 @@
 #ifndef PERFSHIM_ANALYZER_METRICS_H
 #define PERFSHIM_ANALYZER_METRICS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* id, JSON key */
@@ -26,7 +27,8 @@
     X(PEAK_BYTES, peak_bytes)                                                                      \
     X(TEMPORARY_CALLS, temporary_calls)                                                            \
     X(BLAMED_WAIT_NS, blamed_wait_ns)                                                              \
-    X(COST_NS, cost_ns) /* cpu + lock wait + io wait */
+    X(PROFILER_NS, profiler_ns) /* CPU time inside the profiler: in no other figure */             \
+    X(COST_NS, cost_ns)         /* cpu + lock wait + io wait */
 
 enum metric {
 #define X(id, key) METRIC_##id,
@@ -34,6 +36,14 @@ enum metric {
 #undef X
         METRIC_COUNT
 };
+
+static inline bool metric_is_time(enum metric metric)
+{
+    return metric == METRIC_CPU_NS || metric == METRIC_LOCK_WAIT_NS ||
+           metric == METRIC_IO_WAIT_NS || metric == METRIC_IDLE_NS ||
+           metric == METRIC_BLAMED_WAIT_NS || metric == METRIC_PROFILER_NS ||
+           metric == METRIC_COST_NS;
+}
 
 struct metrics {
     int64_t v[METRIC_COUNT];

@@ -271,12 +271,28 @@ static int accounts_load(struct model *m)
     return error;
 }
 
+/* Is the stack's leaf the profiler itself: a tick in a hook's own work, or in its code? */
+static bool leaf_is_profiler(const struct model *m, uint32_t id)
+{
+    const struct pshim_node *node = id ? reader_node(m->reader, id) : NULL;
+    if (!node)
+        return false;
+    if (node->module == PSHIM_MODULE_SPECIAL)
+        return node->offset == PSHIM_SPECIAL_PROFILER;
+    const struct pshim_module *module = reader_module(m->reader, node->module);
+    return module && (module->flags & PSHIM_MODULE_SHIM);
+}
+
 static void samples_finish(struct model *m)
 {
     for (size_t i = 0; i < m->sample_count; i++) {
         int64_t *v = m->samples[i].m.v;
         v[METRIC_LIVE_BLOCKS] = metric_difference(v[METRIC_ALLOC_CALLS], v[METRIC_FREE_CALLS]);
         v[METRIC_LIVE_BYTES] = metric_difference(v[METRIC_ALLOC_BYTES], v[METRIC_FREE_BYTES]);
+        if (leaf_is_profiler(m, m->samples[i].node)) {
+            v[METRIC_PROFILER_NS] = v[METRIC_CPU_NS];
+            v[METRIC_CPU_NS] = 0;
+        }
         v[METRIC_COST_NS] = v[METRIC_CPU_NS];
         for (int k = 0; k < METRIC_COUNT; k++)
             add(&m->totals.v[k], v[k]);
@@ -302,7 +318,7 @@ static void measured_set(struct model *m)
     if (h->alloc_mode != PSHIM_ALLOC_OFF && !h->alloc_hidden)
         m->measured |= ALLOC_METRICS;
     if (h->cpu_hz)
-        m->measured |= BIT(CPU_NS) | BIT(COST_NS);
+        m->measured |= BIT(CPU_NS) | BIT(PROFILER_NS) | BIT(COST_NS);
 }
 
 int model_load(struct model *m, struct reader *r)

@@ -205,10 +205,9 @@ static void put_site(struct json *j, const struct model *m, const struct frames 
     json_begin(j, NULL, '{');
     json_put_string(j, "kind", alloc ? "alloc" : "cpu");
     for (int k = 0; k < METRIC_COUNT; k++) {
-        bool time = k == METRIC_CPU_NS || k == METRIC_COST_NS;
         if (k == METRIC_BLAMED_WAIT_NS || k == METRIC_IDLE_NS)
             continue;
-        if (time == alloc)
+        if (metric_is_time(k) == alloc)
             json_put_null(j, metric_keys[k]);
         else
             json_put_metric(j, metric_keys[k], m, k, s->m.v[k]);

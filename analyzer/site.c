@@ -165,7 +165,9 @@ void sites_build(struct sites *s, const struct model *m, struct frames *f, enum 
         unsigned leaf = leaf_find(f, stack, depth), at = sites_frame(s, f, stack, depth);
         struct site *site = site_get(s, &places, stack[at], at == leaf ? NULL : stack[leaf]);
         struct metrics added = sample->m;
-        added.v[METRIC_CPU_NS] = added.v[METRIC_COST_NS] = 0; /* the same stack's, not the site's */
+        for (int k = 0; k < METRIC_COUNT; k++)
+            if (metric_is_time(k)) /* the same stack's, not the site's */
+                added.v[k] = 0;
         metrics_add(&site->m, &added);
         if (!site->node || added.v[metric] > site->most) {
             site->node = sample->node;

@@ -154,7 +154,7 @@ static void figure_text(const struct diff *d, int total, double v, char to[stati
     else if (total == DIFF_LIVE_BLOCKS)
         units_count(to, v);
     else if (total == DIFF_COST_NS || total == DIFF_CPU_NS || total == DIFF_LOCK_WAIT_NS ||
-             total == DIFF_IO_WAIT_NS)
+             total == DIFF_IO_WAIT_NS || total == DIFF_PROFILER_NS)
         units_duration(to, v);
     else
         units_size(to, v);
@@ -170,6 +170,8 @@ static void remark_text(const struct diff_value *v, int total, char to[static TE
                  v->noise ? "  ~" : "");
     else if (total == DIFF_PEAK_BYTES)
         strcpy(to, "within 1%");
+    else if (total == DIFF_PROFILER_NS)
+        strcpy(to, "not in cost");
     else if (v->exact)
         strcpy(to, "exact");
     else if (v->noise && v->delta != 0)
@@ -199,6 +201,8 @@ static void totals_print(const struct diff *d, FILE *out)
         const struct diff_value *v = &d->totals[i];
         bool part_of_cost = i == DIFF_CPU_NS || i == DIFF_LOCK_WAIT_NS || i == DIFF_IO_WAIT_NS;
         if ((isnan(v->a) && isnan(v->b)) || (part_of_cost && !waits))
+            continue;
+        if (i == DIFF_PROFILER_NS && v->a == 0 && v->b == 0)
             continue;
         table_cell(&t, " %s%s%s", part_of_cost ? "  " : "", rows[i].label,
                    rows[i].per_unit ? per_suffix(d) : "");

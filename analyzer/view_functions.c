@@ -148,7 +148,7 @@ void view_functions(const struct view *v, enum metric metric)
     rank_build(&rank, v->model, v->frames, v->by);
     rank_sort(&rank, v->sort == METRIC_COUNT ? metric : v->sort, v->sort_flat);
     struct figures f = {.metric = metric, .total = (double)v->model->totals.v[metric]};
-    f.is_time = metric == METRIC_COST_NS || metric == METRIC_CPU_NS;
+    f.is_time = metric_is_time(metric);
     f.scale = text_scale_for((double)rank.selected.v[metric]);
     selection_print(v, &rank, &f);
     columns_set(&t, v, &f);

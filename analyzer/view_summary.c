@@ -14,8 +14,11 @@ static void time_line(const struct view *v)
     fputs("TIME    ", v->out);
     if (wall > 0)
         fprintf(v->out, "%.2f thread-s: cpu %s", wall / 1e9, text_percent(part, cpu, wall));
-    if (wall > 0 && cpu <= wall)
-        fprintf(v->out, "  off cpu %s", text_percent(part, wall - cpu, wall));
+    double profiler = (double)m->totals.v[METRIC_PROFILER_NS];
+    if (wall > 0 && profiler > 0)
+        fprintf(v->out, "  profiler %s", text_percent(part, profiler, wall));
+    if (wall > 0 && cpu + profiler <= wall)
+        fprintf(v->out, "  off cpu %s", text_percent(part, wall - cpu - profiler, wall));
     fprintf(v->out, "%scost = cpu = %s", wall > 0 ? "   " : "", units_duration(buf, cpu));
     if (model_ops(m))
         fprintf(v->out, ", %s/op", units_duration(buf, cpu / (double)model_ops(m)));

@@ -18,7 +18,7 @@ for label, argv in (("one thread of 3 s", [1, 3]), ("four threads of 3 s", [4, 3
     document = report(out)
     if not document:
         continue
-    total = document["totals"]["cpu_ns"]
+    total = document["totals"]["cpu_ns"] + document["totals"]["profiler_ns"]
     near(total, used_ns, f"{label}: CPU time within 2 % of the kernel's", rel=0.02)
     share = cum(document, "work", "cpu_ns") / total
     ok(share > 0.9, f"{label}: it stands to the threads' function ({share:.1%})")
