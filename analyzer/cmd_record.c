@@ -206,8 +206,8 @@ static void children_warn(const struct launch *l, const struct pshim_header *h)
     uint64_t own = h->end_cpu_ns;
     if (own && all > 2 * own && all - own > worth_telling_ns)
         fprintf(stderr,
-                PROG ": %s of %s CPU time was in child processes, which this profile is not about; "
-                     "--follow, in a later version, will profile them\n",
+                PROG ": %s of %s CPU time is not in this profile: it was spent in child processes "
+                     "(--follow, in a later version, will profile them) or before the last exec\n",
                 units_duration(a, (double)(all - own)), units_duration(b, (double)all));
 }
 

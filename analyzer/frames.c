@@ -143,9 +143,14 @@ static struct module *module_get(struct frames *f, uint32_t id)
     m->path = profile_string(&f->reader->profile, record->path);
     m->name = base_name(m->path);
     uint32_t bytes = record->build_id_bytes;
-    if (!(m->flags & (PSHIM_MODULE_SHIM | PSHIM_MODULE_VDSO)))
-        m->symbols = symbols_open(f->symbols, m->path, record->build_id,
-                                  bytes <= PSHIM_BUILD_ID_MAX ? bytes : 0);
+    if (bytes > PSHIM_BUILD_ID_MAX)
+        bytes = 0;
+    if (m->flags & PSHIM_MODULE_VDSO) {
+        m->name = "[vdso]";
+        m->symbols = symbols_open_vdso(f->symbols, record->build_id, bytes);
+    } else if (!(m->flags & PSHIM_MODULE_SHIM)) {
+        m->symbols = symbols_open(f->symbols, m->path, record->build_id, bytes);
+    }
     return m;
 }
 
@@ -180,8 +185,6 @@ static struct location *location_make(struct frames *f, uint32_t module, uint64_
     struct module *m = module_get(f, module);
     if (!m->known)
         return location_named(f, "[unknown module]", NULL, offset);
-    if (m->flags & PSHIM_MODULE_VDSO)
-        return location_named(f, "[vdso]", "[vdso]", offset);
     if (m->flags & PSHIM_MODULE_SHIM) {
         struct location *l = location_named(f, "[profiler]", NULL, offset);
         l->shim = true;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "analyzer/ifunc.h"
 #include "analyzer/memory.h"
 #include "analyzer/names.h"
+#include "analyzer/plt.h"
 #include "analyzer/symbols.h"
 
 enum {
@@ -163,6 +165,14 @@ static void ifunc_found(void *context, uint64_t address, const char *name)
     codemap_add(&m->map, address, 0, intern_get(m->all->names, name));
 }
 
+static void stub_found(void *context, uint64_t start, uint64_t end, const char *symbol)
+{
+    struct symbols_module *m = context;
+    char name[512];
+    snprintf(name, sizeof name, "%s@plt", symbol);
+    codemap_add(&m->map, start, end, intern_get(m->all->names, name));
+}
+
 /* A symbol table's name without its version. */
 static const char *symbol_name(struct symbols_module *m, const char *name)
 {
@@ -215,6 +225,7 @@ static void map_fill(struct symbols_module *m)
 {
     elf_image_functions(&m->image, function_found, m);
     ifunc_resolve(&m->image, ifunc_found, m);
+    plt_stubs(&m->image, stub_found, m);
     symbols_add(m, STT_FUNC); /* an indirect function's symbol names its resolver, not its body */
     codemap_sort(&m->map);
     symbols_add(m, STT_NOTYPE); /* labels of assembly code, where no function is known */
@@ -486,13 +497,44 @@ unsigned symbols_find(struct symbols_module *m, uint64_t address,
     return count ? count : 1;
 }
 
-struct symbols_module *symbols_open(struct symbols *s, const char *path, const uint8_t *id,
-                                    size_t id_bytes)
+static struct symbols_module *module_new(struct symbols *s)
 {
     struct symbols_module *m = memory_new(1, sizeof *m);
     m->all = s;
     m->next = s->modules;
     s->modules = m;
+    return m;
+}
+
+struct symbols_module *symbols_open_vdso(struct symbols *s, const uint8_t *id, size_t id_bytes)
+{
+    struct symbols_module *m = module_new(s);
+    const Elf64_Ehdr *here = (const void *)getauxval(AT_SYSINFO_EHDR);
+    const uint8_t *now = NULL;
+    if (!here)
+        return m;
+    size_t size = here->e_shoff + (size_t)here->e_shnum * here->e_shentsize;
+    if (elf_image_init(&m->image, here, size) != ELF_IMAGE_OK ||
+        elf_image_build_id(&m->image, &now) != id_bytes || memcmp(now, id, id_bytes) != 0)
+        return m; /* another kernel's */
+    size_t count;
+    uint32_t names;
+    const Elf64_Sym *symbols = elf_image_symbols(&m->image, SHT_DYNSYM, &count, &names);
+    elf_image_functions(&m->image, function_found, m);
+    for (size_t i = 0; i < count; i++) {
+        const char *name = elf_image_string(&m->image, names, symbols[i].st_name);
+        if (strncmp(name, "__vdso_", 7) == 0) /* not its alias, which is libc's name too */
+            codemap_add(&m->map, symbols[i].st_value, symbols[i].st_value + symbols[i].st_size,
+                        intern_get(s->names, name));
+    }
+    codemap_sort(&m->map);
+    return m;
+}
+
+struct symbols_module *symbols_open(struct symbols *s, const char *path, const uint8_t *id,
+                                    size_t id_bytes)
+{
+    struct symbols_module *m = module_new(s);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) {
         problem(m, strerror(errno));

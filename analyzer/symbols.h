@@ -38,6 +38,9 @@ void symbols_free(struct symbols *s);
 struct symbols_module *symbols_open(struct symbols *s, const char *path, const uint8_t *id,
                                     size_t id_bytes);
 
+/* The kernel's shared object, if this machine's is the same one; else a module without names. */
+struct symbols_module *symbols_open_vdso(struct symbols *s, const uint8_t *id, size_t id_bytes);
+
 /* What is wrong with the module's file: "" if nothing. */
 const char *symbols_problem(const struct symbols_module *m);
 

@@ -122,19 +122,20 @@ static void selection_print(const struct view *v, const struct rank *rank, const
 static void folded_print(const struct view *v, const struct rank *rank, const struct figures *f,
                          size_t folded, size_t more)
 {
-    const char *things[] = {"function", "file", "module"};
+    enum { shown_most = 3 };
+    static const char *const things[] = {"function", "file", "module"};
     char name[64];
     if (!folded && !more)
         return;
     fputs(" folded: ", v->out);
     if (folded) {
         fputs("entry frames (", v->out);
-        for (size_t i = 0, shown = 0; i < rank->count && shown < 3; i++)
+        for (size_t i = 0, shown = 0; i < rank->count && shown < shown_most; i++)
             if (rank_is_entry(rank, &rank->rows[i], f->metric)) {
-                text_short_name(name, sizeof name, rank->rows[i].name, 20);
+                text_short_name(name, sizeof name, rank->rows[i].name, 16);
                 fprintf(v->out, "%s%s", shown++ ? ", " : "", name);
             }
-        fprintf(v->out, "%s)%s", folded > 3 ? ", ..." : "", more ? "; " : "");
+        fprintf(v->out, "%s)%s", folded > shown_most ? ", ..." : "", more ? "; " : "");
     }
     if (more)
         fprintf(v->out, "%zu more %s%s", more, things[v->by], more == 1 ? "" : "s");

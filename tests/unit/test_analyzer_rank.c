@@ -148,13 +148,13 @@ static void what_could_not_be_walked_has_a_name_in_brackets(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         fixture_cpu(&f, fixture_node(&f, 0, cases[i].module, cases[i].offset), 1);
     fixture_cpu(&f, fixture_node(&f, 0, fixture_allot(&f, PSHIM_REGION_MODULE), 1), 1);
-    fixture_cpu(&f, fixture_node(&f, 0, fixture_module(&f, "x", PSHIM_MODULE_VDSO), 1), 1);
+    fixture_cpu(&f, fixture_node(&f, 0, fixture_module(&f, "x", PSHIM_MODULE_VDSO), 16), 1);
     fixture_cpu(&f, 0, 1);
     ranked(NULL, RANK_FUNCTION);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_non_null(row(cases[i].name));
     assert_non_null(row("[unknown module]"));
-    assert_non_null(row("[vdso]"));
+    assert_non_null(row("[vdso]+0x10"));
     assert_non_null(row("[no stack]"));
 }
 
