@@ -48,8 +48,7 @@ def clear_counts(build):
 
 def run_tests(build, quiet):
     parts = [p for p in TESTS if p == "unit" or os.path.isdir(os.path.join(SRC, "tests", p))]
-    command = [os.path.join(SRC, "tests/run"), "--build", build, "--not-timing", "--scale", "3",
-               "--script-jobs", str(len(os.sched_getaffinity(0))), *parts]
+    command = [os.path.join(SRC, "tests/run"), "--build", build, "--not-timing", "--scale", "3", *parts]
     # Where a process may not write its counts it must at least not say so on its stderr.
     done = subprocess.run(command, check=False, text=True, stderr=subprocess.STDOUT,
                           env=dict(os.environ, GCOV_ERROR_FILE="/dev/null"),
