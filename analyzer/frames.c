@@ -122,7 +122,7 @@ static struct location *location_special(struct frames *f, uint64_t what)
         [PSHIM_SPECIAL_BAD_CFI] = "[stack cut: call-frame information not understood]",
         [PSHIM_SPECIAL_UNKNOWN_STACK] = "[stack cut: unknown stack]",
         [PSHIM_SPECIAL_BAD_PC] = "[stack cut: return address in no code]",
-        [PSHIM_SPECIAL_TABLE_FULL] = "[stack cut: stack table full]",
+        [PSHIM_SPECIAL_TABLE_FULL] = "[no room for the stack]",
         [PSHIM_SPECIAL_PROFILER] = "[profiler]",
         [PSHIM_SPECIAL_UNSAMPLED] = "[unsampled]",
     };

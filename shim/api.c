@@ -82,7 +82,7 @@ static void api_progress(const char *name, uint64_t n)
             a = progress_account(ts, name);
     }
     if (likely(a != NULL))
-        counter_add(&a->counter[0], n, ts->shared);
+        counter_add(&a->counter[0], n, account_is_shared(a));
     guard_leave(ts, 0);
 }
 

@@ -14,6 +14,7 @@
 
 #include "shim/blocks.h"
 #include "shim/hook_malloc.h"
+#include "shim/nodes.h"
 #include "shim/real.h"
 #include "shim/recorder.h"
 #include "shim/tag.h"
@@ -79,10 +80,13 @@ static __attribute__((noinline)) void block_new(void *p, size_t n, bool has_tag_
     }
     struct thread_state *ts = thread_self();
     uint32_t node = 0;
-    if (likely(ts != NULL) && likely(shim_control->recording))
+    struct pshim_account *a = NULL;
+    if (likely(ts != NULL) && likely(shim_control->recording)) {
         node = recorder_stack(ts, regs);
-    if (likely(block_note(p, n, has_tag_room, node, ts ? ts->recorder : 0) && node))
-        recorder_alloc(ts, node, n, p);
+        a = account_get(ts->recorder, PSHIM_KIND_ALLOC, node);
+    }
+    if (likely(block_note(p, n, has_tag_room, a ? a->node : 0, ts ? ts->recorder : 0) && a))
+        recorder_alloc(ts, a, n, p);
     guard_leave(ts, node);
 }
 

@@ -8,7 +8,9 @@ static uint32_t node_mask;
 static uint64_t *account_slots; /* account_key() << 24 | account index + 1, 0 = free */
 static uint32_t account_mask;
 
-enum { account_index_bits = 24 };
+/* Where events go when their own account, and those of all their callers, find no room. */
+enum { account_index_bits = 24, last_resort_recorder = shim_recorders - 1 };
+static uint32_t last_resort_node;
 
 static uint32_t power_of_two_above(uint64_t n)
 {
@@ -16,19 +18,6 @@ static uint32_t power_of_two_above(uint64_t n)
     while (p < n)
         p <<= 1;
     return p;
-}
-
-int nodes_init(void)
-{
-    uint32_t nodes =
-        power_of_two_above(profile_region(&shim.profile, PSHIM_REGION_NODE)->capacity * 2);
-    uint32_t accounts =
-        power_of_two_above(profile_region(&shim.profile, PSHIM_REGION_ACCOUNT)->capacity * 2);
-    node_slots = sys_map_anon((size_t)nodes * sizeof *node_slots);
-    account_slots = sys_map_anon((size_t)accounts * sizeof *account_slots);
-    node_mask = nodes - 1;
-    account_mask = accounts - 1;
-    return node_slots && account_slots ? 0 : -1;
 }
 
 static uint64_t mix(uint64_t x)
@@ -69,10 +58,12 @@ uint32_t node_get(uint32_t parent, uint32_t module, uint64_t offset, uint32_t *s
 }
 
 /*
- * Ids of nodes are handed out in order, so the node is the hash: what one recorder uses lies close
- * together and few pages are touched.
+ * The account, or NULL if it is not there and cannot be added. Ids of nodes are handed out in
+ * order, so the node is the hash: what one recorder uses lies close together and few pages are
+ * touched.
  */
-struct pshim_account *account_get(uint32_t recorder, enum pshim_kind kind, uint32_t node)
+HOT_INLINE struct pshim_account *account_look_up(uint32_t recorder, enum pshim_kind kind,
+                                                 uint32_t node, bool add)
 {
     uint64_t key = (uint64_t)node << 12 | (uint64_t)kind << 8 | recorder;
     uint32_t start = node + recorder * 0x9e3779b1u + kind * 0x85ebca6bu;
@@ -80,10 +71,8 @@ struct pshim_account *account_get(uint32_t recorder, enum pshim_kind kind, uint3
         uint64_t slot = __atomic_load_n(&account_slots[i], __ATOMIC_ACQUIRE);
         if (slot == 0) {
             uint32_t index;
-            if (profile_allot(&shim.profile, PSHIM_REGION_ACCOUNT, 1, &index) != PROFILE_OK) {
-                shim_lost(PSHIM_LOSS_account_table_full);
+            if (!add || profile_allot(&shim.profile, PSHIM_REGION_ACCOUNT, 1, &index) != PROFILE_OK)
                 return NULL;
-            }
             struct pshim_account *a = profile_record(&shim.profile, PSHIM_REGION_ACCOUNT, index);
             uint64_t mine = key << account_index_bits | (index + 1);
             if (__atomic_compare_exchange_n(&account_slots[i], &slot, mine, 0, __ATOMIC_RELEASE,
@@ -99,4 +88,45 @@ struct pshim_account *account_get(uint32_t recorder, enum pshim_kind kind, uint3
             return profile_record(&shim.profile, PSHIM_REGION_ACCOUNT,
                                   (uint32_t)(slot & ((1u << account_index_bits) - 1)) - 1);
     }
+}
+
+/* The table is full: the nearest caller that has an account, else the one kept for this. */
+static COLD struct pshim_account *account_further_out(uint32_t recorder, enum pshim_kind kind,
+                                                      uint32_t node)
+{
+    struct pshim_account *a = NULL;
+    shim_lost(PSHIM_LOSS_account_table_full);
+    if (kind == PSHIM_KIND_PROGRESS)
+        return NULL;
+    while (!a && node) {
+        node = node_at(node)->parent;
+        a = account_look_up(recorder, kind, node, false);
+    }
+    return a ? a : account_look_up(last_resort_recorder, kind, last_resort_node, false);
+}
+
+struct pshim_account *account_get(uint32_t recorder, enum pshim_kind kind, uint32_t node)
+{
+    struct pshim_account *a = account_look_up(recorder, kind, node, true);
+    return likely(a != NULL) ? a : account_further_out(recorder, kind, node);
+}
+
+int nodes_init(void)
+{
+    uint32_t spare = 0;
+    uint32_t nodes =
+        power_of_two_above(profile_region(&shim.profile, PSHIM_REGION_NODE)->capacity * 2);
+    uint32_t accounts =
+        power_of_two_above(profile_region(&shim.profile, PSHIM_REGION_ACCOUNT)->capacity * 2);
+    node_slots = sys_map_anon((size_t)nodes * sizeof *node_slots);
+    account_slots = sys_map_anon((size_t)accounts * sizeof *account_slots);
+    node_mask = nodes - 1;
+    account_mask = accounts - 1;
+    if (!node_slots || !account_slots)
+        return -1;
+    last_resort_node = node_special(0, PSHIM_SPECIAL_TABLE_FULL, &spare);
+    return account_get(last_resort_recorder, PSHIM_KIND_ALLOC, last_resort_node) &&
+                   account_get(last_resort_recorder, PSHIM_KIND_CPU, last_resort_node)
+               ? 0
+               : -1;
 }

@@ -26,7 +26,11 @@ static inline uint32_t node_special(uint32_t parent, enum pshim_special what, ui
     return node_get(parent, PSHIM_MODULE_SPECIAL, what, spare);
 }
 
-/* The account of (recorder, kind, node), or NULL when the table is full (counted). */
+/*
+ * The account of (recorder, kind, node). When the table is full: that of the nearest caller that
+ * has one, else one kept for this, counted as account_table_full; `node` and `recorder` in it say
+ * whose it is. NULL only for a progress point.
+ */
 struct pshim_account *account_get(uint32_t recorder, enum pshim_kind kind, uint32_t node);
 
 #endif

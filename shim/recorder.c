@@ -150,14 +150,13 @@ static void live_add(struct thread_state *ts, int64_t bytes)
         recorder_flush_live(ts);
 }
 
-void recorder_alloc(struct thread_state *ts, uint32_t node, uint64_t bytes, const void *address)
+void recorder_alloc(struct thread_state *ts, struct pshim_account *a, uint64_t bytes,
+                    const void *address)
 {
-    struct pshim_account *a = account_get(ts->recorder, PSHIM_KIND_ALLOC, node);
-    if (unlikely(!a))
-        return;
+    bool shared = account_is_shared(a);
     account_touch(a);
-    counter_add(&a->counter[PSHIM_ALLOC_CALLS], 1, ts->shared);
-    counter_add(&a->counter[PSHIM_ALLOC_BYTES], bytes, ts->shared);
+    counter_add(&a->counter[PSHIM_ALLOC_CALLS], 1, shared);
+    counter_add(&a->counter[PSHIM_ALLOC_BYTES], bytes, shared);
     ts->last_alloc = address;
     live_add(ts, (int64_t)bytes);
 }
@@ -165,23 +164,20 @@ void recorder_alloc(struct thread_state *ts, uint32_t node, uint64_t bytes, cons
 void recorder_free(struct thread_state *ts, uint32_t node, uint64_t bytes, const void *address)
 {
     struct pshim_account *a = account_get(ts->recorder, PSHIM_KIND_ALLOC, node);
-    if (unlikely(!a))
-        return;
+    bool shared = account_is_shared(a);
     account_touch(a);
-    counter_add(&a->counter[PSHIM_ALLOC_FREE_CALLS], 1, ts->shared);
-    counter_add(&a->counter[PSHIM_ALLOC_FREE_BYTES], bytes, ts->shared);
-    if (ts->last_alloc == address) {
-        counter_add(&a->counter[PSHIM_ALLOC_TEMPORARY], 1, ts->shared);
-        ts->last_alloc = NULL;
-    }
+    counter_add(&a->counter[PSHIM_ALLOC_FREE_CALLS], 1, shared);
+    counter_add(&a->counter[PSHIM_ALLOC_FREE_BYTES], bytes, shared);
+    if (ts->last_alloc == address)
+        counter_add(&a->counter[PSHIM_ALLOC_TEMPORARY], 1, shared);
+    ts->last_alloc = NULL; /* what was allocated before this free is not freed next any more */
     live_add(ts, -(int64_t)bytes);
 }
 
 void recorder_cpu(struct thread_state *ts, uint32_t node, uint64_t ticks, int64_t extra_ns)
 {
     struct pshim_account *a = account_get(ts->recorder, PSHIM_KIND_CPU, node);
-    if (unlikely(!a))
-        return;
-    counter_add(&a->counter[PSHIM_CPU_TICKS], ticks, ts->shared);
-    counter_add(&a->counter[PSHIM_CPU_EXTRA_NS], (uint64_t)extra_ns, ts->shared);
+    bool shared = account_is_shared(a);
+    counter_add(&a->counter[PSHIM_CPU_TICKS], ticks, shared);
+    counter_add(&a->counter[PSHIM_CPU_EXTRA_NS], (uint64_t)extra_ns, shared);
 }

@@ -17,8 +17,10 @@ uint32_t recorder_stack(struct thread_state *ts, const struct unwind_regs *regs)
 uint32_t recorder_tick_stack(struct thread_state *ts, const struct unwind_regs *regs,
                              const struct unwind_range *stacks, unsigned stack_count);
 
-/* A block of `bytes` at `address` was allocated under `node`. */
-void recorder_alloc(struct thread_state *ts, uint32_t node, uint64_t bytes, const void *address);
+/* A block of `bytes` at `address` was allocated: *a is the account of its stack. The block must
+   remember a->node, which is not the stack's own when the account table is full. */
+void recorder_alloc(struct thread_state *ts, struct pshim_account *a, uint64_t bytes,
+                    const void *address);
 
 /* A block of `bytes` that was allocated under `node` is freed by this thread. */
 void recorder_free(struct thread_state *ts, uint32_t node, uint64_t bytes, const void *address);

@@ -52,7 +52,6 @@ extern struct shim_global shim;
 struct thread_state {
     uint32_t tid;
     uint32_t recorder;
-    uint32_t shared;             /* 1: the recorder is shared, counters need locked adds */
     uint32_t index;              /* of this state, for ever */
     uint32_t next_free;          /* free list of states: index + 1 */
     struct pshim_thread *record; /* in the file; never NULL */
@@ -139,8 +138,14 @@ uint64_t shim_clock_ns(int clock);
 /* CLOCK_MONOTONIC, ns. */
 uint64_t shim_now_ns(void);
 
+/* Locked adds are needed where more than one thread writes. */
+HOT_INLINE bool account_is_shared(const struct pshim_account *a)
+{
+    return a->recorder >= shim_own_recorders;
+}
+
 /* Counters: plain for an own recorder, locked for a shared one. */
-HOT_INLINE void counter_add(uint64_t *counter, uint64_t n, uint32_t shared)
+HOT_INLINE void counter_add(uint64_t *counter, uint64_t n, bool shared)
 {
     if (unlikely(shared))
         __atomic_fetch_add(counter, n, __ATOMIC_RELAXED);

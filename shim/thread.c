@@ -94,17 +94,15 @@ static void recorder_claim(struct thread_state *ts)
         if (__atomic_compare_exchange_n(&own_recorders, &used, used | (uint64_t)1 << bit, 0,
                                         __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
             ts->recorder = (uint32_t)bit;
-            ts->shared = 0;
             return;
         }
     }
     ts->recorder = shim_own_recorders + ts->tid % (shim_recorders - shim_own_recorders);
-    ts->shared = 1;
 }
 
 static void recorder_release(const struct thread_state *ts)
 {
-    if (!ts->shared)
+    if (ts->recorder < shim_own_recorders)
         __atomic_fetch_and(&own_recorders, ~((uint64_t)1 << ts->recorder), __ATOMIC_RELEASE);
 }
 

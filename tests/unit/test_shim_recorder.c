@@ -72,10 +72,11 @@ static void same_frame_below_the_same_parent_is_one_node(void **state)
 static void full_node_table_charges_the_deepest_ancestor(void **state)
 {
     uint32_t spare = 0;
-    uint64_t capacity = profile_region(&shim.profile, PSHIM_REGION_NODE)->capacity;
+    const struct pshim_region *r = profile_region(&shim.profile, PSHIM_REGION_NODE);
+    uint64_t capacity = r->capacity;
     (void)state;
     uint32_t parent = node_get(0, 2, 1, &spare);
-    for (uint64_t i = 2; i < capacity; i++)
+    for (uint64_t i = 2; r->used < capacity; i++)
         assert_int_not_equal(node_get(parent, 2, i, &spare), parent);
     assert_int_equal(node_get(parent, 2, capacity + 7, &spare), parent);
     assert_int_equal(shim.profile.header->losses[PSHIM_LOSS_node_table_full], 1);
@@ -96,18 +97,33 @@ static void accounts_are_apart_by_recorder_kind_and_node(void **state)
     assert_int_equal((uintptr_t)a % 64, 0);
 }
 
-static void full_account_table_loses_and_counts(void **state)
+static uint64_t calls_at(uint32_t recorder, uint32_t node)
 {
+    return account_get(recorder, PSHIM_KIND_ALLOC, node)->counter[PSHIM_ALLOC_CALLS];
+}
+
+static void full_account_table_charges_the_nearest_caller(void **state)
+{
+    uint32_t spare = 0;
     uint64_t capacity = profile_region(&shim.profile, PSHIM_REGION_ACCOUNT)->capacity;
     (void)state;
-    for (uint32_t i = 0; i < capacity; i++)
-        assert_non_null(account_get(0, PSHIM_KIND_ALLOC, i));
-    assert_null(account_get(0, PSHIM_KIND_ALLOC, (uint32_t)capacity + 1));
-    assert_non_null(account_get(0, PSHIM_KIND_ALLOC, 0));
+    uint32_t outer = node_get(0, 2, 1, &spare), middle = node_get(outer, 2, 2, &spare);
+    uint32_t inner = node_get(middle, 2, 3, &spare), stranger = node_get(0, 2, 4, &spare);
+    struct pshim_account *a = account_get(0, PSHIM_KIND_ALLOC, outer);
+    for (uint64_t i = profile_region(&shim.profile, PSHIM_REGION_ACCOUNT)->used; i < capacity; i++)
+        account_get(1, PSHIM_KIND_ALLOC, 100000 + (uint32_t)i);
+    assert_int_equal(shim.profile.header->losses[PSHIM_LOSS_account_table_full], 0);
+    assert_ptr_equal(account_get(0, PSHIM_KIND_ALLOC, inner), a);
     assert_int_equal(shim.profile.header->losses[PSHIM_LOSS_account_table_full], 1);
-    recorder_alloc(&me, (uint32_t)capacity + 1, 10, NULL); /* nothing to book it in: no crash */
-    recorder_free(&me, (uint32_t)capacity + 1, 10, NULL);
-    recorder_cpu(&me, (uint32_t)capacity + 1, 1, 0);
+    struct pshim_account *last = account_get(0, PSHIM_KIND_ALLOC, stranger);
+    assert_non_null(last);
+    assert_true(account_is_shared(last));
+    assert_int_equal(node_of(last->node)->offset, PSHIM_SPECIAL_TABLE_FULL);
+    recorder_alloc(&me, account_get(0, PSHIM_KIND_ALLOC, inner), 10, NULL);
+    recorder_free(&me, inner, 10, NULL);
+    assert_int_equal(calls_at(0, outer), 1);
+    recorder_cpu(&me, inner, 1, 0); /* no caller has a CPU account: the last resort */
+    assert_null(account_get(0, PSHIM_KIND_PROGRESS, 7));
 }
 
 /* Threads that insert the same nodes and accounts at the same time, without waiting. */
@@ -216,22 +232,31 @@ static void stack_pointer_on_no_known_stack_says_so(void **state)
     assert_int_equal(shim.profile.header->losses[PSHIM_LOSS_stack_unknown], 1);
 }
 
+static void alloc(uint32_t node, uint64_t bytes, const void *address)
+{
+    recorder_alloc(&me, account_get(me.recorder, PSHIM_KIND_ALLOC, node), bytes, address);
+}
+
 static void counters_add_up_and_live_follows(void **state)
 {
     char a, b;
     (void)state;
     uint32_t node = stack_here();
-    recorder_alloc(&me, node, 100, &a);
-    recorder_alloc(&me, node, 50, &b);
+    alloc(node, 100, &a);
+    alloc(node, 50, &b);
     recorder_free(&me, node, 50, &b);  /* freed next: temporary */
     recorder_free(&me, node, 100, &a); /* not next */
-    recorder_alloc(&me, node, 7, &a);
+    alloc(node, 30, &a);
+    alloc(node, 20, &b);
+    recorder_free(&me, node, 30, &a);
+    recorder_free(&me, node, 20, &b); /* another free came between: not temporary */
+    alloc(node, 7, &a);
     recorder_flush_live(&me);
     const uint64_t *c = account_get(0, PSHIM_KIND_ALLOC, node)->counter;
-    assert_int_equal(c[PSHIM_ALLOC_CALLS], 3);
-    assert_int_equal(c[PSHIM_ALLOC_BYTES], 157);
-    assert_int_equal(c[PSHIM_ALLOC_FREE_CALLS], 2);
-    assert_int_equal(c[PSHIM_ALLOC_FREE_BYTES], 150);
+    assert_int_equal(c[PSHIM_ALLOC_CALLS], 5);
+    assert_int_equal(c[PSHIM_ALLOC_BYTES], 207);
+    assert_int_equal(c[PSHIM_ALLOC_FREE_CALLS], 4);
+    assert_int_equal(c[PSHIM_ALLOC_FREE_BYTES], 200);
     assert_int_equal(c[PSHIM_ALLOC_TEMPORARY], 1);
     assert_int_equal(shim.profile.header->live_bytes, 7);
 }
@@ -249,10 +274,10 @@ static void peak_keeps_what_was_live_then(void **state)
     uint32_t spare = 0;
     (void)state;
     uint32_t big = node_get(0, 2, 1, &spare), small = node_get(0, 2, 2, &spare);
-    recorder_alloc(&me, big, 1 << 20, NULL);
-    recorder_alloc(&me, small, 100000, NULL); /* more than a step: the peak is noted */
+    alloc(big, 1 << 20, NULL);
+    alloc(small, 100000, NULL); /* more than a step: the peak is noted */
     recorder_free(&me, big, 1 << 20, NULL);
-    recorder_alloc(&me, small, 5000, NULL);
+    alloc(small, 5000, NULL);
     assert_int_equal(at_peak(big), 1 << 20);
     assert_int_equal(at_peak(small), 100000);
     assert_int_equal(shim.profile.header->peak_bytes, (1 << 20) + 100000);
@@ -287,7 +312,7 @@ int main(void)
         TEST(same_frame_below_the_same_parent_is_one_node),
         TEST(full_node_table_charges_the_deepest_ancestor),
         TEST(accounts_are_apart_by_recorder_kind_and_node),
-        TEST(full_account_table_loses_and_counts),
+        TEST(full_account_table_charges_the_nearest_caller),
         TEST(racing_threads_agree_on_every_node_and_account),
         TEST(stacks_are_equal_when_their_frames_are),
         TEST(reused_frames_give_what_a_fresh_walk_gives),
