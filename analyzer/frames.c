@@ -90,7 +90,7 @@ static uint32_t function_get(struct frames *f, const char *name, const char *fil
     HASH_ADD(hh, f->function_index, key, sizeof key, e);
     memory_grow((void **)&f->functions, &f->function_room, f->function_count, sizeof *f->functions);
     struct function *fn = &f->functions[f->function_count++];
-    *fn = (struct function){key.name, key.file, key.module, line, false, 0};
+    *fn = (struct function){.name = key.name, .file = key.file, .module = key.module, .line = line};
     fn->runtime = is_runtime(fn);
     if (f->selection)
         fn->selected = selection_match(f->selection, key.name, key.file, key.module);
@@ -172,6 +172,7 @@ static struct location *location_code(struct frames *f, const struct module *m, 
             .offset = offset,
             .inlined = s->inlined,
         };
+        f->functions[l->frames[i].function].executable = m->flags & PSHIM_MODULE_EXE;
     }
     return l;
 }
@@ -317,6 +318,12 @@ bool frames_problem(const struct frames *f, unsigned i, const char **path, const
     return false;
 }
 
+const char *frames_module(const char *name, const char *module)
+{
+    size_t n = module ? strlen(module) : 0;
+    return n && !(strncmp(name, module, n) == 0 && name[n] == '+') ? module : "";
+}
+
 const char *frames_place(const struct frames *f, const struct frame *frame, char *buffer,
                          size_t size)
 {
@@ -324,6 +331,6 @@ const char *frames_place(const struct frames *f, const struct frame *frame, char
     if (frame->line)
         snprintf(buffer, size, "%s:%u", base_name(frame->file ? frame->file : "?"), frame->line);
     else
-        snprintf(buffer, size, "%s", fn->module ? fn->module : "");
+        snprintf(buffer, size, "%s", frames_module(fn->name, fn->module));
     return buffer;
 }

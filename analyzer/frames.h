@@ -28,6 +28,7 @@ struct function {
     const char *file;   /* where it is declared, NULL = not known */
     const char *module; /* last part of the path, NULL for frames in brackets */
     uint32_t line;      /* of the declaration, 0 = not known */
+    bool executable;    /* in the program itself, not in a library */
     bool runtime;       /* C++ runtime: operator new, libstdc++ and its headers */
     unsigned selected;  /* selection_match() */
 };
@@ -59,6 +60,9 @@ bool frames_same_place(const struct frame *a, const struct frame *b);
 
 /* Modules that could not be symbolised: the i-th's path and why; false past the last. */
 bool frames_problem(const struct frames *f, unsigned i, const char **path, const char **why);
+
+/* The module to show beside a name: "" if there is none, or the name says it ("module+0x12"). */
+const char *frames_module(const char *name, const char *module);
 
 /* "file.c:12", "libc.so.6" or "": where a frame's code is, for a screen. */
 const char *frames_place(const struct frames *f, const struct frame *frame, char *buffer,

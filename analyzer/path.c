@@ -77,7 +77,7 @@ void path_find(struct path *p, const struct model *m, struct frames *f, enum met
     while (count && p->depth < PATH_MAX_FRAMES) {
         uint32_t function = 0;
         int64_t value = step(stacks, &count, p->depth, value_of, &function);
-        if (value == 0)
+        if (value == 0 || (p->depth && value < p->values[p->depth - 1] / 2))
             break;
         p->functions[p->depth] = function;
         p->values[p->depth++] = value;

@@ -5,7 +5,7 @@
 #include "analyzer/frames.h"
 #include "analyzer/model.h"
 
-#define PATH_MAX_FRAMES 64u
+#define PATH_MAX_FRAMES 256u
 
 struct path {
     uint32_t functions[PATH_MAX_FRAMES]; /* root first */
@@ -14,8 +14,8 @@ struct path {
 };
 
 /*
- * From the root on, the callee with the most of `metric`, until more of it ends in the function
- * itself than goes on to any callee.
+ * From the root on, the callee with the most of `metric`, as long as it has more than ends in the
+ * function itself and no less than half of what the function has: further on there is no one path.
  */
 void path_find(struct path *p, const struct model *m, struct frames *f, enum metric metric);
 

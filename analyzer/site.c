@@ -42,20 +42,31 @@ static unsigned leaf_find(const struct frames *f, const struct frame *const *sta
     return 0;
 }
 
-/* Source file, or module where the file is not known: interned names. */
-static const char *layer(const struct frames *f, const struct frame *frame)
+static bool is_libc(const char *module)
 {
-    return frame->file ? frame->file : frames_function(f, frame->function)->module;
+    return module && (strncmp(module, "libc.so", 7) == 0 || strncmp(module, "ld-linux", 8) == 0);
 }
 
-/* The first frame outside of the leaf's layer that has a module (it is code), or `depth`. */
+/* Source file, or module for a library whose files are not known, and for libc as a whole; interned
+   names. NULL = none, as for a program without debug information: it is not one layer. */
+static const char *layer(const struct frames *f, const struct frame *frame)
+{
+    const struct function *fn = frames_function(f, frame->function);
+    if (frame->file && !is_libc(fn->module))
+        return frame->file;
+    return fn->executable ? NULL : fn->module;
+}
+
+/* The first frame outside of the leaf's layer, or `depth`. What starts a program or a thread is
+   libc's, and nobody's answer. */
 static unsigned outside_find(const struct frames *f, const struct frame *const *stack,
                              unsigned depth, unsigned leaf)
 {
     const char *inside = layer(f, stack[leaf]);
-    for (unsigned i = leaf + 1; i < depth; i++) {
+    for (unsigned i = leaf + 1; inside && i < depth; i++) {
         const struct function *fn = frames_function(f, stack[i]->function);
-        if (layer(f, stack[i]) != inside && fn->module && !fn->runtime)
+        if (fn->module && !fn->runtime && !is_libc(fn->module) && layer(f, stack[i]) != inside &&
+            (stack[i]->file || !stack[leaf]->file))
             return i;
     }
     return depth;

@@ -3,9 +3,9 @@
  *
  * That is the innermost frame outside of the C++ runtime, the leaf. But a program that allocates
  * through a layer of its own (pool.c, xmalloc.c) has all its allocations on one line there. So a
- * leaf whose layer, its source file (or module, where files are not known), was entered from two
- * lines or more is no answer: its site is the first frame outside of that layer, and the leaf is
- * what it goes through. One layer only. No name is special.
+ * leaf whose layer, its source file (for a library without known files, and for libc, the module),
+ * was entered from two lines or more is no answer: its site is the first frame outside of that
+ * layer, and the leaf is what it goes through. One layer only. No name of a function is special.
  *
  * Two calls on one line are one site; without line information each call is its own.
  * Not thread-safe.

@@ -28,7 +28,7 @@ static const char *place(const struct rank_row *row, char *buf, size_t size)
     if (file && row->line)
         snprintf(buf, size, "%s:%u", text_escape(escaped, sizeof escaped, file, 40), row->line);
     else
-        text_escape(buf, size, file ? file : row->module ? row->module : "", 40);
+        text_escape(buf, size, file ? file : frames_module(row->name, row->module), 40);
     return buf;
 }
 

@@ -116,6 +116,9 @@ static void remarks_print(const struct view *v)
               v->out);
     if (*model_off_reason(m))
         fprintf(v->out, "NOTE    recording ended early: %s\n", model_off_reason(m));
+    if (m->sample_count == 0 && !pshim_load(&m->header->recording))
+        fputs("NOTE    recording was never started: the program did not call perfshim_start\n",
+              v->out);
     for (unsigned i = 0; (note = model_note(m, i)); i++)
         fprintf(v->out, "NOTE    %s\n", text_escape(text, sizeof text, note, TEXT_COLUMNS - 8));
     losses_print(v);

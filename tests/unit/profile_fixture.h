@@ -63,6 +63,7 @@ static inline void fixture_open(struct fixture *f, const char *path, uint64_t by
     f->h->cpu_hz = 200;
     f->h->tick_period_ns = FIXTURE_TICK_NS;
     f->h->peak_epoch = 1;
+    f->h->recording = 1;
     f->h->ready = 1;
 }
 

@@ -249,6 +249,19 @@ static void entry_frames_are_those_that_all_from_their_root_runs_through(void **
     assert_false(rank_is_entry(&rank, row("recurse"), METRIC_COST_NS));
 }
 
+static void hot_path_ends_where_it_splits_into_many(void **state)
+{
+    (void)state;
+    struct path p;
+    uint32_t top = call(0, entry), mid = call(top, serve);
+    fixture_cpu(&f, call(mid, parse), 40);
+    fixture_cpu(&f, call(mid, recurse), 35);
+    fixture_cpu(&f, call(mid, xmalloc), 30);
+    loaded(NULL);
+    path_find(&p, &m, frames, METRIC_CPU_NS);
+    assert_int_equal(p.depth, 2);
+}
+
 static void hot_path_follows_the_most_until_it_stays(void **state)
 {
     (void)state;
@@ -321,6 +334,48 @@ static void layer_with_one_way_in_is_a_site_itself(void **state)
     sites_release(&sites);
 }
 
+static void what_starts_threads_and_programs_is_never_the_site(void **state)
+{
+    (void)state;
+    uint32_t libc = fixture_module(&f, "/lib/libc.so.6", 0);
+    uint32_t start = fixture_node(&f, 0, libc, 0x1000), thread = fixture_node(&f, 0, libc, 0x2000);
+    fixture_alloc(&f, call(call(start, entry), parse), 3, 30, 0, 0);
+    fixture_alloc(&f, call(call(thread, serve), parse), 4, 40, 0, 0);
+    loaded(NULL);
+    sites_build(&sites, &m, frames, METRIC_ALLOC_CALLS);
+    assert_int_equal(sites.count, 1);
+    assert_non_null(site("parse", 102));
+    sites_release(&sites);
+}
+
+static void libc_that_allocates_is_a_layer_whatever_it_is_called_from(void **state)
+{
+    (void)state;
+    uint32_t libc = fixture_module(&f, "/lib/libc.so.6", 0);
+    fixture_alloc(&f, fixture_node(&f, call(0, parse), libc, 0x1000), 3, 30, 0, 0);
+    fixture_alloc(&f, fixture_node(&f, call(0, serve), libc, 0x1000), 4, 40, 0, 0);
+    loaded(NULL);
+    sites_build(&sites, &m, frames, METRIC_ALLOC_CALLS);
+    assert_int_equal(site("parse", 102)->m.v[METRIC_ALLOC_CALLS], 3);
+    assert_int_equal(site("serve", 101)->m.v[METRIC_ALLOC_CALLS], 4);
+    sites_release(&sites);
+}
+
+static void program_without_debug_information_is_not_one_layer(void **state)
+{
+    (void)state;
+    uint32_t stripped = fixture_module(&f, "/nowhere/prog", PSHIM_MODULE_EXE);
+    uint32_t library = fixture_module(&f, "/nowhere/libfoo.so", 0);
+    for (unsigned i = 0; i < 2; i++)
+        fixture_alloc(&f, fixture_node(&f, fixture_node(&f, 0, library, i), stripped, 0x500), 1, 1,
+                      0, 0);
+    loaded(NULL);
+    sites_build(&sites, &m, frames, METRIC_ALLOC_CALLS);
+    assert_int_equal(sites.count, 1);
+    assert_non_null(site("prog+0x500", 0));
+    sites_release(&sites);
+}
+
 static void standard_library_headers_are_never_the_site(void **state)
 {
     (void)state;
@@ -362,10 +417,14 @@ int main(void)
         TEST(hide_gives_the_cost_to_the_caller),
         TEST(rows_by_file_and_by_module_add_up),
         TEST(entry_frames_are_those_that_all_from_their_root_runs_through),
+        TEST(hot_path_ends_where_it_splits_into_many),
         TEST(hot_path_follows_the_most_until_it_stays),
         TEST(site_is_the_line_that_allocates),
         TEST(site_behind_an_allocation_layer_is_who_entered_it),
         TEST(layer_with_one_way_in_is_a_site_itself),
+        TEST(what_starts_threads_and_programs_is_never_the_site),
+        TEST(libc_that_allocates_is_a_layer_whatever_it_is_called_from),
+        TEST(program_without_debug_information_is_not_one_layer),
         TEST(standard_library_headers_are_never_the_site),
         TEST(sites_leave_cpu_time_out_and_are_sorted),
     };
