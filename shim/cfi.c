@@ -235,7 +235,7 @@ int cfi_fde_parse(struct cfi_bytes tables, const uint8_t *fde, uintptr_t data_ba
 }
 
 /* The call-frame machine. Compilers nest remember_state once, rarely twice. */
-#define STATES 6
+#define STATES 4
 
 struct machine {
     struct cfi_bytes tables;

@@ -103,7 +103,7 @@ static int register_find(const struct unwind_row *row, unsigned reg, uintptr_t c
         *out = regs->reg[value];
         return !(regs->known >> value & 1);
     case CFI_EXPRESSION:
-        error = cfi_expression_run(row->tables, value, regs, stack, &cfa, &addr);
+        error = cfi_expression_run(unwind_row_expressions(row), value, regs, stack, &cfa, &addr);
         if (error)
             return error;
         /* gcc leaves "at rbp − n" in place after a realigned function has popped rbp itself: a slot
@@ -114,7 +114,7 @@ static int register_find(const struct unwind_row *row, unsigned reg, uintptr_t c
         }
         return cfi_stack_read(stack, addr, 8, out);
     case CFI_VAL_EXPRESSION:
-        return cfi_expression_run(row->tables, value, regs, stack, &cfa, out);
+        return cfi_expression_run(unwind_row_expressions(row), value, regs, stack, &cfa, out);
     default: /* CFI_UNDEFINED */
         return 1;
     }
@@ -135,7 +135,8 @@ static __attribute__((noinline)) int row_leave(struct walk *w, const struct unwi
             return -1;
         cfa = w->regs.reg[row->row.cfa_reg] + (uintptr_t)(intptr_t)row->row.cfa_value;
     } else {
-        error = cfi_expression_run(row->tables, row->row.cfa_value, &w->regs, &stack, NULL, &cfa);
+        error = cfi_expression_run(unwind_row_expressions(row), row->row.cfa_value, &w->regs,
+                                   &stack, NULL, &cfa);
         if (error) {
             *end = end_of_error(error);
             return -1;
@@ -290,6 +291,11 @@ quick_run(struct walk *w, uint32_t generation, uintptr_t *pcs, unsigned written,
         uintptr_t cfa = sp + 8 * unwind_word_cfa_words(word);
         unsigned slot = unwind_word_rbp_slot(word);
 
+        if (unwind_word_cfa_words(word) == UNWIND_CFA_BY_RBP) {
+            cfa = *(const uintptr_t *)rbp_at + 16;
+            if (__builtin_expect(cfa <= sp || cfa % 8 || !(w->regs.known & RBP_BIT), 0))
+                break;
+        }
         /* none, or not quick, or off the stack; a quick CFA is above sp, and sp in the range */
         if (__builtin_expect((int64_t)word <= 0 || cfa > hi, 0))
             break;

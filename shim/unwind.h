@@ -6,11 +6,14 @@
  * Memory is read only inside the stack ranges that the caller passes and in the read-only
  * unwind tables of mapped modules.
  *
- * Rules found for a pc are kept in a process-wide cache of atomic 64-bit words (pc, rule index):
- * no reader ever waits. unwind_flush() forgets them (called on entry to dlopen and dlclose).
+ * Rules found for a pc are kept in a process-wide cache of atomic 64-bit words (unwind_rule.h): no
+ * reader ever waits. unwind_flush() forgets them (called on entry to dlopen and dlclose).
+ * Measured: 5 ns a frame cached (4 with frame pointers), 150 ns not cached.
  *
  * What is understood: every CFA rule and register rule that gcc and clang emit, DWARF expressions
- * (PLT entries, signal frames, DRAP) included. Anything else ends the stack with a reason.
+ * (PLT entries, signal frames, realigned frames) included. Anything else ends the stack with a
+ * reason. Known to be cut short: code made at run time; modules without an .eh_frame_hdr search
+ * table; libc's __mpn_* assembly, whose tables leave out that it pushes registers.
  * Source: DWARF 5 §6.4, LSB .eh_frame_hdr, x86-64 psABI §3.7 (register numbers).
  */
 #ifndef PERFSHIM_SHIM_UNWIND_H
@@ -47,7 +50,8 @@ struct unwind_regs {
     uint32_t known;
 };
 
-/* A stack: readable memory [lo, hi). */
+/* A stack: readable memory [lo, hi), both multiples of 8. The part below the red zone under rsp is
+ * never read, so lo may be the lowest address that the stack may grow to. */
 struct unwind_range {
     uintptr_t lo, hi;
 };
@@ -55,7 +59,7 @@ struct unwind_range {
 enum unwind_end {
     UNWIND_END_ROOT = 0, /* the outermost frame was reached (undefined return address, or pc 0) */
     UNWIND_END_DEPTH,    /* `max` frames were written */
-    UNWIND_END_NO_CFI,   /* code without call-frame information */
+    UNWIND_END_NO_CFI,   /* code without call-frame information; executing outside any module */
     UNWIND_END_BAD_CFI,  /* a rule that is not understood, or needs a register that is not known */
     UNWIND_END_STACK,    /* the stack pointer or CFA is on no known stack, or does not move up */
     UNWIND_END_BAD_PC,   /* a return address in no mapped code */
@@ -64,15 +68,23 @@ enum unwind_end {
 /*
  * Walks from *start (the frame whose pc is reg[UNWIND_RIP]; that pc is exact when `exact`, else a
  * return address) outwards. Writes at most `max` pcs, innermost first, to pcs[]: each one lies
- * inside the executing or calling instruction (return address − 1, except after a signal frame and
- * for an exact start), so two walks through the same call sites give equal values.
+ * inside the executing or calling instruction (return address − 1, except for an exact start, after
+ * a signal frame, and for the signal frame itself, where a handler returns to), so two walks
+ * through the same call sites give equal values. A frame without signal must lie above the one
+ * before; into another of the ranges a walk moves by signal frames, or a few times by rules that
+ * say so.
  * `*end` says why the walk ended. Returns the number of pcs written.
- * Uses under 1 KiB of stack.
+ * Uses 570 bytes of stack when cached, 1 720 when not (gcc 12 -O2; a test keeps it below 1 and 2
+ * KiB).
  */
 unsigned unwind_walk(const struct unwind_regs *start, int exact, const struct unwind_range *stacks,
                      unsigned stack_count, uintptr_t *pcs, unsigned max, enum unwind_end *end);
 
-/* The same by frame pointers (rbp chain) alone: code without CFI, or PERFSHIM_UNWIND=fp. */
+/*
+ * The same by frame pointers (rbp chain): code without CFI, or PERFSHIM_UNWIND=fp. Only an exact
+ * start is left by its CFI if it has any, since it may use rbp for something else at this moment.
+ * Nothing tells here whether a pc is code; UNWIND_END_ROOT also means rbp 0.
+ */
 unsigned unwind_walk_fp(const struct unwind_regs *start, int exact,
                         const struct unwind_range *stacks, unsigned stack_count, uintptr_t *pcs,
                         unsigned max, enum unwind_end *end);

@@ -4,6 +4,8 @@
 #include <dlfcn.h>
 #include <string.h>
 
+#include "shim/cfi_read.h"
+
 uint64_t unwind_words[UNWIND_SETS][UNWIND_WAYS] __attribute__((aligned(64)));
 struct unwind_rule unwind_rules[UNWIND_RULES] __attribute__((aligned(64)));
 struct unwind_row unwind_rows[UNWIND_ROWS];
@@ -115,13 +117,49 @@ static enum unwind_rule_kind kind_of_error(int error)
     return error == CFI_NO_FDE ? UNWIND_RULE_NO_CFI : UNWIND_RULE_BAD_CFI;
 }
 
+/* Moves the expression at *place of the tables into the row's own bytes, behind `used`. 0, or −1.
+ */
+static int expression_move(struct unwind_row *row, int32_t *place, size_t *used,
+                           struct cfi_bytes tables)
+{
+    struct cfi_reader r = {tables.lo + *place, tables.hi, 0};
+    size_t size;
+
+    cfi_read_skip(&r, cfi_read_uleb(&r));
+    size = (size_t)(r.at - (tables.lo + *place));
+    if (r.bad || size > UNWIND_EXPRESSION_BYTES - *used)
+        return -1;
+    memcpy(row->expressions + *used, tables.lo + *place, size);
+    *place = (int32_t)*used;
+    *used += size;
+    return 0;
+}
+
+/* The same for all of a row; if they do not fit, the row stays as it is and knows its tables. */
+static void expressions_move(struct unwind_row *row, struct cfi_bytes tables)
+{
+    struct cfi_row own = row->row;
+    size_t used = 0;
+    int failed = 0;
+
+    if (own.cfa_how == CFI_VAL_EXPRESSION)
+        failed |= expression_move(row, &own.cfa_value, &used, tables);
+    for (unsigned i = 0; i < UNWIND_REGS; i++)
+        if (own.how[i] == CFI_EXPRESSION || own.how[i] == CFI_VAL_EXPRESSION)
+            failed |= expression_move(row, &own.value[i], &used, tables);
+    if (failed)
+        row->tables = tables;
+    else
+        row->row = own;
+}
+
 void unwind_row_find(uintptr_t pc, struct unwind_row *out, enum unwind_rule_kind *kind)
 {
     struct dl_find_object module;
     struct cfi_bytes tables;
     struct cfi_fde fde;
     const uint8_t *hdr, *at;
-    int error, expressions;
+    int error;
 
     if (_dl_find_object((void *)pc, &module) != 0) {
         *kind = UNWIND_RULE_NO_CODE;
@@ -151,11 +189,7 @@ void unwind_row_find(uintptr_t pc, struct unwind_row *out, enum unwind_rule_kind
         *kind = UNWIND_RULE_ROOT;
         return;
     }
-    expressions = out->row.cfa_how == CFI_VAL_EXPRESSION;
-    for (unsigned i = 0; i < UNWIND_REGS; i++)
-        expressions |= out->row.how[i] == CFI_EXPRESSION || out->row.how[i] == CFI_VAL_EXPRESSION;
-    if (expressions)
-        out->tables = tables;
+    expressions_move(out, tables);
     out->signal = fde.signal;
     *kind = UNWIND_RULE_ROW;
 }
@@ -183,12 +217,15 @@ static void word_store(uintptr_t pc, uint32_t generation, uint64_t what)
 /* The rule as a word's `what` in its place, if it is quick; else 0. */
 static uint64_t quick_what(const struct unwind_rule *rule)
 {
-    uint64_t words = (uint64_t)rule->cfa_offset / 8;
+    uint64_t words = (uint64_t)rule->cfa_offset / 8, slot = rule->slot[1];
 
-    if (rule->kind != UNWIND_RULE_PLAIN || rule->cfa_reg != UNWIND_RSP || rule->cfa_offset <= 0 ||
-        rule->cfa_offset % 8 || words >= 1u << 12 || rule->slot[1] > 7 || rule->reach > words)
+    if (rule->kind != UNWIND_RULE_PLAIN || rule->cfa_offset <= 0 || rule->cfa_offset % 8)
         return 0;
-    return words << (UNWIND_WHAT_SHIFT + 4) | (uint64_t)rule->slot[1] << (UNWIND_WHAT_SHIFT + 1) |
+    if (rule->cfa_reg == UNWIND_RBP && words == 2 && slot == 2)
+        words = UNWIND_CFA_BY_RBP;
+    else if (rule->cfa_reg != UNWIND_RSP || words >= UNWIND_CFA_BY_RBP || slot > 7 || slot > words)
+        return 0;
+    return words << (UNWIND_WHAT_SHIFT + 4) | slot << (UNWIND_WHAT_SHIFT + 1) |
            (rule->known & ~(1u << UNWIND_RBP) ? UNWIND_WORD_OTHERS : 0);
 }
 
@@ -208,7 +245,8 @@ unwind_rule_make(uintptr_t pc, uint32_t generation, struct unwind_scratch *scrat
     if (kind == UNWIND_RULE_ROW && rule_from_row(&scratch->row, rule) != 0) {
         memset(rule, 0, sizeof(*rule));
         rule->kind = UNWIND_RULE_ROW;
-        rule->row_index = table_intern(&row_table, &scratch->row);
+        if (!scratch->row.tables.lo)
+            rule->row_index = table_intern(&row_table, &scratch->row);
         if (!rule->row_index)
             return rule; /* it is the scratch row */
     }

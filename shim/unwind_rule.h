@@ -52,11 +52,28 @@ struct unwind_rule {
     uint8_t zero;
 };
 
+/* The signal frame has the most: an expression for each register and the CFA, 73 bytes. */
+#define UNWIND_EXPRESSION_BYTES 103
+
+/*
+ * A row and its expressions, so that a kept row needs nothing of its module, which may be unmapped,
+ * and rows of many modules may be equal. If they do not fit, `tables` is where they are instead,
+ * and the row is not kept.
+ */
 struct unwind_row {
     struct cfi_row row;
-    struct cfi_bytes tables; /* of the row's expressions; NULL if it has none */
     uint8_t signal; /* a signal frame: the caller's pc is exact, its stack may be another */
+    uint8_t expressions[UNWIND_EXPRESSION_BYTES];
+    struct cfi_bytes tables; /* else NULL */
 };
+
+/* Where the row's expressions are. */
+static inline struct cfi_bytes unwind_row_expressions(const struct unwind_row *row)
+{
+    if (row->tables.lo)
+        return row->tables;
+    return (struct cfi_bytes){row->expressions, row->expressions + UNWIND_EXPRESSION_BYTES};
+}
 
 /* Room for a rule that the tables have no room for. */
 struct unwind_scratch {
@@ -76,12 +93,14 @@ struct unwind_scratch {
  * A word, from bit 0: tag 35 | generation 12 | what 17. `what` is, from its bit 0:
  *   saves others 1 | rbp slot 3 | CFA − rsp in words 12, not 0 | 0     a quick rule
  *   place in unwind_rules 13 | 0 0 0 | 1                               any other
- * A quick rule: CFA = rsp + 8n, return address at CFA − 8, rbp's slot as in struct unwind_rule,
- * other registers are saved or not; every slot at or above rsp.
+ * A quick rule: CFA = rsp + 8n, return address at CFA − 8, rbp's slot as in struct unwind_rule and
+ * not below rsp; other registers are saved or not. With all 12 bits set the frame has the usual
+ * frame pointer: CFA = rbp + 16, rbp's slot 2.
  */
 #define UNWIND_WHAT_SHIFT  (UNWIND_TAG_BITS + UNWIND_GENERATION_BITS)
 #define UNWIND_WORD_OTHERS (UINT64_C(1) << UNWIND_WHAT_SHIFT)
 #define UNWIND_WORD_PLACE  (UINT64_C(1) << 63)
+#define UNWIND_CFA_BY_RBP  0xfffu
 
 static inline unsigned unwind_word_rbp_slot(uint64_t word)
 {

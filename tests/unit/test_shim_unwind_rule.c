@@ -33,6 +33,7 @@ UNIT(unit_rax, ".cfi_def_cfa %rax, 16");
 UNIT(unit_saves_rbx, ".cfi_def_cfa_offset 24\n.cfi_offset %rbx, -16");
 UNIT(unit_saves_rbp, ".cfi_def_cfa_offset 40\n.cfi_offset %rbp, -24");
 UNIT(unit_saves_rbp_far, ".cfi_def_cfa_offset 80\n.cfi_offset %rbp, -72");
+UNIT(unit_rbp_popped, ".cfi_def_cfa_offset 8\n.cfi_offset %rbp, -16");
 UNIT(unit_huge, ".cfi_def_cfa_offset 40000");
 UNIT(unit_saves_far, ".cfi_def_cfa_offset 400\n.cfi_offset %rbx, -392");
 UNIT(unit_popped, ".cfi_def_cfa_offset 8\n.cfi_offset %rbx, -16");
@@ -309,8 +310,13 @@ static void frequent_rules_are_in_the_word_itself(void **state)
     assert_int_equal(unwind_word_cfa_words(word), 3);
     assert_int_equal(unwind_word_rbp_slot(word), 0);
     assert_int_not_equal(word & UNWIND_WORD_OTHERS, 0);
-    /* not based on rsp, a slot below rsp, a frame that is too big, a slot that is too far */
-    static const char *const placed[] = {unit_rbp, unit_popped, unit_huge, unit_saves_rbp_far};
+    find(unit_rbp, &scratch);
+    word = unwind_word_find((uintptr_t)unit_rbp, now);
+    assert_int_equal(word & UNWIND_WORD_PLACE, 0);
+    assert_int_equal(unwind_word_cfa_words(word), UNWIND_CFA_BY_RBP);
+    assert_int_equal(unwind_word_rbp_slot(word), 2);
+    /* another register, a slot below rsp, a frame that is too big, a slot that is too far */
+    static const char *const placed[] = {unit_rbx, unit_rbp_popped, unit_huge, unit_saves_rbp_far};
     for (size_t i = 0; i < sizeof(placed) / sizeof(*placed); i++) {
         assert_int_equal(find(placed[i], &scratch)->kind, UNWIND_RULE_PLAIN);
         word = unwind_word_find((uintptr_t)placed[i], now);
@@ -321,21 +327,21 @@ static void frequent_rules_are_in_the_word_itself(void **state)
 static void other_rules_are_kept_once(void **state)
 {
     struct unwind_scratch scratch;
-    const struct unwind_rule *made = find(unit_rbp, &scratch), *rule;
+    const struct unwind_rule *rule;
 
     (void)state;
-    assert_int_equal(made->kind, UNWIND_RULE_PLAIN);
-    rule = find(unit_rbp, &scratch);
+    find(unit_saves_rbp_far, &scratch);
+    rule = find(unit_saves_rbp_far, &scratch);
     assert_in_range((uintptr_t)rule, (uintptr_t)unwind_rules,
                     (uintptr_t)(unwind_rules + UNWIND_RULES));
     assert_int_equal(rule->kind, UNWIND_RULE_PLAIN);
-    assert_int_equal(rule->cfa_reg, UNWIND_RBP);
-    assert_int_equal(rule->cfa_offset, 16);
-    assert_int_equal(rule->slot[1], 2);
+    assert_int_equal(rule->cfa_reg, UNWIND_RSP);
+    assert_int_equal(rule->cfa_offset, 80);
+    assert_int_equal(rule->slot[1], 9);
     assert_int_equal(rule->known, 1u << UNWIND_RBP);
-    assert_int_equal(rule->reach, 2);
-    find(unit_rbp + 1, &scratch);
-    assert_ptr_equal(find(unit_rbp + 1, &scratch), rule);
+    assert_int_equal(rule->reach, 9);
+    find(unit_saves_rbp_far + 1, &scratch);
+    assert_ptr_equal(find(unit_saves_rbp_far + 1, &scratch), rule);
     find(unit_rbx, &scratch);
     assert_ptr_not_equal(find(unit_rbx, &scratch), rule);
 }
@@ -381,6 +387,51 @@ static void code_that_is_not_mapped_is_not_remembered(void **state)
     rule = find((const char *)&scratch, &scratch);
     assert_int_equal(rule->kind, UNWIND_RULE_NO_CODE);
     assert_int_equal(words_used(), used + 1);
+}
+
+/* Two functions with the same expressions, and one whose expressions are too long to be kept. */
+#define LONG_EXPRESSION                                                                            \
+    "0x10, 3, 60, 0x77, 0x78" /* rbx: at rsp − 8 … and nops */                                 \
+    ", 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96"         \
+    ", 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96"         \
+    ", 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96"         \
+    ", 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96, 0x96"         \
+    ", 0x96, 0x96"
+UNIT(unit_expression_again, ".cfi_escape 0x0f, 5, 0x77, 16, 0x06, 0x23, 8");
+UNIT(unit_long, ".cfi_escape " LONG_EXPRESSION);
+UNIT(unit_too_long, ".cfi_escape " LONG_EXPRESSION "\n.cfi_escape 0x10, 12, 60, 0x77, 0x78"
+                    "\n.rept 58\n.cfi_escape 0x96\n.endr");
+
+static void rows_keep_their_expressions_if_they_have_room(void **state)
+{
+    struct unwind_scratch scratch;
+    const struct unwind_row *row;
+
+    (void)state;
+    find(unit_expression, &scratch);
+    find(unit_expression_again, &scratch);
+    assert_int_not_equal(find(unit_expression, &scratch)->row_index, 0);
+    assert_int_equal(find(unit_expression, &scratch)->row_index,
+                     find(unit_expression_again, &scratch)->row_index);
+    row = &unwind_rows[find(unit_expression, &scratch)->row_index - 1];
+    assert_null(row->tables.lo);
+    assert_int_equal(row->row.cfa_value, 0);
+    assert_memory_equal(row->expressions, "\x05\x77\x10\x06\x23\x08", 6);
+
+    assert_int_not_equal(find(unit_long, &scratch)->row_index, 0);
+    assert_int_equal(find(unit_too_long, &scratch)->kind, UNWIND_RULE_ROW);
+    assert_int_equal(find(unit_too_long, &scratch)->row_index, 0);
+    assert_non_null(scratch.row.tables.lo);
+
+    static const char *const units[] = {unit_long, unit_too_long};
+    for (unsigned i = 0; i < 2; i++) {
+        begin(NULL);
+        words[63] = at(80); /* rbx */
+        words[64] = into(unit_rbx);
+        words[81] = into(unit_root);
+        walk(units[i]);
+        assert_reaches_root(3);
+    }
 }
 
 /* Threads walk chains of different pcs while one thread forgets all the time. */
@@ -440,44 +491,39 @@ static void threads_never_see_a_torn_rule(void **state)
 }
 
 /* More rows and rules than the tables hold. The last test: they stay full. */
-UNIT(unit_rows, ".rept 1100\n.cfi_escape 0x0f, 5, 0x77, 16, 0x06, 0x23, 8\nnop\n.endr");
+UNIT(unit_rows, ".cfi_register %r12, %rax\n.rept 1100\n.cfi_adjust_cfa_offset 8\nnop\n.endr");
 UNIT(unit_rules, ".cfi_def_cfa_register %rbp\n.rept 8300\n.cfi_adjust_cfa_offset 8\nnop\n.endr");
 
-static void full_tables_slow_down_but_never_fail(void **state)
+/* Walks from each instruction of a unit whose n-th has its return address at word n + 1. */
+static unsigned walk_each(const char *unit, unsigned count, enum unwind_rule_kind kind)
 {
     static uintptr_t frame[8400];
     struct unwind_scratch scratch;
-    const struct unwind_rule *rule;
     unsigned kept = 0;
 
-    (void)state;
-    words[66] = at(90);
-    words[90] = into(unit_root);
-    for (unsigned i = 0; i < 1100; i++) {
-        walk(unit_rows + i);
-        assert_reaches_root(2);
-        rule = find(unit_rows + i, &scratch);
-        assert_int_equal(rule->kind, UNWIND_RULE_ROW);
-        kept += rule->row_index != 0;
-    }
-    assert_in_range(kept, 900, UNWIND_ROWS);
-
-    kept = 0;
     stacks[0] = (struct unwind_range){(uintptr_t)frame, (uintptr_t)(frame + 8400)};
     regs.reg[UNWIND_RSP] = regs.reg[UNWIND_RBP] = (uintptr_t)frame;
-    for (unsigned i = 0; i < 8300; i++) {
+    for (unsigned i = 0; i < count; i++) {
+        const struct unwind_rule *rule;
         frame[i + 1] = into(unit_root);
-        walk(unit_rules + i);
+        walk(unit + i);
         assert_reaches_root(2);
         frame[i + 1] = 0;
-        rule = find(unit_rules + i, &scratch);
-        assert_int_equal(rule->kind, UNWIND_RULE_PLAIN);
-        assert_int_equal(rule->cfa_reg, UNWIND_RBP);
-        assert_int_equal(rule->cfa_offset, 16 + 8 * i);
-        kept += rule != &scratch.rule;
+        rule = find(unit + i, &scratch);
+        assert_int_equal(rule->kind, kind);
+        if (kind == UNWIND_RULE_ROW)
+            kept += rule->row_index != 0;
+        else
+            kept += rule != &scratch.rule;
     }
-    assert_in_range(kept, UNWIND_RULES / 2, UNWIND_RULES);
-    assert_true(kept < 8300);
+    return kept;
+}
+
+static void full_tables_slow_down_but_never_fail(void **state)
+{
+    (void)state;
+    assert_in_range(walk_each(unit_rows, 1100, UNWIND_RULE_ROW), 900, UNWIND_ROWS);
+    assert_in_range(walk_each(unit_rules, 8300, UNWIND_RULE_PLAIN), 6000, UNWIND_RULES);
 }
 
 int main(void)
@@ -492,6 +538,7 @@ int main(void)
         cmocka_unit_test_setup(ranges_are_never_left, begin),
         cmocka_unit_test_setup(frequent_rules_are_in_the_word_itself, begin),
         cmocka_unit_test_setup(other_rules_are_kept_once, begin),
+        cmocka_unit_test_setup(rows_keep_their_expressions_if_they_have_room, begin),
         cmocka_unit_test_setup(flush_forgets_and_the_count_starts_again, begin),
         cmocka_unit_test_setup(code_that_is_not_mapped_is_not_remembered, begin),
         cmocka_unit_test_setup(threads_never_see_a_torn_rule, begin),
