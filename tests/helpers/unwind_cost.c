@@ -131,11 +131,11 @@ static long level(unsigned n, unsigned deepest, long a, long b);
         room[0] = (char)a;                                                                         \
         return level((n) + 1, deepest, a, b) + room[0] + b;                                        \
     }
+/* clang-format off */
 #define EVERY_LEVEL(X, Y, Z)                                                                       \
-    X(1)                                                                                           \
-    Y(2)                                                                                           \
-    Z(3) X(4) Y(5) Z(6) X(7) Y(8) Z(9) X(10) Y(11) Z(12) X(13) Y(14) Z(15) X(16) Y(17) Z(18) X(19) \
-        Y(20) Z(21) X(22) Y(23) Z(24) X(25) Y(26) Z(27) X(28) Y(29) Z(30)
+    X(1) Y(2) Z(3) X(4) Y(5) Z(6) X(7) Y(8) Z(9) X(10) Y(11) Z(12) X(13) Y(14) Z(15)               \
+    X(16) Y(17) Z(18) X(19) Y(20) Z(21) X(22) Y(23) Z(24) X(25) Y(26) Z(27) X(28) Y(29) Z(30)
+/* clang-format on */
 EVERY_LEVEL(LIGHT, HEAVY, WIDE)
 
 static inline __attribute__((always_inline)) long level(unsigned n, unsigned deepest, long a,

@@ -1,5 +1,5 @@
 /* Where walks end, code without tables, frame pointers, and modules. */
-#include "unit/unwind_chain.h"
+#include "tests/unit/unwind_chain.h"
 
 #include <dlfcn.h>
 #include <errno.h>

@@ -2,7 +2,7 @@
  * Walks through real frames: each function of a chain notes its own return address, which is what
  * the walk has to find.
  */
-#include "unit/unwind_chain.h"
+#include "tests/unit/unwind_chain.h"
 
 #include <alloca.h>
 #include <ucontext.h>
