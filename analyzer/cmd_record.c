@@ -8,6 +8,7 @@
 
 #include "analyzer/cmd.h"
 #include "analyzer/launch.h"
+#include "analyzer/model.h"
 #include "analyzer/reader.h"
 #include "analyzer/target.h"
 #include "analyzer/text.h"
@@ -218,24 +219,18 @@ static void no_profile(const struct launch *l)
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
         fputs(": the file size limit (ulimit -f) is in its way, or", stderr);
     else
-        fputs(": ", stderr);
+        fputs(":", stderr);
     fputs(" the program went on as something that nothing can be preloaded into\n", stderr);
 }
 
-/* One line: which losses, how many. */
 static void losses_tell(const struct pshim_header *h)
 {
-    static const char *const names[] = {
-#define X(id, text) #id,
-        PSHIM_LOSSES(X)
-#undef X
-    };
     bool any = false;
     for (int i = 0; i < PSHIM_LOSS_COUNT; i++) {
         if (!h->losses[i])
             continue;
         fprintf(stderr, "%s%llu %s", any ? ", " : ", lost: ", (unsigned long long)h->losses[i],
-                names[i]);
+                model_loss_name(i));
         any = true;
     }
     if (!any)
@@ -257,13 +252,12 @@ static void closing_line(const struct launch *l, const char *shown)
         if (*note)
             fprintf(stderr, PROG ": %s\n", text_escape(text, sizeof text, note, sizeof text));
     }
-    static const char *const reasons[] = {
-#define X(id, text) text,
-        PSHIM_OFFS(X)
-#undef X
-    };
-    if (h->off_reason && h->off_reason < PSHIM_OFF_REASONS)
-        fprintf(stderr, PROG ": recording ended early: %s\n", reasons[h->off_reason]);
+    if (*model_off_reason(h))
+        fprintf(stderr, PROG ": recording ended early: %s\n", model_off_reason(h));
+    if (h->end == PSHIM_END_EXEC)
+        fputs(PROG ": the profile ends with an exec: what the program became then could not be "
+                   "profiled\n",
+              stderr);
     children_warn(l, h);
     if (stat(l->profile, &st) != 0)
         st.st_blocks = 0;

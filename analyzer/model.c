@@ -362,14 +362,14 @@ const char *model_note(const struct model *m, unsigned i)
     return NULL;
 }
 
-const char *model_off_reason(const struct model *m)
+const char *model_off_reason(const struct pshim_header *h)
 {
     static const char *const texts[] = {
 #define X(id, text) text,
         PSHIM_OFFS(X)
 #undef X
     };
-    uint32_t reason = pshim_load32(&m->header->off_reason);
+    uint32_t reason = pshim_load32(&h->off_reason);
     return reason < PSHIM_OFF_REASONS ? texts[reason] : "for a reason of a later version";
 }
 

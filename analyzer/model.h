@@ -81,7 +81,7 @@ static inline uint64_t model_ops(const struct model *m)
 /* The header's notes (bad environment values and the like): the i-th, or NULL past the last. */
 const char *model_note(const struct model *m, unsigned i);
 /* Why the shim turned itself off, or "" if it did not. */
-const char *model_off_reason(const struct model *m);
+const char *model_off_reason(const struct pshim_header *h);
 /* One line that explains a loss. */
 const char *model_loss_text(enum pshim_loss loss);
 const char *model_loss_name(enum pshim_loss loss);

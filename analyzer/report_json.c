@@ -83,7 +83,7 @@ static void put_process(struct json *j, const struct model *m)
         json_put_int(j, "max_rss_bytes", (int64_t)h->max_rss_bytes);
     else
         json_put_null(j, "max_rss_bytes");
-    put_name(j, "off_reason", model_off_reason(m));
+    put_name(j, "off_reason", model_off_reason(m->header));
     json_begin(j, "notes", '[');
     const char *note;
     for (unsigned i = 0; (note = model_note(m, i)); i++)

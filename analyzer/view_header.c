@@ -114,8 +114,8 @@ static void remarks_print(const struct view *v)
     if (m->header->alloc_hidden)
         fputs("NOTE    another malloc stands before the profiler's: allocations are not known\n",
               v->out);
-    if (*model_off_reason(m))
-        fprintf(v->out, "NOTE    recording ended early: %s\n", model_off_reason(m));
+    if (*model_off_reason(m->header))
+        fprintf(v->out, "NOTE    recording ended early: %s\n", model_off_reason(m->header));
     if (m->sample_count == 0 && !pshim_load(&m->header->recording))
         fputs("NOTE    recording was never started: the program did not call perfshim_start\n",
               v->out);

@@ -232,11 +232,11 @@ static void losses_notes_and_the_reason_for_an_end_are_told(void **state)
     assert_string_equal(model_note(&m, 0), "PERFSHIM_CPU_HZ=fast: not understood");
     assert_string_equal(model_note(&m, 1), "second");
     assert_null(model_note(&m, 2));
-    assert_string_equal(model_off_reason(&m), "an internal check failed");
+    assert_string_equal(model_off_reason(m.header), "an internal check failed");
     released();
     f.h->off_reason = 99;
     loaded();
-    assert_non_null(strstr(model_off_reason(&m), "later version"));
+    assert_non_null(strstr(model_off_reason(m.header), "later version"));
     released();
 }
 
