@@ -13,16 +13,11 @@
 #include <string.h>
 
 #include "shim/blocks.h"
-#include "shim/hook_malloc.h"
 #include "shim/nodes.h"
 #include "shim/real.h"
 #include "shim/recorder.h"
 #include "shim/tag.h"
 #include "shim/thread.h"
-
-/* Our malloc by a name that no other object can take over. */
-extern __typeof(malloc) own_malloc
-    __attribute__((copy(malloc), alias("malloc"), visibility("hidden")));
 
 /* Exact allocation mode is on: blocks carry tags. */
 HOT_INLINE bool tagging(void)
@@ -181,11 +176,6 @@ static COLD void *malloc_cold(size_t n)
     if (resolved())
         return real.malloc(n);
     return real_bootstrap_alloc(16, n);
-}
-
-void *hook_malloc_address(void)
-{
-    return (void *)own_malloc;
 }
 
 EXPORT void *malloc(size_t n)

@@ -5,6 +5,7 @@
  */
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <link.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,6 @@
 
 #include "profile/sys.h"
 #include "shim/environment.h"
-#include "shim/hook_malloc.h"
 #include "shim/nodes.h"
 #include "shim/process.h"
 #include "shim/real.h"
@@ -194,10 +194,25 @@ static void settings_limit(struct settings *s, char *const *envp)
             s->bad[s->bad_count++] = *envp;
 }
 
-/* The allocator's entry point that the program calls must be ours: an earlier preload hides it. */
+/*
+ * The allocator that the program calls must be ours: an earlier preload, or its own, hides it. In a
+ * program at a fixed address that takes the address of malloc, the name means the program's PLT
+ * entry (an undefined symbol that has a value), which may lead to anybody: the next name decides.
+ */
 static bool allocator_is_hidden(void)
 {
-    return dlsym(RTLD_DEFAULT, "malloc") != hook_malloc_address();
+    static const char *const names[] = {"malloc", "posix_memalign", "malloc_usable_size"};
+    Dl_info self, found;
+    if (dladdr(names, &self) == 0)
+        return false;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const ElfW(Sym) *symbol = NULL;
+        void *first = dlsym(RTLD_DEFAULT, names[i]);
+        if (first && dladdr1(first, &found, (void **)&symbol, RTLD_DL_SYMENT) != 0 && symbol &&
+            symbol->st_shndx != SHN_UNDEF)
+            return found.dli_fbase != self.dli_fbase;
+    }
+    return false;
 }
 
 static struct shim_control *control_map(void)
