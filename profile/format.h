@@ -58,7 +58,8 @@ struct pshim_region {
 /* What was not recorded, and why: name in the report's `loss`, one line of explanation. */
 #define PSHIM_LOSSES(X)                                                                            \
     X(node_table_full, "stacks cut short: the stack table is full (raise PERFSHIM_MAX_MB)")        \
-    X(account_table_full, "events charged to callers: the account table is full (raise PERFSHIM_MAX_MB)") \
+    X(account_table_full,                                                                          \
+      "events charged to callers: the account table is full (raise PERFSHIM_MAX_MB)")              \
     X(module_table_full, "code modules not recorded: the module table is full")                    \
     X(thread_table_full, "threads merged into one record: the thread table is full")               \
     X(progress_table_full, "progress points not recorded: more than the table holds")              \
