@@ -27,7 +27,6 @@ struct walk {
     unsigned stack_count;
     unsigned switches;
     int exact;                /* regs.reg[UNWIND_RIP] is an instruction that executes */
-    int first;                /* no frame has been left yet */
     struct unwind_range here; /* the range that holds rsp; empty if none does */
     struct unwind_scratch scratch;
 };
@@ -52,7 +51,7 @@ static int stack_move(struct walk *w, uintptr_t to)
     if (to % 8 || w->here.hi == 0)
         return -1;
     if (to >= w->here.lo && to <= w->here.hi)
-        return to > sp || (to == sp && w->first && w->exact) ? 0 : -1;
+        return to > sp || (to == sp && w->exact) ? 0 : -1;
     if (w->switches++ == SWITCHES)
         return -1;
     range_enter(w, to);
@@ -162,7 +161,6 @@ static __attribute__((noinline)) int row_leave(struct walk *w, const struct unwi
     }
     w->regs = caller;
     w->exact = row->signal;
-    w->first = 0;
     return 0;
 }
 
@@ -215,7 +213,6 @@ plain_leave(struct walk *w, const struct unwind_rule *rule, int all, enum unwind
     w->regs.reg[UNWIND_RIP] = slots[-1];
     w->regs.reg[UNWIND_RSP] = cfa;
     w->exact = 0;
-    w->first = 0;
     return 0;
 }
 
@@ -228,7 +225,6 @@ static void walk_start(struct walk *w, const struct unwind_regs *start, int exac
     w->dropped = 0;
     w->switches = 0;
     w->exact = exact != 0;
-    w->first = 1;
     range_enter(w, start->reg[UNWIND_RSP]);
 }
 
@@ -317,7 +313,7 @@ quick_run(struct walk *w, uint32_t generation, uintptr_t *pcs, unsigned written,
         w->regs.known &= ~OTHER_BITS;
         w->dropped |= OTHER_BITS;
     }
-    w->exact = w->first = 0;
+    w->exact = 0;
     return written;
 }
 
@@ -339,7 +335,7 @@ walk_run(struct walk *w, int all, uintptr_t *pcs, unsigned max, enum unwind_end 
         pc = w->regs.reg[UNWIND_RIP] - !w->exact;
         rule = unwind_rule_find(pc, generation, &w->scratch);
         /* what executes is code wherever it lies (a JIT's); a return address may be anything */
-        if (rule->kind == UNWIND_RULE_NO_CODE && !(w->first && w->exact)) {
+        if (rule->kind == UNWIND_RULE_NO_CODE && !w->exact) {
             *end = UNWIND_END_BAD_PC;
             break;
         }

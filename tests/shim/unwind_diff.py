@@ -105,6 +105,7 @@ if sqlite:
 else:
     skip("sqlite3: stacks are equal", "sqlite3 is not installed")
 compared("python3", [python(), "-c", PYTHON], 5, (1000, 20), "done")
+compared("unwind_gaps", [helper("unwind_gaps")], 10, (400, 5), "done")
 compared("cxx_unwind", [sample("cxx_unwind")], 10, (1000, 5), "checksum")
 for pool, ops, every, least in (("off", 400000, 100, 1000), ("on", 1500000, 1, 50)):
     compared(f"store_bench --pool={pool}",

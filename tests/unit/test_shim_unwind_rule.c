@@ -42,6 +42,8 @@ UNIT(unit_loses_rbx, ".cfi_undefined %rbx");
 UNIT(unit_rbx_in_rax, ".cfi_register %rbx, %rax");
 UNIT(unit_rip_in_rdi, ".cfi_def_cfa_offset 0\n.cfi_register %rip, %rdi"); /* vfork */
 UNIT(unit_no_rip, ".cfi_register %rip, %xmm0");
+UNIT(unit_rip_lower, ".cfi_def_cfa_offset 24\n.cfi_offset %rip, -16");
+UNIT(unit_signal, ".cfi_signal_frame\n.cfi_def_cfa_offset 24");
 UNIT(unit_val_offset, ".cfi_escape 0x15, 7, 0x7f"); /* rsp = CFA + 8 */
 UNIT(unit_rbx_is_cfa, ".cfi_escape 0x15, 3, 2");    /* rbx = CFA − 16 */
 /* libcrypto's way: CFA = *(rsp + 16) + 8 */
@@ -50,8 +52,11 @@ UNIT(unit_expression_outside, ".cfi_escape 0x0f, 3, 0x30, 0x06, 0x06");
 UNIT(unit_expression_unknown, ".cfi_escape 0x0f, 2, 0x50, 0x06");
 /* gcc's way after a realigned prologue: rbp at *(rbp), CFA = *(rbp − 8) */
 UNIT(unit_realigned, ".cfi_escape 0x0f, 3, 0x76, 0x78, 0x06\n.cfi_escape 0x10, 6, 2, 0x76, 0");
+/* more nested states than the shim keeps */
+UNIT(unit_bad, ".rept 5\n.cfi_remember_state\n.endr\n.rept 5\n.cfi_restore_state\n.endr");
 
-static uintptr_t words[128], others[64];
+static uintptr_t words[128], others_room[80];
+static uintptr_t *const others = others_room + 8;
 static struct unwind_range stacks[2];
 static unsigned stack_count;
 static struct unwind_regs regs;
@@ -69,7 +74,7 @@ static int begin(void **state)
 {
     (void)state;
     memset(words, 0, sizeof(words));
-    memset(others, 0, sizeof(others));
+    memset(others_room, 0, sizeof(others_room));
     memset(&regs, 0, sizeof(regs));
     regs.known = 0x1ffff;
     regs.reg[UNWIND_RSP] = at(64);
@@ -184,13 +189,31 @@ static void rules_by_register_value_and_undefined(void **state)
     walk(unit_popped);
     assert_walk(2, UNWIND_END_STACK);
 
+    words[64] = 0;
+    words[65] = into(unit_root);
+    walk(unit_rip_lower);
+    assert_reaches_root(2);
+    words[65] = 0;
     walk(unit_no_rip);
+    assert_walk(1, UNWIND_END_BAD_CFI);
+    walk(unit_bad);
     assert_walk(1, UNWIND_END_BAD_CFI);
     /* a caller whose rsp is not the CFA */
     words[64] = into(unit_popped);
     words[66] = into(unit_root);
     walk(unit_val_offset);
     assert_reaches_root(3);
+}
+
+static void callers_of_signal_frames_are_exact(void **state)
+{
+    words[66] = (uintptr_t)unit_root; /* interrupted at its first instruction */
+    walk(unit_signal);
+    assert_reaches_root(2);
+    words[66] = (uintptr_t)state; /* interrupted in code that is in no module */
+    walk(unit_signal);
+    assert_walk(2, UNWIND_END_NO_CFI);
+    assert_int_equal(pcs[1], (uintptr_t)state);
 }
 
 static void expressions_find_the_frame(void **state)
@@ -240,7 +263,7 @@ static void code_may_say_that_it_changed_the_stack_but_not_for_ever(void **state
     uintptr_t other = (uintptr_t)others;
 
     (void)state;
-    stacks[1] = (struct unwind_range){other, other + sizeof(others)};
+    stacks[1] = (struct unwind_range){other, other + 64 * sizeof(*others)};
     regs.reg[UNWIND_RBP] = other + 80;
     others[11] = into(unit_root);
     walk(unit_rbp);
@@ -249,7 +272,21 @@ static void code_may_say_that_it_changed_the_stack_but_not_for_ever(void **state
     walk(unit_rbp);
     assert_reaches_root(2);
 
+    /* at its lowest word there is a return address, but no saved rbp below; at its end neither */
+    others[-2] = into(unit_root);
+    others[-1] = at(90);
+    others[0] = into(unit_rbp);
+    words[91] = into(unit_root);
+    regs.reg[UNWIND_RBP] = other - 8;
+    walk(unit_rbp);
+    assert_walk(2, UNWIND_END_BAD_CFI);
+    others[-1] = into(unit_root);
+    regs.reg[UNWIND_RBP] = other - 16;
+    walk(unit_rbp);
+    assert_walk(1, UNWIND_END_STACK);
+
     /* and back: the frames of each stack point into the other */
+    regs.reg[UNWIND_RBP] = other + 80;
     others[10] = at(70);
     others[11] = into(unit_rbp);
     words[70] = other + 80;
@@ -532,6 +569,7 @@ int main(void)
         cmocka_unit_test_setup(cfa_may_be_based_on_any_known_register, begin),
         cmocka_unit_test_setup(saved_registers_reach_the_frame_that_needs_them, begin),
         cmocka_unit_test_setup(rules_by_register_value_and_undefined, begin),
+        cmocka_unit_test_setup(callers_of_signal_frames_are_exact, begin),
         cmocka_unit_test_setup(expressions_find_the_frame, begin),
         cmocka_unit_test_setup(frames_must_climb, begin),
         cmocka_unit_test_setup(code_may_say_that_it_changed_the_stack_but_not_for_ever, begin),

@@ -144,6 +144,7 @@ static void cleanup_code_is_part_of_its_function(void **state)
 static NOINLINE void raises(int number)
 {
     NOTE_CALLER();
+    NOT_A_TAIL_CALL(); /* and raise(), a leaf to gcc, does run our handler */
     raise(number);
     NOT_A_TAIL_CALL();
 }
@@ -167,9 +168,16 @@ static void assert_signal_chain(void)
 static void signal_frames_lead_to_what_was_interrupted(void **state)
 {
     (void)state;
+    unsigned at = 3;
     handler_set(SIGUSR1, 0);
+    handler_also = interrupted_take;
     raises(SIGUSR1);
+    handler_also = NULL;
     assert_signal_chain();
+    /* exactly: not one byte before it */
+    while (WRAPPED && at < depth && pcs[at] != interrupted.reg[UNWIND_RIP])
+        at++;
+    assert_int_equal(pcs[at], interrupted.reg[UNWIND_RIP]);
 }
 
 static char other_stack[64 << 10] __attribute__((aligned(16)));

@@ -100,7 +100,7 @@ static NOINLINE unsigned recurse(unsigned left)
 
 /* Signals. */
 static uintptr_t handler_returns_to;
-static void (*handler_also)(void *context);
+static void (*volatile handler_also)(void *context);
 
 static void handler(int number, siginfo_t *info, void *context)
 {
