@@ -21,7 +21,7 @@ OPT_release := -O2
 OPT_debug := -O0
 OPT_asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 OPT_tsan := -O1 -fsanitize=thread -Wno-tsan -Wno-maybe-uninitialized
-OPT_coverage := -O0 --coverage -fprofile-update=atomic -DPERFSHIM_COVERAGE
+OPT_coverage := -O1 -Wno-maybe-uninitialized -fno-inline-functions -fno-inline-small-functions --coverage -fprofile-update=atomic -DPERFSHIM_COVERAGE
 LD_asan := -fsanitize=address,undefined
 LD_tsan := -fsanitize=thread
 LD_coverage := --coverage

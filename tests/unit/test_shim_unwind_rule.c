@@ -476,6 +476,13 @@ UNIT(unit_many, ".rept 2000\n.cfi_adjust_cfa_offset 8\nnop\n.endr");
 
 static int stop;
 
+/* A coverage build counts each of the 2000 instructions with a locked add. */
+#ifdef PERFSHIM_COVERAGE
+enum { walks = 3000 };
+#else
+enum { walks = 30000 };
+#endif
+
 static void *walk_many(void *seed)
 {
     unsigned n = *(unsigned *)seed;
@@ -483,7 +490,7 @@ static void *walk_many(void *seed)
     static __thread uintptr_t found[4];
     unsigned wrong = 0;
 
-    for (unsigned i = 0; i < 30000; i++) {
+    for (unsigned i = 0; i < walks; i++) {
         struct unwind_range range = {(uintptr_t)frame, (uintptr_t)(frame + 2100)};
         struct unwind_regs start = {.known = 1u << UNWIND_RSP | 1u << UNWIND_RIP};
         enum unwind_end how;
