@@ -39,9 +39,7 @@ int reader_damaged(struct reader *r, const char *format, ...)
 
 uint32_t reader_count(const struct reader *r, enum pshim_region_id region)
 {
-    const struct pshim_region *at = profile_region(&r->profile, region);
-    uint64_t used = pshim_load(&at->used);
-    return (uint32_t)(used < at->capacity ? used : at->capacity);
+    return profile_count(&r->profile, region);
 }
 
 uint64_t reader_where(const struct reader *r, enum pshim_region_id region, uint32_t index)

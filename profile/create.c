@@ -48,9 +48,11 @@ static void layout_fill(struct pshim_header *h, uint64_t file_bytes)
         r->id = i;
         offset += bytes;
     }
-    uint64_t *nodes = &h->regions[PSHIM_REGION_NODE].capacity;
-    if (*nodes > PSHIM_NODE_MAX)
-        *nodes = PSHIM_NODE_MAX;
+    /* Ids of both stand in 24 bits. */
+    static const uint8_t limited[] = {PSHIM_REGION_NODE, PSHIM_REGION_ACCOUNT};
+    for (unsigned i = 0; i < sizeof limited; i++)
+        if (h->regions[limited[i]].capacity > PSHIM_NODE_MAX - 1)
+            h->regions[limited[i]].capacity = PSHIM_NODE_MAX - 1;
     h->region_count = PSHIM_REGION_COUNT;
 }
 
@@ -90,17 +92,17 @@ static int region_back(struct profile *p, struct pshim_region *r, uint64_t need)
 int profile_allot(struct profile *p, enum pshim_region_id region, uint32_t count, uint32_t *index)
 {
     struct pshim_region *r = profile_region(p, region);
-    if (pshim_load(&r->used) + count > r->capacity)
-        return PROFILE_FULL;
-    uint64_t first = __atomic_fetch_add(&r->used, count, __ATOMIC_RELAXED);
-    if (first + count > r->capacity)
-        return PROFILE_FULL;
-    uint64_t need = (first + count) * r->record_bytes;
-    if (need > pshim_load(&r->backed_bytes)) {
-        int error = region_back(p, r, need);
+    uint64_t first = pshim_load(&r->used);
+    do {
+        if (first + count > r->capacity)
+            return PROFILE_FULL;
+        uint64_t need = (first + count) * r->record_bytes;
+        /* Room first: a full disk must not use up records that it could hold later. */
+        int error = need > pshim_load(&r->backed_bytes) ? region_back(p, r, need) : PROFILE_OK;
         if (error)
             return error;
-    }
+    } while (!__atomic_compare_exchange_n(&r->used, &first, first + count, 0, __ATOMIC_RELAXED,
+                                          __ATOMIC_RELAXED));
     *index = (uint32_t)first;
     return PROFILE_OK;
 }

@@ -72,7 +72,7 @@ struct pshim_region {
     X(stack_bad_pc, "stacks that end early: a return address in no code")                          \
     X(stack_depth, "stacks cut at the depth limit")                                                \
     X(tick_no_thread, "CPU ticks on a thread that the shim does not know")                         \
-    X(tick_nested, "CPU ticks that interrupted another tick")                                      \
+    X(tick_no_room, "CPU ticks that found too little stack where they came")                       \
     X(timer_failed, "threads without CPU sampling: the timer could not be created")                \
     X(tag_overwritten, "block tags overwritten by the program (a write past the end of a block)")  \
     X(free_foreign, "frees of blocks that were not recorded (allocated before recording began)")   \
@@ -256,7 +256,7 @@ struct pshim_thread {
     uint32_t recorder;
     char name[16];         /* NUL-terminated */
     uint64_t last_seen_ns; /* CLOCK_MONOTONIC of its last tick */
-    uint64_t merged;       /* threads summed into this record (the last one, when full) */
+    uint64_t merged;       /* further threads summed into this record (the first one, when full) */
     uint64_t reserved[5];
 };
 

@@ -152,9 +152,7 @@ void profile_close(struct profile *p)
 const char *profile_string(const struct profile *p, uint32_t ref)
 {
     const struct pshim_region *r = profile_region(p, PSHIM_REGION_STRING);
-    uint64_t used = pshim_load(&r->used);
-    if (used > r->capacity)
-        used = r->capacity;
+    uint64_t used = profile_count(p, PSHIM_REGION_STRING);
     if (ref == 0 || ref >= used)
         return "";
     uint64_t room = used - ref < string_bytes_max ? used - ref : string_bytes_max;

@@ -66,6 +66,14 @@ static inline struct pshim_region *profile_region(const struct profile *p, enum 
 {
     return &p->header->regions[id];
 }
+/* Records that a reader may look at: handed out, within the table, and with room on the disk. */
+static inline uint32_t profile_count(const struct profile *p, enum pshim_region_id id)
+{
+    const struct pshim_region *r = &p->header->regions[id];
+    uint64_t used = pshim_load(&r->used), backed = pshim_load(&r->backed_bytes) / r->record_bytes;
+    uint64_t most = r->capacity < backed ? r->capacity : backed;
+    return (uint32_t)(used < most ? used : most);
+}
 static inline void *profile_record(const struct profile *p, enum pshim_region_id id, uint32_t index)
 {
     const struct pshim_region *r = &p->header->regions[id];

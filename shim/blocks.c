@@ -1,6 +1,7 @@
 #include "shim/blocks.h"
 
 #include "profile/sys.h"
+#include "shim/shim.h"
 
 enum {
     levels = 4,
@@ -22,6 +23,8 @@ static struct slot *level[levels]; /* atomic; NULL = not mapped yet */
 static struct slot *level_map(unsigned i)
 {
     size_t bytes = (level_slots[i] + window) * sizeof(struct slot);
+    if (i > 0 && bytes > shim.map_max_bytes)
+        return NULL;
     struct slot *mine = sys_map_anon(bytes);
     struct slot *expected = NULL;
     if (!mine)

@@ -4,7 +4,7 @@
 #include <string.h>
 
 enum { kept_max = 16 };
-static const char *own_library;        /* path of libperfshim.so as LD_PRELOAD named it */
+static const char *own_library;        /* absolute path of libperfshim.so */
 static const char *kept[kept_max + 1]; /* PERFSHIM_* strings of our environment */
 static unsigned kept_count;
 
@@ -19,18 +19,13 @@ static bool entry_is_ours(const char *entry, size_t n)
 }
 
 /* Removes our entry from a list separated by spaces or colons, in place; true if it was there. */
-static bool list_remove_ours(char *list, const char **entry_at, char *saved, size_t saved_bytes)
+static bool list_remove_ours(char *list)
 {
     for (char *at = list; *at;) {
         size_t n = strcspn(at, ": ");
         if (!entry_is_ours(at, n)) {
             at += n + (at[n] != '\0');
             continue;
-        }
-        if (n < saved_bytes) {
-            memcpy(saved, at, n);
-            saved[n] = '\0';
-            *entry_at = saved;
         }
         size_t skip = n + (at[n] != '\0');
         memmove(at, at + skip, strlen(at + skip) + 1);
@@ -44,14 +39,13 @@ static bool list_remove_ours(char *list, const char **entry_at, char *saved, siz
 
 void environment_take(char **envp, const char *own_path)
 {
-    static char saved[4096];
     own_library = own_path;
     for (char **e = envp; *e;) {
         if (strncmp(*e, prefix, sizeof prefix - 1) == 0 && kept_count < kept_max)
             kept[kept_count++] = *e;
         char *list = *e + sizeof preload_name - 1;
-        if (strncmp(*e, preload_name, sizeof preload_name - 1) == 0 &&
-            list_remove_ours(list, &own_library, saved, sizeof saved) && *list == '\0') {
+        if (strncmp(*e, preload_name, sizeof preload_name - 1) == 0 && list_remove_ours(list) &&
+            *list == '\0') {
             for (char **to = e; (*to = to[1]); to++) /* the variable was ours alone */
                 ;
             continue;
@@ -60,9 +54,9 @@ void environment_take(char **envp, const char *own_path)
     }
 }
 
-int environment_taken(void)
+const char *environment_library(void)
 {
-    return own_library != NULL;
+    return own_library;
 }
 
 static bool environment_has(char *const *envp, const char *name_and_value)

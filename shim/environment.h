@@ -10,13 +10,13 @@
 /*
  * Takes our own entry (a path ending in libperfshim.so) out of LD_PRELOAD in envp, in place, so
  * that children start without us, and keeps what an exec in this same process needs to stay
- * profiled: that entry (or own_path if there is none) and every PERFSHIM_* string. The strings must
- * live as long as the process. Once, in the constructor.
+ * profiled: own_path (absolute: the directory may change) and every PERFSHIM_* string. The strings
+ * must live as long as the process. Once, in the constructor.
  */
 void environment_take(char **envp, const char *own_path);
 
-/* True once environment_take() has something to put back. */
-int environment_taken(void);
+/* The library's path as it was given, NULL before. */
+const char *environment_library(void);
 
 /* Room that environment_build() needs for envp (may be NULL): pointers in the array, bytes. */
 size_t environment_slots(char *const *envp);

@@ -92,13 +92,26 @@ struct old_block {
     uint32_t node;
 };
 
+/* One word in 2^16 passes the check by chance: its fields must make sense too. */
+HOT_INLINE bool tag_is_plausible(const struct tag *tag, size_t usable)
+{
+    return tag->slack + tag_bytes <= usable && tag->recorder < shim_recorders &&
+           tag->node < pshim_load(&profile_region(&shim.profile, PSHIM_REGION_NODE)->used);
+}
+
+/* Blocks that may be in the table: their last bytes are the program's own. */
+HOT_INLINE bool table_first(const void *p, size_t usable)
+{
+    return usable >= tag_block_limit || (uintptr_t)p % PSHIM_PAGE_BYTES == 0;
+}
+
 HOT_INLINE bool block_retire_tag(void *p, size_t usable, struct old_block *old)
 {
     struct tag tag;
     if (unlikely(usable < tag_bytes || usable > tag_usable_max))
         return false;
     uint64_t word = tag_load(p, usable);
-    if (unlikely(!tag_unpack(word, p, shim.tag_key, &tag) || tag.slack + tag_bytes > usable))
+    if (unlikely(!tag_unpack(word, p, shim.tag_key, &tag) || !tag_is_plausible(&tag, usable)))
         return false;
     tag_store(p, usable, 0);
     *old = (struct old_block){word, usable, usable - tag_bytes - tag.slack, tag.node};
@@ -122,7 +135,7 @@ HOT_INLINE bool block_retire_table(void *p, size_t usable, struct old_block *old
 HOT_INLINE bool block_retire(void *p, struct old_block *old)
 {
     size_t usable = real.malloc_usable_size(p);
-    if (likely(usable < tag_block_limit))
+    if (likely(!table_first(p, usable)))
         return block_retire_tag(p, usable, old) || block_retire_table(p, usable, old);
     return block_retire_table(p, usable, old) || block_retire_tag(p, usable, old);
 }
@@ -400,8 +413,9 @@ EXPORT size_t malloc_usable_size(void *p)
     size_t usable = real.malloc_usable_size(p);
     if (!tagging() || usable < tag_bytes || usable > tag_usable_max)
         return usable;
-    if (usable >= tag_block_limit && blocks_find(p, &block))
+    if (table_first(p, usable) && blocks_find(p, &block))
         return usable;
-    bool tagged = tag_unpack(tag_load(p, usable), p, shim.tag_key, &tag);
+    bool tagged =
+        tag_unpack(tag_load(p, usable), p, shim.tag_key, &tag) && tag_is_plausible(&tag, usable);
     return tagged ? usable - tag_bytes : usable;
 }

@@ -4,6 +4,7 @@
  */
 #include <alloca.h>
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,7 +22,10 @@ extern char **environ;
 /* An exec now replaces this very process, and not a child of it. */
 static bool exec_is_own(void)
 {
-    return shim_control->on && environment_taken() && (uint32_t)sys_call0(SYS_getpid) == shim.pid;
+    const char *library = environment_library();
+    return shim_control->on && library && (uint32_t)sys_call0(SYS_getpid) == shim.pid &&
+           sys_call4(SYS_faccessat, AT_FDCWD, library, R_OK, 0) ==
+               0; /* else ld.so would complain */
 }
 
 /*
@@ -114,21 +118,24 @@ EXPORT int execle(const char *path, const char *first, ...)
 
 EXPORT pid_t fork(void)
 {
-    uint64_t mask;
     real_resolve();
     if (!shim_control->on)
         return real.fork();
-    tick_block(&mask);
+    bool was_blocked = tick_block();
     pid_t pid = real.fork();
-    tick_unblock(&mask);
+    if (!was_blocked) /* this one signal: the host's fork handlers may have set others */
+        tick_unblock();
     return pid;
 }
 
 EXPORT int dlclose(void *handle)
 {
     real_resolve();
+    /* Before, and after: the library's destructors run inside and are looked up once more. */
     modules_changed();
-    return real.dlclose(handle);
+    int result = real.dlclose(handle);
+    modules_changed();
+    return result;
 }
 
 #define EXIT_HOOK(name)                                                                            \

@@ -1,10 +1,11 @@
 /*
  * The tick's signal stays ours and looks untouched to the host: what it sets for that signal is
- * kept and given back, and its masks are applied without it (a thread that blocks "all" signals
- * would not be sampled).
+ * kept and given back, and its masks are applied without it. A signal of that number that somebody
+ * sends goes to the host's handler, or waits while the host has it blocked.
  */
 #include <errno.h>
 #include <signal.h>
+#include <ucontext.h>
 
 #include "profile/sys.h"
 #include "shim/hook_signal.h"
@@ -14,10 +15,22 @@
 
 static struct sigaction host_action; /* what the host thinks is set; zero = SIG_DFL */
 
+/* The host has the signal blocked, as far as it knows: from here on it is, without ticks, and the
+   signal waits as it would have without us. */
+static void signal_put_back(int signo, siginfo_t *info, ucontext_t *uc)
+{
+    if (shim_tls.self)
+        tick_stop(shim_tls.self);
+    sigaddset(&uc->uc_sigmask, signo);
+    sys_call4(SYS_rt_tgsigqueueinfo, sys_call0(SYS_getpid), sys_call0(SYS_gettid), signo, info);
+}
+
 void signal_forward(int signo, siginfo_t *info, void *ucontext)
 {
     struct sigaction action = host_action;
-    if (action.sa_flags & SA_SIGINFO) {
+    if (shim_tls.host_blocks_tick) {
+        signal_put_back(signo, info, ucontext);
+    } else if (action.sa_flags & SA_SIGINFO) {
         action.sa_sigaction(signo, info, ucontext);
     } else if (action.sa_handler == SIG_DFL) {
         struct sigaction standard = {.sa_handler = SIG_DFL};
@@ -35,8 +48,8 @@ static bool is_ours(int signo)
 
 /*
  * On an alternate stack there may be no room for a second signal frame (8 KiB is usual; with
- * AVX-512 a frame takes 3, and our walk 2): handlers that run there block the tick, which then
- * comes when they return, with its overruns.
+ * AVX-512 a frame takes 3): handlers that run there block the tick, which then comes when they
+ * return, with its overruns.
  */
 static int sigaction_of_host(int signo, const struct sigaction *action, struct sigaction *old)
 {
@@ -76,27 +89,41 @@ EXPORT sighandler_t signal(int signo, sighandler_t handler)
     return before;
 }
 
-/* `set` without our signal, in *copy when it has to be one. */
-static const sigset_t *mask_without_ours(int how, const sigset_t *set, sigset_t *copy)
+/*
+ * The mask of this thread as the host sees it: our bit is kept apart and is never in the real one,
+ * so that a thread that blocks "all" signals is sampled.
+ */
+static int mask_change(int (*real_mask)(int, const sigset_t *, sigset_t *), int how,
+                       const sigset_t *set, sigset_t *old)
 {
-    int ours = tick_signal();
-    if (!set || how == SIG_UNBLOCK || !ours || !shim_control->on || !sigismember(set, ours))
-        return set;
-    *copy = *set;
-    sigdelset(copy, ours);
-    return copy;
+    sigset_t copy;
+    int ours = shim_control->on ? tick_signal() : 0;
+    uint16_t before = shim_tls.host_blocks_tick;
+    if (!ours)
+        return real_mask(how, set, old);
+    bool named = set && sigismember(set, ours) == 1;
+    if (named && how != SIG_UNBLOCK) {
+        copy = *set;
+        sigdelset(&copy, ours);
+    }
+    int result = real_mask(how, named && how != SIG_UNBLOCK ? &copy : set, old);
+    if (result != 0)
+        return result;
+    if (set && (named || how == SIG_SETMASK))
+        shim_tls.host_blocks_tick = named && how != SIG_UNBLOCK;
+    if (old && before)
+        sigaddset(old, ours);
+    return result;
 }
 
 EXPORT int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
 {
-    sigset_t copy;
     real_resolve();
-    return real.pthread_sigmask(how, mask_without_ours(how, set, &copy), old);
+    return mask_change(real.pthread_sigmask, how, set, old);
 }
 
 EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *old)
 {
-    sigset_t copy;
     real_resolve();
-    return real.sigprocmask(how, mask_without_ours(how, set, &copy), old);
+    return mask_change(real.sigprocmask, how, set, old);
 }

@@ -31,30 +31,15 @@ static struct unwind_range stack_asked_for(const pthread_attr_t *attr)
     return range;
 }
 
-/* The same on the thread itself, where the stack pointer and the descriptor are known. */
-static void stack_settle(struct unwind_range *range)
-{
-    enum { descriptor_bytes = 2304 }; /* struct pthread of glibc 2.36; rounded up to a page below */
-    uintptr_t sp = shim_sp();
-    uintptr_t self = (uintptr_t)pthread_self();
-    if (range->lo && sp >= range->lo && sp < range->hi)
-        return;
-    uintptr_t bytes = range->lo ? range->hi - range->lo : range->hi;
-    uintptr_t top = (self + descriptor_bytes + PSHIM_PAGE_BYTES - 1) & -(uintptr_t)PSHIM_PAGE_BYTES;
-    uintptr_t lo = top - (bytes & -(uintptr_t)PSHIM_PAGE_BYTES);
-    *range = (struct unwind_range){0, 0};
-    if (sp >= lo && sp < self)
-        *range = (struct unwind_range){lo, self};
-}
-
 static void begin(struct thread_state *ts, uintptr_t start)
 {
     if (!guard_enter())
         return;
     uint64_t offset;
     uint32_t module = modules_locate(start, &offset);
-    stack_settle(&ts->stack);
+    thread_stack_settle(&ts->stack);
     ts->start_node = node_get(0, module, offset, &ts->spare_node);
+    shim_tls.host_blocks_tick = ts->host_blocks_tick;
     thread_begin(ts, true);
     guard_leave(ts, 0);
 }
@@ -89,6 +74,7 @@ static struct thread_state *state_for_new(const pthread_attr_t *attr, void *arg)
     if (ts) {
         ts->stack = stack_asked_for(attr);
         ts->start_arg = arg;
+        ts->host_blocks_tick = shim_tls.host_blocks_tick;
     }
     guard_leave(NULL, 0);
     return ts;

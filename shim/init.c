@@ -114,8 +114,13 @@ static int profile_create_fitting(const char *path, uint64_t bytes, struct profi
     struct rlimit limit = {0, 0};
     int os_error;
     sys_call4(SYS_prlimit64, 0, RLIMIT_AS, 0, &limit);
-    if (limit.rlim_cur / host_part < bytes)
-        bytes = limit.rlim_cur / host_part < smallest ? smallest : limit.rlim_cur / host_part;
+    uint64_t room = limit.rlim_cur;
+    sys_call4(SYS_prlimit64, 0, RLIMIT_DATA, 0, &limit); /* counts the tables, a fourth of it all */
+    if (limit.rlim_cur < room / 4)
+        room = limit.rlim_cur * 4;
+    shim.map_max_bytes = room / host_part;
+    if (shim.map_max_bytes < bytes)
+        bytes = shim.map_max_bytes < smallest ? smallest : shim.map_max_bytes;
     sys_call4(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, &limit);
     if (limit.rlim_cur < bytes)
         bytes = limit.rlim_cur < smallest ? PSHIM_HEADER_BYTES : limit.rlim_cur;
@@ -281,7 +286,7 @@ static int set_up(int argc, char **argv, char **envp)
         __atomic_store_n(&h->ready, 1, __ATOMIC_RELEASE);
         return -1;
     }
-    if (allocator_is_hidden()) {
+    if (allocator_is_hidden() || real_is_mixed()) {
         h->alloc_hidden = 1;
         h->alloc_mode = s.alloc_mode = PSHIM_ALLOC_OFF;
     }
@@ -298,6 +303,18 @@ static int set_up(int argc, char **argv, char **envp)
     return 0;
 }
 
+/* As the loader names us: relative to the directory we were started in. */
+static const char *path_absolute(const char *path)
+{
+    static char absolute[8192];
+    long n = *path == '/' ? 0 : sys_call2(SYS_getcwd, absolute, 4096);
+    if (n <= 0 || (size_t)n + strlen(path) >= sizeof absolute)
+        return path;
+    absolute[n - 1] = '/';
+    strcpy(absolute + n, path);
+    return absolute;
+}
+
 static __attribute__((constructor)) void shim_constructor(int argc, char **argv, char **envp)
 {
     struct unwind_module self;
@@ -307,5 +324,5 @@ static __attribute__((constructor)) void shim_constructor(int argc, char **argv,
     }
     if (set_up(argc, argv, envp) == 0 &&
         unwind_module_find((uintptr_t)shim_constructor, &self) == 0)
-        environment_take(envp, self.name);
+        environment_take(envp, path_absolute(self.name));
 }

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "shim/unwind.h"
+
 struct real_table real;
 
 /* Each block is preceded by its size. 256 KiB is far past what a loader or dlsym asks for; when it
@@ -46,6 +48,44 @@ size_t real_bootstrap_count(void)
     return __atomic_load_n(&bootstrap_blocks, __ATOMIC_RELAXED);
 }
 
+static int foreign; /* 1: the allocator's functions come from more than one library */
+
+static int is_in(const struct unwind_module *m, uintptr_t address)
+{
+    return address >= m->start && address < m->end;
+}
+
+/*
+ * Is a block of this malloc one of glibc's own, whose malloc_usable_size may be asked about it? The
+ * word before such a block is its chunk's size with three flags (malloc.c, "Chunks"). Only read
+ * where it lies on the block's own page.
+ */
+static int block_is_glibcs(size_t n)
+{
+    enum { page = 4096, header = 8, align = 16, flags = 7 };
+    int match = 0;
+    char *p = real.malloc(n);
+    if (p && (uintptr_t)p % page >= header) {
+        size_t word;
+        memcpy(&word, p - header, sizeof word);
+        match = (word & ~(size_t)flags) == ((n + header + align - 1) & ~(size_t)(align - 1));
+    }
+    real.free(p);
+    return match;
+}
+
+int real_is_mixed(void)
+{
+    struct unwind_module libc;
+    if (!foreign)
+        return 0;
+    /* A library that only wraps malloc hands out the blocks of glibc. */
+    if (unwind_module_find((uintptr_t)dlsym(RTLD_DEFAULT, "gnu_get_libc_version"), &libc) != 0 ||
+        !is_in(&libc, (uintptr_t)real.malloc_usable_size))
+        return 1;
+    return !(block_is_glibcs(40) && block_is_glibcs(200) && block_is_glibcs(1000));
+}
+
 int real_resolve(void)
 {
     static int state; /* 0 = not begun, 1 = at work, 2 = done, 3 = failed */
@@ -53,6 +93,7 @@ int real_resolve(void)
     if (!__atomic_compare_exchange_n(&state, &expected, 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
         return expected == 2 ? 0 : -1;
     int missing = 0;
+    struct unwind_module home;
     /* malloc last: the hooks take a non-NULL real.malloc as "the table is complete" */
 #define X(ret, name, params)                                                                       \
     if ((void *)&real.name != (void *)&real.malloc)                                                \
@@ -60,11 +101,18 @@ int real_resolve(void)
     FOREACH_WRAPPED(X)
 #undef X
     void *(*next_malloc)(size_t) = (void *(*)(size_t))dlsym(RTLD_NEXT, "malloc");
-    missing = !next_malloc;
+    missing = !next_malloc || unwind_module_find((uintptr_t)next_malloc, &home) != 0;
+    if (missing)
+        home = (struct unwind_module){0};
 #define X(ret, name, params)                                                                       \
     if ((void *)&real.name != (void *)&real.malloc)                                                \
-        missing += !real.name;
+        missing += !real.name, foreign |= !is_in(&home, (uintptr_t)real.name);
     FOREACH_ALLOCATOR(X)
+#undef X
+#define X(ret, name, params)                                                                       \
+    if (!is_in(&home, (uintptr_t)real.name))                                                       \
+        real.name = NULL;
+    FOREACH_OPTIONAL(X)
 #undef X
     __atomic_store_n(&real.malloc, next_malloc, __ATOMIC_RELEASE);
     __atomic_store_n(&state, missing ? 3 : 2, __ATOMIC_RELEASE);

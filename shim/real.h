@@ -68,6 +68,14 @@ extern struct real_table real;
 /* Fills the table. 0, or −1 when an allocator function is missing. */
 int real_resolve(void);
 
+/*
+ * Do the allocator's functions come from more than one library (one that has a malloc of its own
+ * but no malloc_usable_size, say) and do not fit together? Then no block may be tagged or asked
+ * about. Optional functions from elsewhere are NULL in the table: their blocks would not be
+ * malloc's.
+ */
+int real_is_mixed(void);
+
 /* The bootstrap arena: zeroed memory that is never freed, before real_resolve() has finished. */
 void *real_bootstrap_alloc(size_t align, size_t n);
 size_t real_bootstrap_size(const void *p); /* bytes usable in a bootstrap block */

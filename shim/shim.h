@@ -37,7 +37,8 @@ extern struct shim_control *shim_control; /* never NULL */
 
 struct shim_global {
     struct profile profile;
-    uint64_t tag_key; /* random: mixed into the tags' check bits */
+    uint64_t tag_key;       /* random: mixed into the tags' check bits */
+    uint64_t map_max_bytes; /* of one mapping of ours: the host keeps most of its limits */
     uint32_t pid;
     uint32_t page_bytes;
     uint32_t cpu_hz;
@@ -77,6 +78,7 @@ struct thread_state {
     void *(*start)(void *);     /* the host's start routine and argument, until it runs */
     int (*start_c11)(void *);
     void *start_arg;
+    uint16_t host_blocks_tick; /* its creator's, which a new thread inherits */
     struct {
         const char *name;
         struct pshim_account *account;
@@ -91,7 +93,8 @@ struct thread_state {
 struct shim_tls {
     struct thread_state *self; /* NULL: not seen yet, or ended */
     uintptr_t guard;           /* stack pointer of the hook at work, 0 = outside of the shim */
-    uint32_t ended;            /* the thread's end was recorded: do not attach it again */
+    uint16_t host_blocks_tick; /* the host thinks it has the tick's signal blocked */
+    uint16_t ended;            /* the thread's end was recorded: do not attach it again */
 };
 extern __thread struct shim_tls shim_tls;
 

@@ -23,7 +23,8 @@ static uint64_t own_recorders; /* atomic bitmap */
 static uint64_t ended_cpu_ns;  /* atomic: what the clocks of the threads that ended showed last */
 static int64_t clockless_ns;   /* CPU time on no thread's clock, booked or from before our time */
 static pthread_key_t end_key;
-static struct pshim_thread *overflow_record; /* shared by all threads when the table is full */
+static size_t default_stack_bytes;           /* of threads made without attributes */
+static struct pshim_thread *overflow_record; /* of all threads for which the table has no room */
 
 static struct thread_state *state_at(uint32_t index)
 {
@@ -106,6 +107,14 @@ static void recorder_release(const struct thread_state *ts)
         __atomic_fetch_and(&own_recorders, ~((uint64_t)1 << ts->recorder), __ATOMIC_RELEASE);
 }
 
+void thread_note_ticks(struct thread_state *ts)
+{
+    if (ts->record == overflow_record)
+        return; /* added at the thread's end */
+    ts->record->ticks = ts->ticks;
+    ts->record->last_seen_ns = shim_now_ns();
+}
+
 void thread_note_name(struct thread_state *ts)
 {
     char name[16] = "";
@@ -120,8 +129,15 @@ static void record_claim(struct thread_state *ts)
     uint32_t index;
     if (profile_allot(p, PSHIM_REGION_THREAD, 1, &index) != PROFILE_OK) {
         shim_lost(PSHIM_LOSS_thread_table_full);
-        __atomic_fetch_add(&overflow_record->merged, 1, __ATOMIC_RELAXED);
         ts->record = overflow_record;
+        uint32_t none = 0;
+        if (__atomic_compare_exchange_n(&overflow_record->state, &none, PSHIM_THREAD_ENDED, 0,
+                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+            memcpy(overflow_record->name, "(others)", 9);
+            overflow_record->start_monotonic_ns = shim_now_ns();
+        } else {
+            __atomic_fetch_add(&overflow_record->merged, 1, __ATOMIC_RELAXED);
+        }
         return;
     }
     ts->record = profile_record(p, PSHIM_REGION_THREAD, index);
@@ -153,22 +169,19 @@ void thread_begin(struct thread_state *ts, bool newborn)
     tick_start(ts);
 }
 
-/*
- * The stack of a thread that was not created through our hook. pthread_getattr_np allocates and
- * frees once in libc; the guard is held, so that neither is counted.
- */
-static struct unwind_range stack_of_stranger(void)
+void thread_stack_settle(struct unwind_range *range)
 {
-    struct unwind_range range = {0, 0};
-    pthread_attr_t attr;
-    void *lo;
-    size_t bytes;
-    if (pthread_getattr_np(pthread_self(), &attr) != 0)
-        return range;
-    if (pthread_attr_getstack(&attr, &lo, &bytes) == 0)
-        range = (struct unwind_range){(uintptr_t)lo, (uintptr_t)lo + bytes};
-    pthread_attr_destroy(&attr);
-    return range;
+    enum { descriptor_bytes = 2304 }; /* struct pthread of glibc 2.36; rounded up to a page below */
+    uintptr_t sp = shim_sp();
+    uintptr_t self = (uintptr_t)pthread_self();
+    if (range->lo && sp >= range->lo && sp < range->hi)
+        return;
+    uintptr_t bytes = range->lo ? range->hi - range->lo : range->hi;
+    uintptr_t top = (self + descriptor_bytes + PSHIM_PAGE_BYTES - 1) & -(uintptr_t)PSHIM_PAGE_BYTES;
+    uintptr_t lo = top - (bytes & -(uintptr_t)PSHIM_PAGE_BYTES);
+    *range = (struct unwind_range){0, 0};
+    if (sp >= lo && sp < self)
+        *range = (struct unwind_range){lo, self};
 }
 
 COLD struct thread_state *thread_attach(void)
@@ -182,7 +195,10 @@ COLD struct thread_state *thread_attach(void)
         shim_lost(PSHIM_LOSS_thread_table_full);
         return NULL;
     }
-    ts->stack = stack_of_stranger();
+    /* Not pthread_getattr_np: it allocates with the thread's own lock held, and the host may be in
+       it now. The usual size is known. */
+    ts->stack = (struct unwind_range){0, default_stack_bytes};
+    thread_stack_settle(&ts->stack);
     ts->start_node = 0;
     thread_begin(ts, false);
     return ts;
@@ -230,7 +246,7 @@ void thread_settle_ended(struct thread_state *ts)
     const struct pshim_region *r = profile_region(&shim.profile, PSHIM_REGION_THREAD);
     uint64_t threads = pshim_load(&r->used);
     uint64_t known = __atomic_load_n(&ended_cpu_ns, __ATOMIC_RELAXED);
-    if (!shim.cpu_hz || !shim_control->recording || overflow_record->merged)
+    if (!shim.cpu_hz || !shim_control->recording || overflow_record->state)
         return;
     for (uint32_t i = 0; i < threads && i < r->capacity; i++) {
         const struct pshim_thread *t = profile_record(&shim.profile, PSHIM_REGION_THREAD, i);
@@ -251,7 +267,13 @@ void thread_end(struct thread_state *ts)
     tick_stop(ts);
     thread_settle(ts);
     __atomic_fetch_add(&ended_cpu_ns, ts->clock_ns, __ATOMIC_RELAXED);
-    if (ts->record != overflow_record) {
+    if (ts->record == overflow_record) {
+        __atomic_fetch_add(&overflow_record->ticks, ts->ticks, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&overflow_record->cpu_ns,
+                           (uint64_t)ts->booked_ns + ts->ticks * shim.tick_period_ns,
+                           __ATOMIC_RELAXED);
+        __atomic_store_n(&overflow_record->end_monotonic_ns, shim_now_ns(), __ATOMIC_RELAXED);
+    } else {
         thread_note_name(ts);
         ts->record->end_monotonic_ns = shim_now_ns();
         __atomic_store_n(&ts->record->state, PSHIM_THREAD_ENDED, __ATOMIC_RELEASE);
@@ -285,6 +307,11 @@ static void end_destructor(void *value)
 int thread_init(void)
 {
     uint32_t index;
+    pthread_attr_t standard;
+    if (pthread_getattr_default_np(&standard) == 0) {
+        pthread_attr_getstacksize(&standard, &default_stack_bytes);
+        pthread_attr_destroy(&standard);
+    }
     if (profile_allot(&shim.profile, PSHIM_REGION_THREAD, 1, &index) != PROFILE_OK)
         return -1;
     overflow_record = profile_record(&shim.profile, PSHIM_REGION_THREAD, index);

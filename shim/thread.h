@@ -24,6 +24,13 @@ void thread_state_free(struct thread_state *ts);
 void thread_begin(struct thread_state *ts, bool newborn);
 
 /*
+ * Where the calling thread's stack lies. *range: what its creator asked for, or {0, its size}; what
+ * glibc allocates lies directly below the thread's descriptor. {0, 0} when the stack pointer is on
+ * neither.
+ */
+void thread_stack_settle(struct unwind_range *range);
+
+/*
  * The state of a thread that a hook meets for the first time, or NULL (no memory, or the thread has
  * ended: counted). May make system calls, once per thread.
  */
@@ -41,6 +48,9 @@ void thread_settle(struct thread_state *ts);
  * calling thread's recorder.
  */
 void thread_settle_ended(struct thread_state *ts);
+
+/* The ticks it has received, into its record. Async-signal-safe. */
+void thread_note_ticks(struct thread_state *ts);
 
 /* The thread's name as the kernel has it (16 bytes at most) into its record. */
 void thread_note_name(struct thread_state *ts);

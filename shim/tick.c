@@ -12,6 +12,7 @@
 #include "shim/nodes.h"
 #include "shim/real.h"
 #include "shim/recorder.h"
+#include "shim/thread.h"
 
 enum { sigset_bytes = 8, cookie = 0x70736869 };
 
@@ -38,8 +39,42 @@ void tick_book_pending(struct thread_state *ts, uint32_t node)
     uint64_t ticks = ts->pending_ticks;
     ts->pending_ticks = 0;
     ts->ticks += ticks;
-    ts->record->ticks = ts->ticks;
+    thread_note_ticks(ts);
     recorder_cpu(ts, node_special(node, PSHIM_SPECIAL_PROFILER, &ts->spare_node), ticks, 0);
+}
+
+/*
+ * Stack that a tick may use below the kernel's signal frame. An alternate stack of the host's may
+ * be as small as MINSIGSTKSZ, which the frame alone fills.
+ */
+enum { tick_stack_bytes = 3072 };
+
+static bool stack_has_room(const struct thread_state *ts, const ucontext_t *uc)
+{
+    uintptr_t sp = shim_sp(), alt = (uintptr_t)uc->uc_stack.ss_sp;
+    if (sp - alt < uc->uc_stack.ss_size)
+        return sp - alt >= tick_stack_bytes;
+    return sp - ts->stack.lo >= tick_stack_bytes; /* not on that stack: a large number */
+}
+
+/* Out of line, so that the handler itself needs next to no stack. */
+static __attribute__((noinline)) void tick_book(struct thread_state *ts, const ucontext_t *uc,
+                                                uint64_t weight)
+{
+    uintptr_t stale = shim_tls.guard; /* of a hook that was left by siglongjmp, or 0 */
+    shim_tls.guard = UINTPTR_MAX;     /* whatever allocates now is nested */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    struct unwind_regs regs;
+    unwind_from_ucontext(&regs, uc);
+    struct unwind_range stacks[2] = {ts->stack, {0, 0}};
+    stacks[1].lo = (uintptr_t)uc->uc_stack.ss_sp;
+    stacks[1].hi = stacks[1].lo + uc->uc_stack.ss_size;
+    uint32_t node = recorder_tick_stack(ts, &regs, stacks, stacks[1].lo ? 2 : 1);
+    ts->ticks += weight;
+    thread_note_ticks(ts);
+    recorder_cpu(ts, node, weight, 0);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    shim_tls.guard = stale;
 }
 
 /*
@@ -70,21 +105,11 @@ static void tick_handler(int signo, siginfo_t *info, void *ucontext)
         ts->pending_ticks += weight;
         return;
     }
-    uintptr_t stale = shim_tls.guard; /* of a hook that was left by siglongjmp, or 0 */
-    shim_tls.guard = UINTPTR_MAX;     /* whatever allocates now is nested */
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    struct unwind_regs regs;
-    unwind_from_ucontext(&regs, ucontext);
-    struct unwind_range stacks[2] = {ts->stack, {0, 0}};
-    stacks[1].lo = (uintptr_t)uc->uc_stack.ss_sp;
-    stacks[1].hi = stacks[1].lo + uc->uc_stack.ss_size;
-    uint32_t node = recorder_tick_stack(ts, &regs, stacks, stacks[1].lo ? 2 : 1);
-    ts->ticks += weight;
-    ts->record->ticks = ts->ticks;
-    ts->record->last_seen_ns = shim_now_ns();
-    recorder_cpu(ts, node, weight, 0);
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    shim_tls.guard = stale;
+    if (unlikely(!stack_has_room(ts, uc))) {
+        profile_lost(&shim.profile, PSHIM_LOSS_tick_no_room, weight);
+        return;
+    }
+    tick_book(ts, uc, weight);
 }
 
 int tick_init(void)
@@ -98,7 +123,8 @@ int tick_init(void)
             continue;
         struct sigaction ours = {.sa_sigaction = tick_handler,
                                  .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
-        sigemptyset(&ours.sa_mask);
+        /* No handler of the host's may run inside a tick: it could leave it by siglongjmp. */
+        sigfillset(&ours.sa_mask);
         if (real.sigaction(signo, &ours, NULL) != 0)
             return -1;
         signal_number = signo;
@@ -124,6 +150,8 @@ void tick_start(struct thread_state *ts)
     ts->timer = -1;
     if (!signal_number)
         return;
+    if (tick_unblock()) /* blocked by who started this program or thread: the host thinks it is */
+        shim_tls.host_blocks_tick = 1;
     int id;
     if (__atomic_fetch_add(&timer_count, 1, __ATOMIC_RELAXED) >= timer_max ||
         sys_call3(SYS_timer_create, CLOCK_THREAD_CPUTIME_ID, &event, &id) != 0) {
@@ -150,13 +178,21 @@ void tick_stop(struct thread_state *ts)
     ts->timer = -1;
 }
 
-void tick_block(uint64_t *old_mask)
+static uint64_t tick_mask(void)
 {
-    uint64_t mask = signal_number ? (uint64_t)1 << (signal_number - 1) : 0;
-    sys_call4(SYS_rt_sigprocmask, SIG_BLOCK, &mask, old_mask, sigset_bytes);
+    return signal_number ? (uint64_t)1 << (signal_number - 1) : 0;
 }
 
-void tick_unblock(const uint64_t *old_mask)
+bool tick_block(void)
 {
-    sys_call4(SYS_rt_sigprocmask, SIG_SETMASK, old_mask, NULL, sigset_bytes);
+    uint64_t mask = tick_mask(), old = 0;
+    sys_call4(SYS_rt_sigprocmask, SIG_BLOCK, &mask, &old, sigset_bytes);
+    return (old & mask) != 0;
+}
+
+bool tick_unblock(void)
+{
+    uint64_t mask = tick_mask(), old = 0;
+    sys_call4(SYS_rt_sigprocmask, SIG_UNBLOCK, &mask, &old, sigset_bytes);
+    return (old & mask) != 0;
 }

@@ -5,6 +5,7 @@
 #ifndef PERFSHIM_SHIM_TICK_H
 #define PERFSHIM_SHIM_TICK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "shim/shim.h"
@@ -20,8 +21,9 @@ int tick_signal(void);
 void tick_start(struct thread_state *ts);
 void tick_stop(struct thread_state *ts);
 
-/* Block the tick on this thread and put it back: around fork, which restarts while signals come. */
-void tick_block(uint64_t *old_mask);
-void tick_unblock(const uint64_t *old_mask);
+/* Block and unblock the tick on this thread alone: around fork, which restarts while signals come.
+   True if it was blocked before. */
+bool tick_block(void);
+bool tick_unblock(void);
 
 #endif

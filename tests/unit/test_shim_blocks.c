@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "shim/blocks.h"
+#include "shim/shim.h"
 
 static const void *address(uint64_t i)
 {
@@ -77,9 +78,26 @@ static void threads_do_not_lose_each_others_blocks(void **state)
     }
 }
 
+static void limit_of_the_host_keeps_the_table_small(void **state)
+{
+    enum { n = 100000 };
+    struct block out;
+    uint64_t kept = 0;
+    (void)state;
+    shim.map_max_bytes = 1000; /* first: no level but the smallest may be mapped */
+    for (uint64_t i = 0; i < n; i++)
+        kept += blocks_put(address(i), (struct block){.bytes = 1, .node = 1});
+    assert_in_range(kept, 1, 5000);
+    for (uint64_t i = 0; i < n; i++)
+        kept -= blocks_take(address(i), &out);
+    assert_int_equal(kept, 0);
+    shim.map_max_bytes = UINT64_MAX;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(limit_of_the_host_keeps_the_table_small),
         cmocka_unit_test(block_is_found_taken_once_and_gone),
         cmocka_unit_test(many_blocks_are_all_remembered),
         cmocka_unit_test(threads_do_not_lose_each_others_blocks),
