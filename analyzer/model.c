@@ -238,22 +238,23 @@ static int accounts_walk(struct model *m, struct sums *s)
     uint32_t count = s->room;
     for (uint32_t i = 0; i < count; i++) {
         const struct pshim_account *a = reader_account(m->reader, i);
-        if (!a || account_is_idle(a))
+        if (!a)
             continue;
         if (account_check(m, s, a, i))
             return -1;
-        if (a->kind == PSHIM_KIND_ALLOC)
+        if (a->kind == PSHIM_KIND_ALLOC && !account_is_idle(a))
             account_add_frees(m, s, a);
     }
     /* A free that is counted above has its allocation counted below. */
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     for (uint32_t i = 0; i < count; i++) {
         const struct pshim_account *a = reader_account(m->reader, i);
-        if (!a || account_is_idle(a))
+        if (!a)
             continue;
         if (account_check(m, s, a, i)) /* it may have appeared between the two walks */
             return -1;
-        account_add(m, s, a);
+        if (!account_is_idle(a))
+            account_add(m, s, a);
     }
     return 0;
 }

@@ -126,8 +126,8 @@ a_capacity = struct.unpack_from("<Q", whole, a_place + 8)[0]
 accounts = b"".join(struct.pack("<IHH7Q", 500 * (1 + i % chains), i % 64, 1 + i % 2,
                                 *[2**62 + i] * 7) for i in range(a_capacity))
 data = patched((offset + record, deep), (a_offset, accounts),
-               (place + 16, struct.pack("<Q", capacity)),
-               (a_place + 16, struct.pack("<Q", a_capacity)))
+               (place + 16, struct.pack("<QQ", capacity, 16 * capacity)),
+               (a_place + 16, struct.pack("<QQ", a_capacity, 64 * a_capacity)))
 codes.clear()
 for view in ("summary", "alloc", "leaks", "peak"):
     try_file(data, f"full tables, {view}", "report", f"--view={view}", "--all")
