@@ -1,18 +1,22 @@
 #include "store/bench/config.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/opt.h"
+#include "common/units.h"
 #include "store/bench/require.h"
 #include "store/bench/workload.h"
 #include "store/store.h"
 
-enum { THREADS_MAX = 10000 };
+enum { THREADS_MAX = 10000, DEFAULT_THREADS = 2, DEFAULT_REPEATS = 3 };
 #define SECOND_NS           1000000000u
 #define DEFAULT_DURATION_NS (10ull * SECOND_NS)
+#define SWEEP_DURATION_NS   SECOND_NS
 #define DURATION_MAX_NS     (366ull * 24 * 3600 * SECOND_NS)
 
 static int refuse(const char *option, const char *what)
@@ -36,6 +40,46 @@ static int require_add(const struct opt *opt, const char *value)
     return 0;
 }
 
+static const uint64_t default_levels[] = {1, 2, 3, 4, 6, 8, 12, 16};
+
+static int by_number(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* "1,2,4" */
+static int levels_set(const struct opt *opt, const char *value)
+{
+    struct bench_config *c = opt->value;
+    char number[24], why[160];
+    c->level_count = 0;
+    for (const char *at = value;; at++) {
+        size_t n = strcspn(at, ",");
+        uint64_t level = 0;
+        snprintf(number, sizeof number, "%.*s", (int)(n < 23 ? n : 23), at);
+        if (units_parse_uint(number, &level) != 0 || level < 1 || level > THREADS_MAX) {
+            snprintf(why, sizeof why, "'%s' is no number of threads, 1 to %d", number, THREADS_MAX);
+            return refuse("levels", why);
+        }
+        if (c->level_count == LEVELS_MAX) {
+            snprintf(why, sizeof why, "more than %d levels", LEVELS_MAX);
+            return refuse("levels", why);
+        }
+        c->levels[c->level_count++] = level;
+        at += n;
+        if (!*at)
+            break;
+    }
+    qsort(c->levels, c->level_count, sizeof *c->levels, by_number);
+    for (unsigned i = 1; i < c->level_count; i++)
+        if (c->levels[i] == c->levels[i - 1]) {
+            snprintf(why, sizeof why, "%" PRIu64 " twice: --repeats is for that", c->levels[i]);
+            return refuse("levels", why);
+        }
+    return 0;
+}
+
 /* What the table's addresses point to; args_parse hands out a copy. */
 static struct bench_config parsed;
 static int version;
@@ -48,8 +92,13 @@ static char workload_choices[sizeof workload_names]; /* without the last bar */
 static const struct opt opts[] = {
     {"threads|t|concurrency", OPT_UINT, &parsed.threads, "N", "worker threads (2)", NULL, 1,
      THREADS_MAX, NULL},
+    {"levels", OPT_CALL, &parsed, "LIST", "sweep: numbers of threads (1,2,3,4,6,8,12,16)", NULL, 0,
+     0, levels_set},
+    {"repeats", OPT_UINT, &parsed.repeats, "N", "sweep: runs of each level (3)", NULL, 1,
+     REPEATS_MAX, NULL},
     {"duration|d", OPT_DURATION, &parsed.duration_ns, "TIME",
-     "length of the measured phase (10s unless --ops is given)", NULL, 1000, DURATION_MAX_NS, NULL},
+     "length of the measured phase (10s, of a sweep's runs 1s; none if --ops is given)", NULL, 1000,
+     DURATION_MAX_NS, NULL},
     {"ops", OPT_UINT, &parsed.ops, "N",
      "end after N operations of all threads together; with --duration, whichever comes first", NULL,
      1, INT64_MAX, NULL},
@@ -92,8 +141,11 @@ static const struct opt opts[] = {
 void args_help(void)
 {
     memcpy(workload_choices, workload_names, sizeof workload_names - 2);
-    printf("usage: store_bench [run] [OPTIONS]\n"
-           "Loads keys into a store in memory, then measures a mix of gets and puts on it.\n\n");
+    printf(
+        "usage: store_bench [run] [OPTIONS]\n"
+        "       store_bench sweep [--levels LIST] [--repeats N] [OPTIONS]\n"
+        "Loads keys into a store in memory, then measures a mix of gets and puts on it; sweep does "
+        "so\nwith several numbers of threads.\n\n");
     opt_help(stdout, opts);
     printf("\n--require:");
     for (size_t i = 0; i < REQUIRE_NAMES; i++)
@@ -101,12 +153,33 @@ void args_help(void)
     printf("\nExit status: 0 fine, 1 --require or --max-errors said no, 2 wrong use.\n");
 }
 
+/* What only one of the verbs takes. 0, or -1 after a message. */
+static int verb_resolve(struct bench_config *c)
+{
+    if (!c->sweep && (c->level_count || c->repeats))
+        return refuse(c->level_count ? "levels" : "repeats", "only sweep takes it");
+    if (c->sweep && c->threads)
+        return refuse("threads", "sweep takes --levels");
+    if (c->sweep && c->require_count)
+        return refuse("require", "only run takes it; perfshim plan --slo judges a sweep");
+    if (!c->threads)
+        c->threads = DEFAULT_THREADS;
+    if (!c->sweep)
+        return 0;
+    if (!c->repeats)
+        c->repeats = DEFAULT_REPEATS;
+    if (!c->level_count) {
+        c->level_count = sizeof default_levels / sizeof *default_levels;
+        memcpy(c->levels, default_levels, sizeof default_levels);
+    }
+    return 0;
+}
+
 enum args_outcome args_parse(struct bench_config *config, int argc, char **argv)
 {
     version = 0;
     memcpy(workload_choices, workload_names, sizeof workload_names - 2);
-    parsed = (struct bench_config){.threads = 2,
-                                   .read_ratio = NAN,
+    parsed = (struct bench_config){.read_ratio = NAN,
                                    .keys = 100000,
                                    .value_size = 100,
                                    .distribution = "uniform",
@@ -123,14 +196,17 @@ enum args_outcome args_parse(struct bench_config *config, int argc, char **argv)
         return ARGS_ERROR;
     if (version)
         return ARGS_VERSION;
-    if (operands > 0 && strcmp(argv[1], "run") != 0) {
-        fprintf(stderr, "store_bench: '%s': unknown verb; the only one is run\n", argv[1]);
+    if (operands > 0 && strcmp(argv[1], "run") != 0 && strcmp(argv[1], "sweep") != 0) {
+        fprintf(stderr, "store_bench: '%s': unknown verb, not one of run sweep\n", argv[1]);
         return ARGS_ERROR;
     }
     if (operands > 1) {
         fprintf(stderr, "store_bench: '%s': unexpected argument\n", argv[2]);
         return ARGS_ERROR;
     }
+    parsed.sweep = operands > 0 && strcmp(argv[1], "sweep") == 0;
+    if (verb_resolve(&parsed) != 0)
+        return ARGS_ERROR;
     if (!isnan(parsed.read_ratio)) {
         if (parsed.workload)
             return refuse("read-ratio", "a --workload is given too: one of the two");
@@ -147,7 +223,7 @@ enum args_outcome args_parse(struct bench_config *config, int argc, char **argv)
     if (parsed.verify && parsed.value_size < sizeof(struct value_header))
         return refuse("verify", "needs a --value-size of at least 24");
     if (!parsed.duration_ns && !parsed.ops)
-        parsed.duration_ns = DEFAULT_DURATION_NS;
+        parsed.duration_ns = parsed.sweep ? SWEEP_DURATION_NS : DEFAULT_DURATION_NS;
     *config = parsed;
     return ARGS_RUN;
 }

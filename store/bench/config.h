@@ -6,7 +6,7 @@
 
 #include "common/budget.h"
 
-enum { REQUIRE_MAX = 32 };
+enum { REQUIRE_MAX = 32, LEVELS_MAX = 64, REPEATS_MAX = 1000 };
 
 struct bench_config {
     uint64_t threads;
@@ -28,6 +28,10 @@ struct bench_config {
     int live;
     struct budget require[REQUIRE_MAX];
     int require_count;
+    int sweep; /* the verb: run at each of these numbers of threads, not at `threads` */
+    uint64_t levels[LEVELS_MAX];
+    unsigned level_count;
+    uint64_t repeats;
 };
 
 enum args_outcome { ARGS_RUN = 0, ARGS_HELP = 1, ARGS_VERSION = 2, ARGS_ERROR = -1 };

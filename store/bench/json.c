@@ -1,9 +1,10 @@
-/* The only file that knows jansson. */
+/* The only file that knows jansson: the documents of a run and of a sweep. */
 #include <jansson.h>
 #include <math.h>
 
 #include "store/bench/report.h"
 #include "store/bench/require.h"
+#include "store/bench/sweep.h"
 
 static json_t *count_json(uint64_t n)
 {
@@ -94,6 +95,16 @@ static json_t *require_json(const struct bench_config *c, const struct bench_res
     return all;
 }
 
+/* Takes the document. */
+static int document_write(FILE *out, json_t *o)
+{
+    int failed = json_dumpf(o, out, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) != 0;
+    json_decref(o);
+    failed |= fputc('\n', out) == EOF;
+    failed |= fflush(out) != 0;
+    return failed ? -1 : 0;
+}
+
 int report_json(FILE *out, const struct bench_config *c, const struct bench_result *r)
 {
     json_t *o = json_pack("{s:s, s:s, s:s, s:b, s:b}", "schema", "perfshim.store_bench/1",
@@ -110,9 +121,30 @@ int report_json(FILE *out, const struct bench_config *c, const struct bench_resu
     json_object_set_new(store, "measured", statistics_json(&r->store_measured));
     json_object_set_new(o, "store", store);
     json_object_set_new(o, "config", config_json(c));
-    int failed = json_dumpf(o, out, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) != 0;
-    json_decref(o);
-    failed |= fputc('\n', out) == EOF;
-    failed |= fflush(out) != 0;
-    return failed ? -1 : 0;
+    return document_write(out, o);
+}
+
+int sweep_json(FILE *out, const struct bench_config *c, const struct sweep_result *r)
+{
+    json_t *o =
+        json_pack("{s:s, s:s, s:s, s:b}", "schema", "perfshim.sweep/1", "perfshim_version",
+                  PERFSHIM_VERSION, "name", c->workload, "interrupted", r->end == RUN_INTERRUPTED);
+    json_t *levels = json_array(), *config = config_json(c);
+    for (size_t i = 0; i < r->count; i++) {
+        const struct sweep_run *run = &r->runs[i];
+        json_t *latency = json_object();
+        for (unsigned k = 0; k < SWEEP_LATENCIES; k++)
+            json_object_set_new(latency, sweep_latency_name(k),
+                                real_json(run->latency_ns[k] / 1e3));
+        json_array_append_new(levels,
+                              json_pack("{s:o, s:o, s:o, s:o, s:o}", "threads",
+                                        count_json(run->threads), "repeat", count_json(run->repeat),
+                                        "throughput", real_json(run->throughput), "latency_us",
+                                        latency, "errors", count_json(run->errors)));
+    }
+    json_object_set_new(o, "levels", levels);
+    json_object_del(config, "threads"); /* each level has its own */
+    json_object_set_new(config, "repeats", count_json(c->repeats));
+    json_object_set_new(o, "config", config);
+    return document_write(out, o);
 }

@@ -7,6 +7,7 @@
 #include "store/bench/config.h"
 #include "store/bench/report.h"
 #include "store/bench/run.h"
+#include "store/bench/sweep.h"
 
 enum { EXIT_UNMET = 1, EXIT_USE = 2 };
 
@@ -15,7 +16,7 @@ static volatile sig_atomic_t signal_seen;
 static void on_signal(int number)
 {
     signal_seen = number;
-    store_bench_interrupt();
+    store_bench_sweep_interrupt(); /* of a run alone, too */
 }
 
 /* The first one ends the run with a report, a second one ends the process. */
@@ -40,6 +41,13 @@ static int finish(int status)
     return status;
 }
 
+static int too_many_errors(const struct bench_config *c)
+{
+    fprintf(stderr, "store_bench: ended at more than %llu errors (--max-errors)\n",
+            (unsigned long long)c->max_errors);
+    return EXIT_UNMET;
+}
+
 static int results_show(const struct bench_config *c, const struct bench_result *r, FILE *json)
 {
     int status = 0;
@@ -52,12 +60,39 @@ static int results_show(const struct bench_config *c, const struct bench_result 
     if (report_requirements(c, r) > 0 && !status)
         status = EXIT_UNMET;
     if (r->end == RUN_TOO_MANY_ERRORS) {
-        fprintf(stderr, "store_bench: ended at more than %llu errors (--max-errors)\n",
-                (unsigned long long)c->max_errors);
+        int unmet = too_many_errors(c);
         if (!status)
-            status = EXIT_UNMET;
+            status = unmet;
     }
     return status;
+}
+
+static int sweep(const struct bench_config *c, FILE *json)
+{
+    struct sweep_result result;
+    int status = 0;
+    if (store_bench_sweep(c, &result) != 0) {
+        if (json && json != stdout)
+            fclose(json);
+        return EXIT_USE;
+    }
+    if (json == stdout)
+        sweep_json(stdout, c, &result);
+    else
+        sweep_table(stdout, c, &result);
+    if (json && json != stdout && (sweep_json(json, c, &result) | fclose(json)) != 0)
+        status = cannot_write(c->json);
+    if (result.end == RUN_TOO_MANY_ERRORS) {
+        int unmet = too_many_errors(c);
+        status = status ? status : unmet;
+    }
+    int measured = result.count > 0;
+    sweep_result_release(&result);
+    if (signal_seen && !measured) {
+        finish(status);
+        raise(signal_seen);
+    }
+    return finish(status);
 }
 
 static int run(const struct bench_config *c)
@@ -69,6 +104,8 @@ static int run(const struct bench_config *c)
     if (c->json && !json)
         return cannot_write(c->json);
     signals_catch();
+    if (c->sweep)
+        return sweep(c, json);
     if (store_bench_run(c, &result) != 0) {
         if (json && json != stdout)
             fclose(json);

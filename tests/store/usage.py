@@ -43,7 +43,14 @@ CASES = [
     ("--rate=1000", "--rate: unknown option"),
     ("--engine=lsm", "--engine: unknown option"),
     ("--wal-sync-every=1", "--wal-sync-every: unknown option"),
-    ("sweep", "'sweep': unknown verb; the only one is run"),
+    ("tune", "'tune': unknown verb, not one of run sweep"),
+    ("--levels=1,2", "--levels: only sweep takes it"),
+    ("sweep --threads=2", "--threads: sweep takes --levels"),
+    ("sweep --levels=1,,2", "--levels: '' is no number of threads, 1 to 10000"),
+    ("sweep --levels=2,2", "--levels: 2 twice: --repeats is for that"),
+    ("sweep --repeats=0", "--repeats: '0' is out of range: 1 to 1000"),
+    ("sweep --require=p99<1s", "--require: only run takes it; perfshim plan --slo judges a sweep"),
+    ("sweep --json=/no/such/folder/x", "cannot write /no/such/folder/x: No such file"),
     ("run again", "'again': unexpected argument"),
 ]
 for line, why in CASES:

@@ -170,8 +170,53 @@ static void wrong_use_is_refused_with_its_reason(void **state)
     refused("--require p99<10%", "p99 is a duration");
     refused("--rate=100", "--rate: unknown option");
     refused("--engine=lsm", "--engine: unknown option");
-    refused("sweep", "'sweep': unknown verb");
+    refused("swim", "'swim': unknown verb, not one of run sweep");
+    refused("--levels=1,2", "--levels: only sweep takes it");
+    refused("run --repeats=2", "--repeats: only sweep takes it");
+    refused("sweep --threads=2", "--threads: sweep takes --levels");
+    refused("sweep --require p99<1ms", "--require: only run takes it");
+    refused("sweep --levels=", "--levels: '' is no number of threads, 1 to 10000");
+    refused("sweep --levels=1,", "--levels: '' is no number of threads");
+    refused("sweep --levels=1,x", "--levels: 'x' is no number of threads");
+    refused("sweep --levels=0,1", "--levels: '0' is no number of threads");
+    refused("sweep --levels=10001", "--levels: '10001' is no number of threads");
+    refused("sweep --levels=1-8", "--levels: '1-8' is no number of threads");
+    refused("sweep --levels=99999999999999999999999999", "is no number of threads");
+    refused("sweep --levels=4,1,4", "--levels: 4 twice: --repeats is for that");
+    refused("sweep --repeats=0", "--repeats: '0' is out of range: 1 to 1000");
+    refused("sweep now", "'now': unexpected argument");
     refused("run now", "'now': unexpected argument");
+}
+
+static void a_sweep_has_levels_in_order(void **state)
+{
+    static const uint64_t defaults[] = {1, 2, 3, 4, 6, 8, 12, 16};
+    (void)state;
+    assert_int_equal(parse("sweep"), ARGS_RUN);
+    assert_true(config.sweep);
+    assert_int_equal(config.level_count, 8);
+    assert_memory_equal(config.levels, defaults, sizeof defaults);
+    assert_int_equal(config.repeats, 3);
+    assert_int_equal(config.duration_ns, 1000000000);
+    assert_int_equal(parse("--levels 1 sweep --levels=16,2,10000 --repeats=1 --ops=5"), ARGS_RUN);
+    assert_int_equal(config.level_count, 3);
+    assert_true(config.levels[0] == 2 && config.levels[1] == 16 && config.levels[2] == 10000);
+    assert_int_equal(config.repeats, 1);
+    assert_int_equal(config.duration_ns, 0);
+    assert_int_equal(parse(""), ARGS_RUN);
+    assert_false(config.sweep);
+}
+
+static void as_many_levels_as_there_is_room_for(void **state)
+{
+    char line[500] = "sweep --levels=1";
+    (void)state;
+    for (int i = 2; i <= LEVELS_MAX; i++)
+        sprintf(line + strlen(line), ",%d", i);
+    assert_int_equal(parse(line), ARGS_RUN);
+    assert_int_equal(config.level_count, LEVELS_MAX);
+    strcat(line, ",100");
+    refused(line, "--levels: more than 64 levels");
 }
 
 static void a_hundred_requirements_are_too_many(void **state)
@@ -197,6 +242,8 @@ int main(void)
         cmocka_unit_test(one_parse_leaves_nothing_to_the_next),
         cmocka_unit_test(help_and_version_are_told_apart_from_a_run),
         cmocka_unit_test(wrong_use_is_refused_with_its_reason),
+        cmocka_unit_test(a_sweep_has_levels_in_order),
+        cmocka_unit_test(as_many_levels_as_there_is_room_for),
         cmocka_unit_test(a_hundred_requirements_are_too_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,52 @@
+/*
+ * A sweep: the same run with several numbers of threads, each several times. What `perfshim plan`
+ * fits its law to.
+ *
+ * Every repeat visits all levels, in an order drawn anew from the seed, so that what drifts on the
+ * machine meets all of them. Every run opens and loads a store of its own. Not thread-safe.
+ */
+#ifndef PERFSHIM_STORE_BENCH_SWEEP_H
+#define PERFSHIM_STORE_BENCH_SWEEP_H
+
+#include <stdio.h>
+
+#include "store/bench/config.h"
+#include "store/bench/report.h"
+#include "store/bench/result.h"
+
+/* Average, PERCENTILES, maximum. */
+#define X(name, percent) +1
+enum { SWEEP_LATENCIES = 2 PERCENTILES(X) };
+#undef X
+const char *sweep_latency_name(unsigned i); /* as in latency_us */
+
+struct sweep_run {
+    uint64_t threads, repeat;           /* repeats count from 1 */
+    double throughput;                  /* operations a second */
+    double latency_ns[SWEEP_LATENCIES]; /* NaN if every operation failed */
+    uint64_t errors;
+};
+
+struct sweep_result {
+    struct sweep_run *runs; /* complete ones, by threads, then by repeat */
+    size_t count;
+    enum run_end end; /* of the last run, which is not among them unless it is complete */
+};
+
+/*
+ * 0 with *result filled, which the caller releases, also when the sweep was ended early; -1 after a
+ * message on stderr. With config->live a line on stderr tells
+ * each run.
+ */
+int store_bench_sweep(const struct bench_config *config, struct sweep_result *result);
+/* Ends the sweep that is under way: the current run is not kept. Async-signal-safe. */
+void store_bench_sweep_interrupt(void);
+void sweep_result_release(struct sweep_result *result);
+
+/* Medians of the repeats, a row a level. */
+void sweep_table(FILE *out, const struct bench_config *config, const struct sweep_result *result);
+
+/* The JSON document sweep/1 (docs/contract.md). 0, or -1 if it could not be written. */
+int sweep_json(FILE *out, const struct bench_config *config, const struct sweep_result *result);
+
+#endif
