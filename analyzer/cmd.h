@@ -10,7 +10,8 @@
     X(record, "run a program and record where its time and memory go")                             \
     X(report, "say where time and memory went")                                                    \
     X(diff, "compare two profiles: what a change cost or saved, per operation")                    \
-    X(bench, "compare two commands run in turn, or one with a saved baseline")
+    X(bench, "compare two commands run in turn, or one with a saved baseline")                     \
+    X(plan, "say what to provide for a target, and what a load sweep shows")
 
 #define X(verb, help) int cmd_##verb(int argc, char **argv);
 CMD_VERBS(X)

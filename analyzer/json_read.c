@@ -28,24 +28,40 @@ static size_t chunk_read(void *buffer, size_t bytes, void *opaque)
     return (size_t)n;
 }
 
-struct json_doc *json_doc_read(int fd, char err[static JSON_ERROR_BYTES])
+/* Takes the root; NULL (parsing failed for the reason `why`) is an error. */
+static struct json_doc *doc_new(json_t *root, const json_error_t *why, int os_error,
+                                char err[static JSON_ERROR_BYTES])
 {
-    struct source from = {fd, 0};
-    json_error_t why;
-    json_t *root = json_load_callback(chunk_read, &from, JSON_REJECT_DUPLICATES, &why);
     struct json_doc *doc = root ? malloc(sizeof *doc) : NULL;
 
     if (doc) {
         doc->root = root;
         return doc;
     }
-    if (from.os_error)
-        snprintf(err, JSON_ERROR_BYTES, "%s", strerror(from.os_error));
+    if (os_error)
+        snprintf(err, JSON_ERROR_BYTES, "%s", strerror(os_error));
     else
-        snprintf(err, JSON_ERROR_BYTES, "not JSON: line %d, column %d: %.120s", why.line,
-                 why.column, why.text);
+        snprintf(err, JSON_ERROR_BYTES, "not JSON: line %d, column %d: %.120s", why->line,
+                 why->column, why->text);
     json_decref(root);
     return NULL;
+}
+
+struct json_doc *json_doc_read(int fd, char err[static JSON_ERROR_BYTES])
+{
+    struct source from = {fd, 0};
+    json_error_t why;
+    json_t *root = json_load_callback(chunk_read, &from, JSON_REJECT_DUPLICATES, &why);
+
+    return doc_new(root, &why, from.os_error, err);
+}
+
+struct json_doc *json_doc_parse(const char *text, size_t bytes, char err[static JSON_ERROR_BYTES])
+{
+    json_error_t why;
+    json_t *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &why);
+
+    return doc_new(root, &why, 0, err);
 }
 
 void json_doc_free(struct json_doc *doc)
@@ -139,6 +155,13 @@ int json_numbers_at(const struct json_doc *doc, const char *path, double *values
         if (number_get(json_array_get(v, i), path, &values[i], err) != 0)
             return -1;
     return (int)n;
+}
+
+long json_length_at(const struct json_doc *doc, const char *path)
+{
+    const json_t *v = value_find(doc->root, path);
+
+    return json_is_array(v) ? (long)json_array_size(v) : -1;
 }
 
 const char *json_string_at(const struct json_doc *doc, const char *path)

@@ -103,6 +103,31 @@ static void arrays_must_hold_numbers_and_fit(void **state)
     json_doc_free(doc);
 }
 
+static void an_array_has_a_length(void **state)
+{
+    struct json_doc *doc = sample_read();
+    (void)state;
+    assert_int_equal(json_length_at(doc, "levels"), 2);
+    assert_int_equal(json_length_at(doc, "empty"), 0);
+    assert_int_equal(json_length_at(doc, "latency_us"), -1);
+    assert_int_equal(json_length_at(doc, "nothing"), -1);
+    json_doc_free(doc);
+}
+
+static void text_in_memory_is_parsed_too(void **state)
+{
+    static const char text[] = "{\"ops\": 3}{";
+    double v;
+    struct json_doc *doc = json_doc_parse(text, sizeof text - 2, err);
+    (void)state;
+    assert_non_null(doc);
+    assert_int_equal(json_number_at(doc, "ops", &v, err), 0);
+    assert_true(v == 3);
+    json_doc_free(doc);
+    assert_null(json_doc_parse(text, sizeof text - 1, err));
+    assert_string_equal(err, "not JSON: line 1, column 11: end of file expected near '{'");
+}
+
 static void text_that_is_not_json_is_refused_with_its_place(void **state)
 {
     static const struct {
@@ -139,6 +164,8 @@ int main(void)
         cmocka_unit_test(a_path_finds_members_elements_and_keys_with_dots),
         cmocka_unit_test(what_is_no_number_is_told),
         cmocka_unit_test(arrays_must_hold_numbers_and_fit),
+        cmocka_unit_test(an_array_has_a_length),
+        cmocka_unit_test(text_in_memory_is_parsed_too),
         cmocka_unit_test(text_that_is_not_json_is_refused_with_its_place),
         cmocka_unit_test(deep_nesting_is_refused_not_overflown),
     };
