@@ -40,7 +40,6 @@ struct shim_global {
     uint64_t tag_key;       /* random: mixed into the tags' check bits */
     uint64_t map_max_bytes; /* of one mapping of ours: the host keeps most of its limits */
     uint32_t pid;
-    uint32_t page_bytes;
     uint32_t cpu_hz;
     uint32_t use_fp; /* walk by frame pointers */
     uint64_t tick_period_ns;

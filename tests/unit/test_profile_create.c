@@ -168,6 +168,29 @@ static void full_region_is_full_and_stays_full(void **state)
     profile_close(&p);
 }
 
+/* Between two tries to grow, a disk that was full is taken to be full still. */
+static void full_disk_uses_up_no_records(void **state)
+{
+    uint32_t index;
+    int error;
+    (void)state;
+    struct profile p = created(4 << 20);
+    struct pshim_region *r = profile_region(&p, PSHIM_REGION_ACCOUNT);
+    uint64_t *full = &p.header->losses[PSHIM_LOSS_disk_full];
+    *full = 1;
+    while ((error = profile_allot(&p, PSHIM_REGION_ACCOUNT, 1, &index)) == PROFILE_OK)
+        ;
+    assert_int_equal(error, PROFILE_NO_SPACE);
+    uint64_t used = r->used;
+    for (int i = 0; i < 500; i++)
+        assert_int_equal(profile_allot(&p, PSHIM_REGION_ACCOUNT, 1, &index), PROFILE_NO_SPACE);
+    assert_int_equal(r->used, used);
+    *full = 1024; /* time for another try: there is room again */
+    assert_int_equal(profile_allot(&p, PSHIM_REGION_ACCOUNT, 1, &index), PROFILE_OK);
+    assert_int_equal(index, used);
+    profile_close(&p);
+}
+
 static void strings_come_back_cut_at_their_limit(void **state)
 {
     (void)state;
@@ -265,6 +288,7 @@ int main(void)
         TEST(no_descriptor_is_left_open),
         TEST(records_are_zero_distinct_and_backed),
         TEST(full_region_is_full_and_stays_full),
+        TEST(full_disk_uses_up_no_records),
         TEST(strings_come_back_cut_at_their_limit),
         TEST(full_string_table_gives_none_and_counts),
         TEST(threads_never_get_the_same_record),
