@@ -88,3 +88,13 @@ document = report("t.pshim")
 if document:
     ok(document["loss"].get("thread_table_full", 0) > 0, "a full thread table says so", document["loss"])
     equal((result.status, document["process"]["threads"]), (0, 1001), "and every thread is counted")
+
+# Started with every signal blocked, as some supervisors do: it is sampled all the same.
+blocker = ("import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals()); "
+           "os.execve(sys.argv[1], sys.argv[1:], dict(os.environ, LD_PRELOAD=sys.argv[-1]))")
+result = run([sys.executable, "-c", blocker, B + "/helpers/busy", "1", "1", SHIM],
+             env=clean_env(PERFSHIM_OUT=TMP + "/b.pshim"))
+document = report("b.pshim")
+if document:
+    ok(document["mode"]["cpu_ticks"] > 50, "signals blocked by its parent: ticks come",
+       result, document["mode"])
