@@ -1,11 +1,15 @@
 #include "store/store.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "store/hash.h"
 #include "store/memtable.h"
 #include "store/pool.h"
+#include "store/wal.h"
 
 enum { LINE = 64 };
 
@@ -17,6 +21,7 @@ struct shard {
 
 struct store {
     struct pool *pool;
+    struct wal *wal; /* NULL: no log */
     struct shard *shards;
     uint32_t shard_count;
     unsigned shard_shift; /* hash >> shard_shift is the shard */
@@ -75,11 +80,43 @@ static void add_counters(const struct pool_counters *counters, struct store_stat
     out->pool_puts = counters->puts;
 }
 
+static void add_wal(struct store *s, struct store_statistics *out)
+{
+    struct wal_counters counters;
+    if (!s->wal)
+        return;
+    wal_count(s->wal, &counters);
+#define X(name) out->name = counters.name;
+    WAL_COUNTERS(X)
+#undef X
+}
+
 /* ---- open and close ---- */
 
-int store_open(const struct store_config *config, struct store **out)
+/* One record of the log: nobody else is in the store yet. */
+static int replay(void *context, enum wal_kind kind, const void *key, size_t key_size,
+                  const void *value, size_t value_size)
 {
-    *out = NULL;
+    struct store *s = context;
+    struct pool_thread *here = pool_here(s->pool);
+    uint64_t hash = hash_bytes(key, key_size);
+    struct memtable *table = &shard_of(s, hash)->table;
+    struct entry *old;
+    if (kind == WAL_DELETE) {
+        old = memtable_remove(table, hash, key, key_size);
+    } else {
+        struct entry *e = entry_new(here, hash, key, key_size, value, value_size);
+        if (!e)
+            return STORE_NO_MEMORY;
+        old = memtable_insert(table, here, e);
+    }
+    entry_drop(here, old);
+    return STORE_OK;
+}
+
+static int build(const struct store_config *config, struct store **out,
+                 struct store_trouble *trouble)
+{
     uint32_t n = config->shards;
     if (n == 0 || n > STORE_SHARDS_MAX || (n & (n - 1)) != 0)
         return STORE_BAD_CONFIG;
@@ -106,6 +143,8 @@ int store_open(const struct store_config *config, struct store **out)
         if (rc == STORE_OK && memtable_init(&s->shards[i].table, here) != 0)
             rc = STORE_NO_MEMORY;
     }
+    if (rc == STORE_OK && config->directory)
+        rc = wal_open(&s->wal, config->directory, config->sync_every, here, replay, s, trouble);
     if (rc != STORE_OK)
         store_close(s, NULL);
     else
@@ -113,15 +152,32 @@ int store_open(const struct store_config *config, struct store **out)
     return rc;
 }
 
-void store_close(struct store *s, struct store_statistics *last)
+int store_open(const struct store_config *config, struct store **out)
+{
+    struct store_trouble unwanted;
+    struct store_trouble *trouble = config->trouble ? config->trouble : &unwanted;
+    *out = NULL;
+    trouble->file[0] = '\0';
+    trouble->offset = 0;
+    trouble->what = NULL;
+    int rc = build(config, out, trouble);
+    if (rc != STORE_OK && !trouble->what)
+        trouble->what = store_error_text(rc);
+    return rc;
+}
+
+int store_close(struct store *s, struct store_statistics *last)
 {
     if (!s)
-        return;
+        return STORE_OK;
     struct pool *pool = s->pool;
     struct pool_thread *here = pool_here(pool);
     struct pool_counters counters;
-    if (last)
+    if (last) {
         memset(last, 0, sizeof *last);
+        add_wal(s, last);
+    }
+    int rc = wal_close(s->wal, here);
     if (s->shards) {
         if (last)
             add_shards(s, last);
@@ -135,6 +191,19 @@ void store_close(struct store *s, struct store_statistics *last)
     pool_close(pool, &counters);
     if (last)
         add_counters(&counters, last);
+    return rc;
+}
+
+int store_remove(const char *directory)
+{
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? STORE_OK : STORE_IO;
+    int rc = unlinkat(fd, WAL_FILE_NAME, 0) == 0 || errno == ENOENT ? STORE_OK : STORE_IO;
+    close(fd);
+    if (rc == STORE_OK && rmdir(directory) != 0 && errno != ENOTEMPTY && errno != EEXIST)
+        rc = STORE_IO;
+    return rc;
 }
 
 /* ---- operations ---- */
@@ -184,6 +253,75 @@ void store_value_release(struct store *s, struct store_value *value)
     *value = (struct store_value){0};
 }
 
+/* A put or delete on its way through the log: the queue's own order is also the table's. */
+struct logged {
+    struct wal_record record; /* first: the log hands it back */
+    struct store *store;
+    uint64_t hash;
+    struct entry *entry; /* of a put */
+    int outcome;
+};
+
+static inline __attribute__((always_inline)) int
+table_put(struct store *s, struct pool_thread *here, struct entry *e)
+{
+    struct shard *shard = shard_of(s, e->hash);
+    pthread_mutex_lock(&shard->lock);
+    struct entry *old = memtable_insert(&shard->table, here, e);
+    shard->puts++;
+    pthread_mutex_unlock(&shard->lock);
+    entry_drop(here, old);
+    return STORE_OK;
+}
+
+static int table_delete(struct store *s, uint64_t hash, const void *key, size_t key_size)
+{
+    struct shard *shard = shard_of(s, hash);
+    pthread_mutex_lock(&shard->lock);
+    struct entry *e = memtable_remove(&shard->table, hash, key, key_size);
+    shard->deletes++;
+    pthread_mutex_unlock(&shard->lock);
+    entry_drop(pool_here(s->pool), e);
+    return e ? STORE_OK : STORE_NOT_FOUND;
+}
+
+static void logged_apply(struct wal_record *record)
+{
+    struct logged *l = (struct logged *)record;
+    if (record->kind == WAL_PUT)
+        l->outcome = table_put(l->store, pool_here(l->store->pool), l->entry);
+    else
+        l->outcome = table_delete(l->store, l->hash, record->key, record->key_size);
+}
+
+static __attribute__((noinline)) int put_logged(struct store *s, struct pool_thread *here,
+                                                struct entry *e)
+{
+    struct logged l = {.record = {.kind = WAL_PUT,
+                                  .key = e->key,
+                                  .key_size = e->key_size,
+                                  .value = e->value,
+                                  .value_size = e->value_size,
+                                  .apply = logged_apply},
+                       .store = s,
+                       .entry = e};
+    int rc = wal_commit(s->wal, &l.record);
+    if (rc != STORE_OK)
+        entry_drop(here, e);
+    return rc;
+}
+
+static __attribute__((noinline)) int delete_logged(struct store *s, uint64_t hash, const void *key,
+                                                   size_t key_size)
+{
+    struct logged l = {
+        .record = {.kind = WAL_DELETE, .key = key, .key_size = key_size, .apply = logged_apply},
+        .store = s,
+        .hash = hash};
+    int rc = wal_commit(s->wal, &l.record);
+    return rc == STORE_OK ? l.outcome : rc;
+}
+
 int store_put(struct store *s, const void *key, size_t key_size, const void *value,
               size_t value_size)
 {
@@ -191,20 +329,11 @@ int store_put(struct store *s, const void *key, size_t key_size, const void *val
         return STORE_BAD_KEY;
     if (value_size > STORE_VALUE_MAX)
         return STORE_BAD_VALUE;
-    uint64_t hash = hash_bytes(key, key_size);
-    struct shard *shard = shard_of(s, hash);
     struct pool_thread *here = pool_here(s->pool);
-    struct entry *e = entry_new(here, hash, key, key_size, value, value_size);
+    struct entry *e = entry_new(here, hash_bytes(key, key_size), key, key_size, value, value_size);
     if (!e)
         return STORE_NO_MEMORY;
-
-    pthread_mutex_lock(&shard->lock);
-    struct entry *old = memtable_insert(&shard->table, here, e);
-    shard->puts++;
-    pthread_mutex_unlock(&shard->lock);
-
-    entry_drop(here, old);
-    return STORE_OK;
+    return s->wal ? put_logged(s, here, e) : table_put(s, here, e);
 }
 
 int store_delete(struct store *s, const void *key, size_t key_size)
@@ -212,15 +341,7 @@ int store_delete(struct store *s, const void *key, size_t key_size)
     if (!key_size_valid(key_size))
         return STORE_BAD_KEY;
     uint64_t hash = hash_bytes(key, key_size);
-    struct shard *shard = shard_of(s, hash);
-
-    pthread_mutex_lock(&shard->lock);
-    struct entry *e = memtable_remove(&shard->table, hash, key, key_size);
-    shard->deletes++;
-    pthread_mutex_unlock(&shard->lock);
-
-    entry_drop(pool_here(s->pool), e);
-    return e ? STORE_OK : STORE_NOT_FOUND;
+    return s->wal ? delete_logged(s, hash, key, key_size) : table_delete(s, hash, key, key_size);
 }
 
 void store_statistics(struct store *s, struct store_statistics *out)
@@ -228,6 +349,7 @@ void store_statistics(struct store *s, struct store_statistics *out)
     struct pool_counters counters;
     memset(out, 0, sizeof *out);
     add_shards(s, out);
+    add_wal(s, out);
     pool_count(s->pool, &counters);
     add_counters(&counters, out);
 }

@@ -1,5 +1,6 @@
 /*
- * A key-value store in memory: get, put, delete on byte strings, spread over shards.
+ * A key-value store in memory, with a log on disk if asked for: get, put, delete on byte strings,
+ * spread over shards.
  *
  *     struct store_config config;
  *     store_config_init(&config);
@@ -24,6 +25,9 @@
  * replaces; now and then one for the growing table. With the pool on these come from the pool
  * (store/pool.h says how it is bounded, and what misuse it detects), which calls malloc only for a
  * new slab.
+ *
+ * With a log (store/wal.h), a put or delete is in a file before it takes effect, and opening the
+ * same directory again finds it. Without one, nothing of this costs anything.
  */
 #ifndef PERFSHIM_STORE_STORE_H
 #define PERFSHIM_STORE_STORE_H
@@ -41,7 +45,11 @@
     X(NO_MEMORY, -2, "out of memory")                                                              \
     X(BAD_KEY, -3, "bad key size")                                                                 \
     X(BAD_VALUE, -4, "bad value size")                                                             \
-    X(BAD_CONFIG, -5, "bad configuration")
+    X(BAD_CONFIG, -5, "bad configuration")                                                         \
+    X(IO, -6, "input/output error")                                                                \
+    X(NO_SPACE, -7, "no space left for the log")                                                   \
+    X(CORRUPT, -8, "damaged log")                                                                  \
+    X(BUSY, -9, "in use by another store")
 
 enum store_error {
 #define X(id, value, text) STORE_##id = value,
@@ -50,17 +58,35 @@ enum store_error {
 };
 const char *store_error_text(int error);
 
+/* What store_open found wrong with a log. */
+struct store_trouble {
+    char file[4096];  /* "" if no file is to blame */
+    uint64_t offset;  /* of the damage, with STORE_CORRUPT */
+    const char *what; /* lasting text */
+};
+
 struct store_config {
     uint32_t shards; /* a power of two, at most STORE_SHARDS_MAX */
     int pool;        /* 1: entries, values and buffers come from an object pool; 0: from malloc */
+    /* The log's directory, made if there is none; NULL: no log. Read by store_open only. */
+    const char *directory;
+    /* Writes after which the log is synced, by the one that reaches it: a write that has returned
+       then survives the machine's crash, and all before it. 1: every write (those that wait share
+       one sync); 0: only store_close syncs. Any write survives the process's crash. */
+    uint64_t sync_every;
+    struct store_trouble *trouble; /* filled when store_open fails; NULL: not wanted */
 };
 
-/* 64 shards, pool on. */
+/* 64 shards, pool on, no log. */
 void store_config_init(struct store_config *config);
 
 struct store;
 
-/* STORE_OK, STORE_BAD_CONFIG or STORE_NO_MEMORY; *out is NULL unless it succeeded. */
+/*
+ * STORE_OK, STORE_BAD_CONFIG or STORE_NO_MEMORY; *out is NULL unless it succeeded. With a log, what
+ * it holds is put into the store; a torn end, as a crash leaves it, is cut off. Then also
+ * STORE_CORRUPT (nothing has been changed), STORE_BUSY, STORE_IO and STORE_NO_SPACE.
+ */
 int store_open(const struct store_config *config, struct store **out);
 
 /* What a get returns: a copy, the caller's until store_value_release. */
@@ -76,12 +102,16 @@ int store_get(struct store *store, const void *key, size_t key_size, struct stor
 /* Gives the copy back, from any thread, and empties *value: a second call does nothing. */
 void store_value_release(struct store *store, struct store_value *value);
 
-/* Copies both. STORE_OK, STORE_NO_MEMORY (nothing has changed), STORE_BAD_KEY or STORE_BAD_VALUE.
+/*
+ * Copies both. STORE_OK, STORE_NO_MEMORY (nothing has changed), STORE_BAD_KEY or STORE_BAD_VALUE.
+ * With a log also STORE_NO_SPACE and STORE_IO: nothing has changed; later writes may succeed after
+ * a write that failed, none does after a sync that failed. Reads go on.
  */
 int store_put(struct store *store, const void *key, size_t key_size, const void *value,
               size_t value_size);
 
-/* STORE_OK, STORE_NOT_FOUND or STORE_BAD_KEY. */
+/* STORE_OK, STORE_NOT_FOUND or STORE_BAD_KEY; with a log also STORE_NO_SPACE and STORE_IO, as a
+ * put. */
 int store_delete(struct store *store, const void *key, size_t key_size);
 
 /*
@@ -90,18 +120,24 @@ int store_delete(struct store *store, const void *key, size_t key_size);
  * for.
  */
 #define STORE_STATISTICS(X)                                                                        \
-    X(gets)        /* gets, of missing keys too */                                                 \
-    X(hits)        /* gets that found the key */                                                   \
-    X(puts)        /* puts */                                                                      \
-    X(deletes)     /* deletes, of missing keys too */                                              \
-    X(keys)        /* keys in the store now */                                                     \
-    X(data_bytes)  /* bytes of keys and values in the store now */                                 \
-    X(allocs)      /* calls of malloc and aligned_alloc that succeeded */                          \
-    X(frees)       /* calls of free */                                                             \
-    X(alloc_bytes) /* bytes asked for */                                                           \
-    X(free_bytes)  /* bytes that had been asked for the freed blocks */                            \
-    X(pool_gets)   /* objects taken from the pool, or from malloc with the pool off */             \
-    X(pool_puts)   /* objects given back */
+    X(gets)          /* gets, of missing keys too */                                               \
+    X(hits)          /* gets that found the key */                                                 \
+    X(puts)          /* puts */                                                                    \
+    X(deletes)       /* deletes, of missing keys too */                                            \
+    X(keys)          /* keys in the store now */                                                   \
+    X(data_bytes)    /* bytes of keys and values in the store now */                               \
+    X(allocs)        /* calls of malloc and aligned_alloc that succeeded */                        \
+    X(frees)         /* calls of free */                                                           \
+    X(alloc_bytes)   /* bytes asked for */                                                         \
+    X(free_bytes)    /* bytes that had been asked for the freed blocks */                          \
+    X(pool_gets)     /* objects taken from the pool, or from malloc with the pool off */           \
+    X(pool_puts)     /* objects given back */                                                      \
+    X(wal_writes)    /* puts and deletes in the log */                                             \
+    X(wal_bytes)     /* by which they made it longer */                                            \
+    X(wal_syncs)     /* of the log, while the store was open */                                    \
+    X(wal_sync_ns)   /* time they took, by the wall */                                             \
+    X(wal_replayed)  /* puts and deletes that store_open found in the log */                       \
+    X(wal_cut_bytes) /* of a torn end that store_open cut off */
 
 struct store_statistics {
 #define X(name) uint64_t name;
@@ -115,8 +151,13 @@ void store_statistics(struct store *store, struct store_statistics *out);
 /*
  * Frees everything but values not released yet, which must not be touched any more with the pool
  * on. *last, unless NULL, gets the final statistics: allocs == frees and pool_gets == pool_puts
- * unless values were never released. NULL is fine for store.
+ * unless values were never released. NULL is fine for store. STORE_OK; with a log of which the last
+ * writes were not synced yet, STORE_IO or STORE_NO_SPACE if that failed now (all is freed).
  */
-void store_close(struct store *store, struct store_statistics *last);
+int store_close(struct store *store, struct store_statistics *last);
+
+/* Removes the log of a store that is closed, and the directory if nothing else is in it. STORE_OK
+ * or STORE_IO with errno set; fine if there is none. */
+int store_remove(const char *directory);
 
 #endif
