@@ -119,6 +119,19 @@ static const struct opt opts[] = {
     {"pool", OPT_CHOICE, &parsed.pool, NULL, "the store's object pool (on)", "on|off", 0, 0, NULL},
     {"shards", OPT_UINT, &parsed.shards, "N", "shards of the store, a power of two (64)", NULL, 1,
      STORE_SHARDS_MAX, NULL},
+    {"wal-sync-every", OPT_UINT, &parsed.wal_sync_every, "N",
+     "keep a write-ahead log and sync it every N writes; 0: only at the end (0 with --dir, else "
+     "no log)",
+     NULL, 0, INT64_MAX, NULL},
+    {"dir", OPT_STRING, &parsed.dir, "DIR",
+     "keep the log there, and begin with what it holds (a temporary directory that is removed)",
+     NULL, 0, 0, NULL},
+    {"load", OPT_FLAG, &parsed.load, NULL,
+     "put all keys before measuring; --no-load: the keys are those that --dir holds", NULL, 0, 0,
+     NULL},
+    {"ledger", OPT_STRING, &parsed.ledger, "F",
+     "keep count in F, mapped, of each thread's acknowledged writes, to check a crash with", NULL,
+     0, 0, NULL},
     {"verify", OPT_FLAG, &parsed.verify, NULL,
      "values carry key and checksum, every get checks them", NULL, 0, 0, NULL},
     {"require", OPT_CALL, &parsed, "LIST",
@@ -144,13 +157,14 @@ void args_help(void)
     printf(
         "usage: store_bench [run] [OPTIONS]\n"
         "       store_bench sweep [--levels LIST] [--repeats N] [OPTIONS]\n"
-        "Loads keys into a store in memory, then measures a mix of gets and puts on it; sweep does "
-        "so\nwith several numbers of threads.\n\n");
+        "Loads keys into a store in memory, with a log on disk if asked for, then measures a mix\n"
+        "of gets and puts on it; sweep does so with several numbers of threads.\n\n");
     opt_help(stdout, opts);
     printf("\n--require:");
     for (size_t i = 0; i < REQUIRE_NAMES; i++)
         printf(" %s", require_name(i));
-    printf("\nExit status: 0 fine, 1 --require or --max-errors said no, 2 wrong use.\n");
+    printf("\nExit status: 0 fine, 1 --require or --max-errors said no, 2 wrong use,\n3 the log in "
+           "--dir cannot be used.\n");
 }
 
 /* What only one of the verbs takes. 0, or -1 after a message. */
@@ -162,6 +176,8 @@ static int verb_resolve(struct bench_config *c)
         return refuse("threads", "sweep takes --levels");
     if (c->sweep && c->require_count)
         return refuse("require", "only run takes it; perfshim plan --slo judges a sweep");
+    if (c->sweep && (c->dir || c->ledger)) /* no level may begin with what another one left */
+        return refuse(c->dir ? "dir" : "ledger", "only run takes it");
     if (!c->threads)
         c->threads = DEFAULT_THREADS;
     if (!c->sweep)
@@ -186,6 +202,8 @@ enum args_outcome args_parse(struct bench_config *config, int argc, char **argv)
                                    .seed = 1,
                                    .pool = "on",
                                    .shards = 64,
+                                   .wal_sync_every = LOG_OFF,
+                                   .load = 1,
                                    .max_errors = UINT64_MAX,
                                    .profile_phase = "all",
                                    .live = isatty(STDERR_FILENO)};
@@ -222,6 +240,12 @@ enum args_outcome args_parse(struct bench_config *config, int argc, char **argv)
         return refuse("shards", "not a power of two");
     if (parsed.verify && parsed.value_size < sizeof(struct value_header))
         return refuse("verify", "needs a --value-size of at least 24");
+    if (parsed.dir && !*parsed.dir)
+        return refuse("dir", "a name is missing");
+    if (!parsed.load && !parsed.dir)
+        return refuse("no-load", "needs a --dir that holds the keys");
+    if (parsed.dir && parsed.wal_sync_every == LOG_OFF)
+        parsed.wal_sync_every = 0;
     if (!parsed.duration_ns && !parsed.ops)
         parsed.duration_ns = parsed.sweep ? SWEEP_DURATION_NS : DEFAULT_DURATION_NS;
     *config = parsed;

@@ -7,6 +7,7 @@
 #include "common/budget.h"
 
 enum { REQUIRE_MAX = 32, LEVELS_MAX = 64, REPEATS_MAX = 1000 };
+#define LOG_OFF UINT64_MAX /* wal_sync_every without a log */
 
 struct bench_config {
     uint64_t threads;
@@ -21,6 +22,10 @@ struct bench_config {
     uint64_t seed;
     const char *pool; /* "on" or "off" */
     uint64_t shards;
+    uint64_t wal_sync_every; /* LOG_OFF, or writes from one sync to the next, 0 = never */
+    const char *dir;         /* of the log; NULL = a temporary one, if there is a log */
+    const char *ledger;      /* NULL = none */
+    int load;                /* put all keys before measuring */
     int verify;
     uint64_t max_errors; /* UINT64_MAX = no limit */
     const char *profile_phase;

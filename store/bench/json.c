@@ -72,7 +72,9 @@ static json_t *statistics_json(const struct store_statistics *s)
 
 static json_t *config_json(const struct bench_config *c)
 {
-    return json_pack("{s:I, s:o, s:o, s:f, s:s, s:f, s:I, s:i, s:I, s:s, s:I, s:s, s:I, s:b, s:s}",
+    int log = c->wal_sync_every != LOG_OFF;
+    return json_pack("{s:I, s:o, s:o, s:f, s:s, s:f, s:I, s:i, s:I, s:s, s:I, s:s, s:I, s:b, s:s, "
+                     "s:o, s:s?, s:b, s:s?}",
                      "threads", (json_int_t)c->threads, "duration_s",
                      c->duration_ns ? json_real((double)c->duration_ns / 1e9) : json_null(), "ops",
                      c->ops ? count_json(c->ops) : json_null(), "warmup_s",
@@ -80,7 +82,9 @@ static json_t *config_json(const struct bench_config *c)
                      c->read_ratio, "keys", (json_int_t)c->keys, "key_size", KEY_SIZE, "value_size",
                      (json_int_t)c->value_size, "distribution", c->distribution, "seed",
                      (json_int_t)c->seed, "pool", c->pool, "shards", (json_int_t)c->shards,
-                     "verify", c->verify, "profile_phase", c->profile_phase);
+                     "verify", c->verify, "profile_phase", c->profile_phase, "wal_sync_every",
+                     log ? count_json(c->wal_sync_every) : json_null(), "dir", c->dir, "load",
+                     c->load, "ledger", c->ledger);
 }
 
 static json_t *require_json(const struct bench_config *c, const struct bench_result *r)

@@ -1,4 +1,5 @@
-/* store_bench: the command. Exit status 0 fine, 1 a requirement is not met, 2 wrong use. */
+/* store_bench: the command. Exit status 0 fine, 1 a requirement is not met, 2 wrong use,
+ * 3 the log cannot be used. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -9,7 +10,7 @@
 #include "store/bench/run.h"
 #include "store/bench/sweep.h"
 
-enum { EXIT_UNMET = 1, EXIT_USE = 2 };
+enum { EXIT_UNMET = 1, EXIT_USE = 2, EXIT_LOG = 3 };
 
 static volatile sig_atomic_t signal_seen;
 
@@ -25,6 +26,7 @@ static void signals_catch(void)
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND | SA_RESTART};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    signal(SIGXFSZ, SIG_IGN); /* a log that may not grow is an error to count, not our end */
 }
 
 static int cannot_write(const char *name)
@@ -64,6 +66,11 @@ static int results_show(const struct bench_config *c, const struct bench_result 
         if (!status)
             status = unmet;
     }
+    if (r->store_error != STORE_OK) {
+        fprintf(stderr, "store_bench: the last writes are not synced: %s\n",
+                store_error_text(r->store_error));
+        status = EXIT_LOG;
+    }
     return status;
 }
 
@@ -71,10 +78,11 @@ static int sweep(const struct bench_config *c, FILE *json)
 {
     struct sweep_result result;
     int status = 0;
-    if (store_bench_sweep(c, &result) != 0) {
+    int error = store_bench_sweep(c, &result);
+    if (error) {
         if (json && json != stdout)
             fclose(json);
-        return EXIT_USE;
+        return error == -2 ? EXIT_LOG : EXIT_USE;
     }
     if (json == stdout)
         sweep_json(stdout, c, &result);
@@ -106,10 +114,11 @@ static int run(const struct bench_config *c)
     signals_catch();
     if (c->sweep)
         return sweep(c, json);
-    if (store_bench_run(c, &result) != 0) {
+    int error = store_bench_run(c, &result);
+    if (error) {
         if (json && json != stdout)
             fclose(json);
-        return EXIT_USE;
+        return error == -2 ? EXIT_LOG : EXIT_USE;
     }
     int status = results_show(c, &result, json);
     int valid = bench_result_valid(&result);

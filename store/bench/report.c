@@ -38,17 +38,48 @@ static const char *end_text(enum run_end end)
                                         : "";
 }
 
+static void log_rows(FILE *out, const struct bench_config *c, const struct bench_result *r)
+{
+    char time[UNITS_BUF], bytes[UNITS_BUF];
+    const struct store_statistics *s = &r->store_measured;
+    if (c->wal_sync_every == LOG_OFF)
+        return;
+    fprintf(out, "log: %" PRIu64 " writes", s->wal_writes);
+    if (s->wal_writes)
+        fprintf(out, ", %s each", units_size(bytes, (double)s->wal_bytes / (double)s->wal_writes));
+    fprintf(out, "; %" PRIu64 " syncs", s->wal_syncs);
+    if (s->wal_syncs)
+        fprintf(out, " of %s, %.2f writes/sync",
+                units_duration(time, (double)s->wal_sync_ns / (double)s->wal_syncs),
+                (double)s->wal_writes / (double)s->wal_syncs);
+    fputc('\n', out);
+    if (r->store_run.wal_replayed || r->store_run.wal_cut_bytes)
+        fprintf(out, "log: began with %" PRIu64 " writes, a torn end of %" PRIu64 " B cut off\n",
+                r->store_run.wal_replayed, r->store_run.wal_cut_bytes);
+}
+
+const char *report_log(char text[static 40], const struct bench_config *c)
+{
+    if (c->wal_sync_every == LOG_OFF)
+        return "";
+    if (c->wal_sync_every == 0)
+        return ", log synced at the end";
+    snprintf(text, 40, ", log synced every %" PRIu64, c->wal_sync_every);
+    return text;
+}
+
 void report_table(FILE *out, const struct bench_config *c, const struct bench_result *r)
 {
-    char size[UNITS_BUF], bytes[UNITS_BUF], rss[UNITS_BUF];
+    char size[UNITS_BUF], bytes[UNITS_BUF], rss[UNITS_BUF], log[40];
     double ops = (double)op_result_ops(&r->all);
-    fprintf(
-        out,
-        "store_bench  %s, %.4g%% gets, %" PRIu64 " thread%s, pool %s, %.2f s%s\n"
-        "%" PRIu64 " keys of %d B (%s), values of %s, %" PRIu64 " shards, seed %" PRIu64 "%s\n\n",
-        c->workload, c->read_ratio * 100, c->threads, c->threads == 1 ? "" : "s", c->pool,
-        r->duration_s, end_text(r->end), c->keys, KEY_SIZE, c->distribution,
-        units_size(size, (double)c->value_size), c->shards, c->seed, c->verify ? ", verified" : "");
+    fprintf(out,
+            "store_bench  %s, %.4g%% gets, %" PRIu64 " thread%s, pool %s, %.2f s%s\n"
+            "%" PRIu64 " keys of %d B (%s), values of %s, %" PRIu64 " shards, seed %" PRIu64
+            "%s%s\n\n",
+            c->workload, c->read_ratio * 100, c->threads, c->threads == 1 ? "" : "s", c->pool,
+            r->duration_s, end_text(r->end), c->keys, KEY_SIZE, c->distribution,
+            units_size(size, (double)c->value_size), c->shards, c->seed,
+            c->verify ? ", verified" : "", report_log(log, c));
     fprintf(out, "%-4s %11s %9s %7s %8s %8s %8s %8s %8s %8s %8s\n", "op", "ops", "ops/s", "errors",
             "avg", "p50", "p90", "p95", "p99", "p999", "max");
     for (int i = 0; i < OP_KINDS; i++)
@@ -56,6 +87,7 @@ void report_table(FILE *out, const struct bench_config *c, const struct bench_re
             op_row(out, op_name(i), &r->op[i], r);
     op_row(out, "all", &r->all, r);
     error_rows(out, r);
+    log_rows(out, c, r);
     fprintf(out, "\ncpu %.0f%%  max rss %s  ", r->cpu_percent,
             units_size(rss, (double)r->max_rss_bytes));
     if (ops > 0)

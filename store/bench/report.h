@@ -10,6 +10,9 @@
 /* The percentiles that are shown: X(name, percent). */
 #define PERCENTILES(X) X("p50", 50.0) X("p90", 90.0) X("p95", 95.0) X("p99", 99.0) X("p999", 99.9)
 
+/* What the head of a table says of the log, ", log synced every 10"; "" without one. */
+const char *report_log(char text[static 40], const struct bench_config *config);
+
 /* The final table. */
 void report_table(FILE *out, const struct bench_config *config, const struct bench_result *result);
 

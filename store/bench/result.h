@@ -12,7 +12,9 @@
 #define ERROR_CLASSES(X)                                                                           \
     X(NOT_FOUND, "not_found") /* a get of a key that was loaded */                                 \
     X(NO_MEMORY, "no_memory")                                                                      \
-    X(VERIFY, "verify") /* a get returned bytes that nobody put for this key */                    \
+    X(NO_SPACE, "no_space") /* the log cannot grow */                                              \
+    X(IO, "io")             /* the log cannot be written or synced */                              \
+    X(VERIFY, "verify")     /* a get returned bytes that nobody put for this key */                \
     X(OTHER, "other")
 
 enum error_class {
@@ -40,6 +42,7 @@ struct bench_result {
     uint64_t max_rss_bytes;
     struct store_statistics
         store_measured; /* counts of the measured phase; keys, data_bytes at its end */
+    int store_error;    /* of closing the store: STORE_OK, or writes were not synced */
     struct store_statistics store_run; /* at the very end, when the store is closed */
 };
 

@@ -1,11 +1,14 @@
 #include "store/bench/run.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "shim/perfshim.h"
 #include "store/bench/crew.h"
+#include "store/bench/ledger.h"
 #include "store/bench/live.h"
 #include "store/bench/system.h"
 #include "store/bench/worker.h"
@@ -21,6 +24,8 @@ struct run {
     struct worker *workers;
     struct crew *crew;
     struct live *live;
+    struct ledger ledger;
+    char temporary[512]; /* the log's directory, to be removed; "" if it is not ours */
     enum phase phase;
     uint64_t deadline_ns; /* of the phase */
 };
@@ -90,12 +95,12 @@ static int run_load(struct run *run)
 static void statistics_subtract(struct store_statistics *after,
                                 const struct store_statistics *before)
 {
-    uint64_t keys = after->keys, data_bytes = after->data_bytes; /* levels, not counts */
+    struct store_statistics levels = *after; /* what is not a count of the phase */
 #define X(name) after->name -= before->name;
     STORE_STATISTICS(X)
 #undef X
-    after->keys = keys;
-    after->data_bytes = data_bytes;
+    after->keys = levels.keys;
+    after->data_bytes = levels.data_bytes;
 }
 
 static void op_result_add(struct op_result *sum, const struct op_result *more)
@@ -135,17 +140,59 @@ static void run_measure(struct run *run, struct bench_result *r)
     r->cpu_percent = (double)cpu / (double)cpu_wall * 100;
 }
 
-static int run_open(struct run *run)
+static int directory_make(struct run *run)
+{
+    const char *parent = getenv("TMPDIR");
+    int n = snprintf(run->temporary, sizeof run->temporary, "%s/store_bench-XXXXXX",
+                     parent && *parent ? parent : "/tmp");
+    if (n >= (int)sizeof run->temporary || !mkdtemp(run->temporary)) {
+        fprintf(stderr, "store_bench: cannot make a temporary directory in %s: %s\n",
+                parent && *parent ? parent : "/tmp",
+                strerror(n >= (int)sizeof run->temporary ? ENAMETOOLONG : errno));
+        run->temporary[0] = '\0';
+        return -2;
+    }
+    return 0;
+}
+
+static int run_open_store(struct run *run)
 {
     const struct bench_config *c = run->config;
     struct store_config store_config;
-    unsigned threads = (unsigned)c->threads, started;
+    struct store_trouble trouble;
     store_config_init(&store_config);
     store_config.shards = (uint32_t)c->shards;
     store_config.pool = strcmp(c->pool, "on") == 0;
+    store_config.trouble = &trouble;
+    if (c->wal_sync_every != LOG_OFF) {
+        if (!c->dir && directory_make(run) != 0)
+            return -2;
+        store_config.directory = c->dir ? c->dir : run->temporary;
+        store_config.sync_every = c->wal_sync_every;
+    }
     int error = store_open(&store_config, &run->shared.store);
-    if (error != STORE_OK)
-        return failed("cannot open the store", store_error_text(error));
+    if (error == STORE_OK)
+        return 0;
+    fprintf(stderr, "store_bench: cannot open the store: ");
+    if (trouble.file[0])
+        fprintf(stderr, "%s: ", trouble.file);
+    if (error == STORE_CORRUPT)
+        fprintf(stderr, "offset %" PRIu64 ": ", trouble.offset);
+    fprintf(stderr, "%s\n", trouble.what);
+    return trouble.file[0] ? -2 : -1;
+}
+
+static int run_open(struct run *run)
+{
+    const struct bench_config *c = run->config;
+    unsigned threads = (unsigned)c->threads, started;
+    int error = run_open_store(run);
+    if (error)
+        return error;
+    if (c->ledger && ledger_open(&run->ledger, c->ledger, threads) != 0) {
+        fprintf(stderr, "store_bench: cannot keep the ledger %s: %s\n", c->ledger, strerror(errno));
+        return -2;
+    }
     if (workload_init(&run->workload, c->read_ratio, c->keys, c->value_size, c->seed, c->verify) !=
         0)
         return failed("cannot make values", "out of memory");
@@ -157,9 +204,11 @@ static int run_open(struct run *run)
     if (!run->workers)
         return failed("cannot start threads", "out of memory");
     memset(run->workers, 0, threads * sizeof *run->workers);
-    for (unsigned i = 0; i < threads; i++)
+    for (unsigned i = 0; i < threads; i++) {
         if (worker_init(&run->workers[i], &run->shared, i) != 0)
             return failed("cannot start threads", "out of memory");
+        run->workers[i].acknowledged = ledger_count(&run->ledger, i);
+    }
     if (c->live && !(run->live = live_new(stderr, run->workers, threads, c->keys)))
         return failed("cannot show the run", "out of memory");
     error = crew_new(&run->crew, threads, run_work, run, &started);
@@ -180,7 +229,10 @@ static void run_close(struct run *run, struct bench_result *r)
         worker_release(&run->workers[i]);
     free(run->workers);
     workload_release(&run->workload);
-    store_close(run->shared.store, &r->store_run);
+    r->store_error = store_close(run->shared.store, &r->store_run);
+    ledger_close(&run->ledger);
+    if (run->temporary[0] && store_remove(run->temporary) != STORE_OK)
+        fprintf(stderr, "store_bench: cannot remove %s: %s\n", run->temporary, strerror(errno));
     __atomic_store_n(&interrupted, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&stop, 0, __ATOMIC_RELAXED);
 }
@@ -193,7 +245,7 @@ int store_bench_run(const struct bench_config *config, struct bench_result *r)
         return failed("cannot keep results", "out of memory");
     }
     int error = run_open(&run);
-    if (!error)
+    if (!error && config->load)
         error = run_load(&run);
     if (!error && config->warmup_ns)
         run_phase(&run, PHASE_WARMUP, "warm-up", config->warmup_ns);

@@ -10,7 +10,8 @@
 
 /*
  * 0 with *result filled, which the caller releases, also when the run was ended early; -1 after a
- * message on stderr: no memory, no thread. One run at a time in a process.
+ * message on stderr: no memory, no thread; -2
+ * likewise: the store's directory or the ledger cannot be used. One run at a time in a process.
  */
 int store_bench_run(const struct bench_config *config, struct bench_result *result);
 

@@ -99,9 +99,16 @@ int store_bench_sweep(const struct bench_config *c, struct sweep_result *r)
             struct bench_result result;
             one.threads = run->threads = c->levels[order[i]];
             run->repeat = repeat;
-            if (store_bench_run(&one, &result) != 0) {
+            int error = store_bench_run(&one, &result);
+            if (!error && result.store_error != STORE_OK) {
+                fprintf(stderr, "store_bench: the last writes are not synced: %s\n",
+                        store_error_text(result.store_error));
+                bench_result_release(&result);
+                error = -2;
+            }
+            if (error) {
                 sweep_result_release(r);
-                return -1;
+                return error;
             }
             run_take(run, &result);
             r->end = __atomic_load_n(&interrupted, __ATOMIC_RELAXED) ? RUN_INTERRUPTED : result.end;
@@ -167,6 +174,7 @@ void sweep_table(FILE *out, const struct bench_config *c, const struct sweep_res
 {
     char size[UNITS_BUF];
     double room[REPEATS_MAX];
+    char log[40];
     fprintf(out, "store_bench sweep  %s, %.4g%% gets, pool %s, %zu of %" PRIu64 " runs%s\n",
             c->workload, c->read_ratio * 100, c->pool, r->count, c->level_count * c->repeats,
             r->end == RUN_INTERRUPTED       ? "  INTERRUPTED: a partial result"
@@ -174,9 +182,9 @@ void sweep_table(FILE *out, const struct bench_config *c, const struct sweep_res
                                             : "");
     fprintf(out,
             "%" PRIu64 " keys of %d B (%s), values of %s, %" PRIu64 " shards, seed %" PRIu64
-            "%s; medians of the repeats\n\n",
+            "%s%s; medians of the repeats\n\n",
             c->keys, KEY_SIZE, c->distribution, units_size(size, (double)c->value_size), c->shards,
-            c->seed, c->verify ? ", verified" : "");
+            c->seed, c->verify ? ", verified" : "", report_log(log, c));
     fprintf(out, "%7s %7s %9s %7s", "threads", "repeats", "ops/s", "spread");
     for (unsigned k = 0; k < SWEEP_LATENCIES; k++)
         fprintf(out, " %8s", sweep_latency_name(k));

@@ -34,9 +34,8 @@ struct sweep_result {
 };
 
 /*
- * 0 with *result filled, which the caller releases, also when the sweep was ended early; -1 after a
- * message on stderr. With config->live a line on stderr tells
- * each run.
+ * 0 with *result filled, which the caller releases, also when the sweep was ended early; -1 or -2
+ * after a message on stderr, as store_bench_run. With config->live a line on stderr tells each run.
  */
 int store_bench_sweep(const struct bench_config *config, struct sweep_result *result);
 /* Ends the sweep that is under way: the current run is not kept. Async-signal-safe. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "shim/perfshim.h"
+#include "store/bench/ledger.h"
 
 /* Progress is told in batches: one call per operation would be a part of what is measured. */
 enum { PROGRESS_BATCH = 64 };
@@ -42,6 +43,7 @@ void worker_load(struct worker *w, uint64_t first, uint64_t end)
                                   workload->value_size);
         if (w->load_error != STORE_OK)
             break;
+        ledger_add(w->acknowledged);
         __atomic_store_n(&w->loaded, w->loaded + 1, __ATOMIC_RELAXED);
     }
     perfshim_progress_add("load", w->loaded);
@@ -51,6 +53,8 @@ static enum error_class error_class_of(int error)
 {
     return error == STORE_NOT_FOUND   ? ERROR_NOT_FOUND
            : error == STORE_NO_MEMORY ? ERROR_NO_MEMORY
+           : error == STORE_NO_SPACE  ? ERROR_NO_SPACE
+           : error == STORE_IO        ? ERROR_IO
                                       : ERROR_OTHER;
 }
 
@@ -88,10 +92,12 @@ static uint64_t worker_put(struct worker *w, const struct op *op)
     uint64_t start = s->now_ns();
     int error = store_put(s->store, op->key, KEY_SIZE, value, s->workload->value_size);
     uint64_t end = s->now_ns();
-    if (error != STORE_OK)
+    if (error != STORE_OK) {
         worker_fail(w, OP_PUT, error_class_of(error));
-    else
+    } else {
+        ledger_add(w->acknowledged);
         histogram_record(w->op[OP_PUT].latency, end - start);
+    }
     return end;
 }
 

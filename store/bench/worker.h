@@ -28,9 +28,10 @@ struct worker {
     unsigned index;
     struct generator generator;
     struct op_result op[OP_KINDS];
-    uint64_t loaded; /* keys put by worker_load */
-    int load_error;  /* of worker_load: STORE_OK or why it ended */
-    uint64_t end_ns; /* when the last operation of worker_operate ended */
+    uint64_t loaded;        /* keys put by worker_load */
+    uint64_t *acknowledged; /* in the ledger; NULL: none is kept */
+    int load_error;         /* of worker_load: STORE_OK or why it ended */
+    uint64_t end_ns;        /* when the last operation of worker_operate ended */
 } __attribute__((aligned(64)));
 
 /* 0, or -1 if there is no memory (release it then too). */

@@ -39,7 +39,8 @@ ok(steps == sorted(steps) and steps[0] > 0, "percentiles rise", steps)
 equal(doc["config"],
       {"threads": 3, "duration_s": None, "ops": 20001, "warmup_s": 0.0, "workload": "mixed",
        "read_ratio": 0.5, "keys": 2000, "key_size": 16, "value_size": 100, "distribution": "uniform",
-       "seed": 7, "pool": "on", "shards": 64, "verify": False, "profile_phase": "all"},
+       "seed": 7, "pool": "on", "shards": 64, "verify": False, "profile_phase": "all",
+       "wal_sync_every": None, "dir": None, "load": True, "ledger": None},
       "the configuration is the whole one, defaults included")
 
 for threads, ops in ((1, 1000), (3, 1001), (16, 50000), (7, 3)):

@@ -42,7 +42,6 @@ CASES = [
     ("--json=folder", "cannot write folder: Is a directory"),
     ("--rate=1000", "--rate: unknown option"),
     ("--engine=lsm", "--engine: unknown option"),
-    ("--wal-sync-every=1", "--wal-sync-every: unknown option"),
     ("tune", "'tune': unknown verb, not one of run sweep"),
     ("--levels=1,2", "--levels: only sweep takes it"),
     ("sweep --threads=2", "--threads: sweep takes --levels"),
@@ -51,6 +50,15 @@ CASES = [
     ("sweep --repeats=0", "--repeats: '0' is out of range: 1 to 1000"),
     ("sweep --require=p99<1s", "--require: only run takes it; perfshim plan --slo judges a sweep"),
     ("sweep --json=/no/such/folder/x", "cannot write /no/such/folder/x: No such file"),
+    ("--wal-sync-every=-1", "--wal-sync-every: '-1' is not a whole number"),
+    ("--wal-sync-every=often", "--wal-sync-every: 'often' is not a whole number"),
+    ("--wal-sync-every=99999999999999999999", "--wal-sync-every: '99999999999999999999' is out of"),
+    ("--dir=", "--dir: a name is missing"),
+    ("--no-load", "--no-load: needs a --dir that holds the keys"),
+    ("--no-load --wal-sync-every=1", "--no-load: needs a --dir that holds the keys"),
+    ("--ledger", "--ledger needs a value"),
+    ("sweep --dir=d", "--dir: only run takes it"),
+    ("sweep --ledger=l", "--ledger: only run takes it"),
     ("run again", "'again': unexpected argument"),
 ]
 for line, why in CASES:
@@ -87,7 +95,8 @@ done = run([*scarce, "--ops=50", "--json"], env=one_arena)
 doc = json.loads(done.out) if done.out else {}
 equal((done.status, doc.get("ops"), doc.get("errors"), doc.get("valid"), doc.get("throughput")),
       (0, 50, 50, False, 0), "failed operations are counted, and are no throughput")
-equal(doc.get("errors_by_class"), {"not_found": 0, "no_memory": 50, "verify": 0, "other": 0},
+equal(doc.get("errors_by_class"), {"not_found": 0, "no_memory": 50, "no_space": 0, "io": 0, "verify": 0,
+       "other": 0},
       "each under its reason")
 done = run([*scarce, "--max-errors=10", "--duration=100s"], env=one_arena)
 ok(done.status == 1 and "store_bench: ended at more than 10 errors (--max-errors)" in done.err,

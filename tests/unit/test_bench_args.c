@@ -61,6 +61,10 @@ static void defaults_are_as_documented(void **state)
     assert_int_equal(config.seed, 1);
     assert_string_equal(config.pool, "on");
     assert_int_equal(config.shards, 64);
+    assert_true(config.wal_sync_every == LOG_OFF);
+    assert_null(config.dir);
+    assert_null(config.ledger);
+    assert_int_equal(config.load, 1);
     assert_int_equal(config.verify, 0);
     assert_true(config.max_errors == UINT64_MAX);
     assert_string_equal(config.profile_phase, "all");
@@ -74,7 +78,8 @@ static void every_option_reaches_its_field(void **state)
     assert_int_equal(parse("run --threads=3 --duration 5s --ops=77 --warmup 250ms --workload "
                            "write-heavy --keys=12 --value_size=4K --distribution uniform --seed=9 "
                            "--pool=off --shards=8 --verify --max-errors=5 --profile-phase=measured "
-                           "--live --json=out.json --require p99<10ms,errors=0 --require ops>1"),
+                           "--wal-sync-every=7 --dir=d --no-load --ledger=l --live "
+                           "--json=out.json --require p99<10ms,errors=0 --require ops>1"),
                      ARGS_RUN);
     assert_int_equal(config.threads, 3);
     assert_int_equal(config.duration_ns, 5000000000u);
@@ -87,6 +92,10 @@ static void every_option_reaches_its_field(void **state)
     assert_int_equal(config.seed, 9);
     assert_string_equal(config.pool, "off");
     assert_int_equal(config.shards, 8);
+    assert_int_equal(config.wal_sync_every, 7);
+    assert_string_equal(config.dir, "d");
+    assert_string_equal(config.ledger, "l");
+    assert_int_equal(config.load, 0);
     assert_int_equal(config.verify, 1);
     assert_int_equal(config.max_errors, 5);
     assert_string_equal(config.profile_phase, "measured");
@@ -136,6 +145,18 @@ static void one_parse_leaves_nothing_to_the_next(void **state)
     assert_int_equal(config.require_count, 0);
     assert_string_equal(config.workload, "mixed");
     assert_null(config.json);
+}
+
+static void a_directory_alone_means_a_log_synced_at_the_end(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("--dir=d"), ARGS_RUN);
+    assert_int_equal(config.wal_sync_every, 0);
+    assert_int_equal(parse("--wal_sync_every=3"), ARGS_RUN);
+    assert_int_equal(config.wal_sync_every, 3);
+    assert_null(config.dir);
+    refused("--dir=", "--dir: a name is missing");
+    refused("--no-load", "--no-load: needs a --dir that holds the keys");
 }
 
 static void help_and_version_are_told_apart_from_a_run(void **state)
@@ -240,6 +261,7 @@ int main(void)
         cmocka_unit_test(ops_alone_mean_no_time_limit),
         cmocka_unit_test(a_read_ratio_is_a_custom_mix),
         cmocka_unit_test(one_parse_leaves_nothing_to_the_next),
+        cmocka_unit_test(a_directory_alone_means_a_log_synced_at_the_end),
         cmocka_unit_test(help_and_version_are_told_apart_from_a_run),
         cmocka_unit_test(wrong_use_is_refused_with_its_reason),
         cmocka_unit_test(a_sweep_has_levels_in_order),

@@ -239,6 +239,52 @@ static void the_table_shows_the_whole_result(void **state)
     bench_result_release(&r);
 }
 
+static void the_table_has_lines_of_the_log_if_there_is_one(void **state)
+{
+    struct bench_config c = config_of("--threads=1 --workload=put --wal-sync-every=10");
+    struct bench_result r;
+    (void)state;
+    assert_int_equal(bench_result_init(&r), 0);
+    r.store_measured.wal_writes = 1000;
+    r.store_measured.wal_bytes = 126000;
+    r.store_measured.wal_syncs = 80;
+    r.store_measured.wal_sync_ns = 80 * 185000;
+    r.store_run.wal_replayed = 7;
+    r.store_run.wal_cut_bytes = 12;
+    table_is(&c, &r,
+             "store_bench  put, 0% gets, 1 thread, pool on, 0.00 s\n"
+             "1000 keys of 16 B (uniform), values of 100 B, 64 shards, seed 1, log synced every "
+             "10\n\n"
+             "op           ops     ops/s  errors      avg      p50      p90      p95      p99     "
+             "p999      max\n"
+             "all            0         0       0\n"
+             "log: 1000 writes, 126 B each; 80 syncs of 185 us, 12.50 writes/sync\n"
+             "log: began with 7 writes, a torn end of 12 B cut off\n\n"
+             "cpu 0%  max rss 0 B  nothing was measured\n");
+    bench_result_release(&r);
+}
+
+static void a_log_is_made_filled_and_removed(void **state)
+{
+    struct bench_config c = config_of("--ops=500 --threads=3 --wal-sync-every=1 --keys=100");
+    struct bench_result r;
+    (void)state;
+    assert_int_equal(store_bench_run(&c, &r), 0);
+    assert_int_equal(r.store_error, STORE_OK);
+    assert_int_equal(r.store_measured.wal_writes, r.store_measured.puts);
+    assert_int_equal(r.store_run.wal_writes, r.store_run.puts);
+    assert_in_range(r.store_measured.wal_syncs, 1, r.store_measured.puts);
+    assert_int_equal(r.store_run.allocs, r.store_run.frees);
+    bench_result_release(&r);
+    c.wal_sync_every = 0;
+    c.dir = "/no/such/dir";
+    quiet_begin();
+    int rc = store_bench_run(&c, &r);
+    assert_string_equal(quiet_end(), "store_bench: cannot open the store: /no/such/dir: No such "
+                                     "file or directory\n");
+    assert_int_equal(rc, -2);
+}
+
 static void a_partial_or_empty_result_says_so(void **state)
 {
     struct bench_config c = config_of("--threads=1 --verify --workload=get");
@@ -285,6 +331,8 @@ int main(void)
         cmocka_unit_test(live_lines_come_once_a_second),
         cmocka_unit_test(without_memory_nothing_runs_and_nothing_leaks),
         cmocka_unit_test(the_table_shows_the_whole_result),
+        cmocka_unit_test(the_table_has_lines_of_the_log_if_there_is_one),
+        cmocka_unit_test(a_log_is_made_filled_and_removed),
         cmocka_unit_test(a_partial_or_empty_result_says_so),
         cmocka_unit_test(unmet_requirements_are_named_with_what_was_measured),
     };
