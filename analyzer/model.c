@@ -4,6 +4,7 @@
 
 #include "analyzer/memory.h"
 #include "analyzer/model.h"
+#include "analyzer/settle.h"
 #include "analyzer/process.h"
 
 #define BIT(metric) (1u << METRIC_##metric)
@@ -209,6 +210,7 @@ static void account_add(struct model *m, struct sums *s, const struct pshim_acco
         to = sample_get(m, s, a->node);
         to->cpu = 1;
         add(&m->cpu_ticks, counter(a, PSHIM_CPU_TICKS));
+        add(&to->ticks, counter(a, PSHIM_CPU_TICKS));
         add(&to->m.v[METRIC_CPU_NS],
             (int64_t)(pshim_load(&a->counter[PSHIM_CPU_TICKS]) * m->header->tick_period_ns +
                       pshim_load(&a->counter[PSHIM_CPU_EXTRA_NS])));
@@ -295,6 +297,8 @@ static bool leaf_is_profiler(const struct model *m, uint32_t id)
 
 static void samples_finish(struct model *m)
 {
+    settle_cpu(
+        m); /* before the profiler's part is taken out: the ticks there are the thread's too */
     for (size_t i = 0; i < m->sample_count; i++) {
         int64_t *v = m->samples[i].m.v;
         v[METRIC_LIVE_BLOCKS] = metric_difference(v[METRIC_ALLOC_CALLS], v[METRIC_FREE_CALLS]);
@@ -302,6 +306,7 @@ static void samples_finish(struct model *m)
         if (leaf_is_profiler(m, m->samples[i].node)) {
             v[METRIC_PROFILER_NS] = v[METRIC_CPU_NS];
             v[METRIC_CPU_NS] = 0;
+            m->samples[i].ticks = 0;
         }
         v[METRIC_COST_NS] = v[METRIC_CPU_NS];
         for (int k = 0; k < METRIC_COUNT; k++)

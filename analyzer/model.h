@@ -21,6 +21,7 @@ struct model_sample {
     uint32_t node;      /* its leaf; 0 = no stack known */
     uint32_t alloc : 1; /* allocations were counted here */
     uint32_t cpu : 1;   /* CPU time was counted here */
+    int64_t ticks;      /* weight of the CPU ticks in cpu_ns */
     struct metrics m;
 };
 
