@@ -34,7 +34,7 @@ SAMPLES := $(patsubst samples/%.c,$(B)/samples/%,$(SAMPLE_C)) \
 UNITS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 HELPERS := $(patsubst tests/helpers/%.c,$(B)/helpers/%,$(HELPER_SRC))
 
-ANALYZER_LIBS := -ldw -lelf -ljansson -lgsl -lgslcblas -lm
+ANALYZER_LIBS := -ldw -lelf -ljansson -lgsl -lgslcblas -lprotobuf-c -lz -lm
 BENCH_LIBS := -ljansson -lm -pthread
 
 # A stamp changes when its text does, so that whatever depends on it is made again: with other
@@ -69,7 +69,20 @@ $(B)/libperfshim.so: $(call objects,$(SHIM_SRC) $(PROFILE_SRC)) $(B)/sources
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) $(SHIM_LDFLAGS) -o $@ $(filter %.o,$^)
 
-$(B)/libanalyzer.a: $(call objects,$(filter-out $(ANALYZER_MAIN),$(ANALYZER_SRC)))
+# pprof's format: C code made from its description, included as <profile.pb-c.h>.
+PROTO := $(B)/gen/profile.pb-c
+$(PROTO).c: analyzer/profile.proto
+	$(call say,PROTO,$<)
+	@mkdir -p $(@D)
+	$(Q)protoc-c --proto_path=$(<D) --c_out=$(@D) $(<F)
+$(PROTO).h: $(PROTO).c ;
+$(PROTO).o: $(PROTO).c $(B)/flags
+	$(call say,CC,$<)
+	$(Q)$(CC) -I$(B)/gen $(CFLAGS_ALL) -c $< -o $@
+$(B)/obj/analyzer/export_pprof.o $(B)/unit/test_analyzer_export: CPPFLAGS_ALL += -I$(B)/gen
+$(B)/obj/analyzer/export_pprof.o $(B)/unit/test_analyzer_export: | $(PROTO).h
+
+$(B)/libanalyzer.a: $(call objects,$(filter-out $(ANALYZER_MAIN),$(ANALYZER_SRC))) $(PROTO).o
 $(B)/libcommon.a: $(call objects,$(COMMON_SRC))
 $(B)/libprofile.a: $(call objects,$(PROFILE_SRC))
 $(B)/libshim.a: $(call objects,$(SHIM_SRC))

@@ -170,6 +170,7 @@ static struct location *location_code(struct frames *f, const struct module *m, 
             .line = s->code_line,
             .file = s->code_file,
             .offset = offset,
+            .module = (uint32_t)(m - f->modules),
             .inlined = s->inlined,
         };
         f->functions[l->frames[i].function].executable = m->flags & PSHIM_MODULE_EXE;

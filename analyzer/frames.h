@@ -38,7 +38,8 @@ struct frame {
     uint32_t line;     /* where the code is, or calls from; 0 = not known */
     const char *file;  /* … NULL = not known */
     uint64_t offset;   /* ELF address in the module */
-    bool inlined;
+    uint32_t module;   /* index of the module's record; 0 = none: a frame in brackets */
+    bool inlined;      /* the code is part of the next frame's, which follows it in memory */
 };
 
 struct frames;
