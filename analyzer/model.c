@@ -297,8 +297,8 @@ static bool leaf_is_profiler(const struct model *m, uint32_t id)
 
 static void samples_finish(struct model *m)
 {
-    settle_cpu(
-        m); /* before the profiler's part is taken out: the ticks there are the thread's too */
+    /* Before the profiler's part is taken out: the ticks there are the thread's too. */
+    settle_cpu(m);
     for (size_t i = 0; i < m->sample_count; i++) {
         int64_t *v = m->samples[i].m.v;
         v[METRIC_LIVE_BLOCKS] = metric_difference(v[METRIC_ALLOC_CALLS], v[METRIC_FREE_CALLS]);
