@@ -84,6 +84,12 @@ const struct pshim_progress *reader_progress(const struct reader *r, uint32_t in
     return p && pshim_load32(&p->name) ? p : NULL;
 }
 
+const struct pshim_lock *reader_lock(const struct reader *r, uint32_t index)
+{
+    const struct pshim_lock *l = record(r, PSHIM_REGION_LOCK, index);
+    return l && pshim_load32(&l->kind) ? l : NULL;
+}
+
 int reader_stack(struct reader *r, uint32_t node, uint32_t nodes[static READER_DEPTH_MAX])
 {
     unsigned depth = 0;

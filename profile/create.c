@@ -29,6 +29,7 @@ static const struct {
     [PSHIM_REGION_THREAD] = {sizeof(struct pshim_thread), 64},
     [PSHIM_REGION_PROGRESS] = {sizeof(struct pshim_progress), 16},
     [PSHIM_REGION_STRING] = {1, 32},
+    [PSHIM_REGION_LOCK] = {sizeof(struct pshim_lock), 32},
 };
 
 static uint64_t page_floor(uint64_t bytes)

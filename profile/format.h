@@ -35,7 +35,8 @@
     X(ACCOUNT, account)                                                                            \
     X(THREAD, thread)                                                                              \
     X(PROGRESS, progress)                                                                          \
-    X(STRING, string)
+    X(STRING, string)                                                                              \
+    X(LOCK, lock)
 
 enum pshim_region_id {
 #define X(id, name) PSHIM_REGION_##id,
@@ -43,6 +44,7 @@ enum pshim_region_id {
 #undef X
         PSHIM_REGION_COUNT
 };
+#define PSHIM_REGION_LEAST 6u  /* the first writers had no more; what is missing is empty */
 #define PSHIM_REGION_SLOTS 16u /* room for later regions in the header */
 
 struct pshim_region {
@@ -78,7 +80,10 @@ struct pshim_region {
     X(free_foreign, "frees of blocks that were not recorded (allocated before recording began)")   \
     X(bootstrap_alloc, "allocations served before the real allocator was found")                   \
     X(thread_late, "events of threads after their end was recorded")                               \
-    X(recursion, "events inside the profiler's own work, passed through")
+    X(recursion, "events inside the profiler's own work, passed through")                          \
+    X(lock_table_full, "locks merged into one record: the lock table is full")                     \
+    X(held_overflow, "holds not timed: the thread held more locks at once than are tracked")       \
+    X(unlock_unknown, "unlocks of locks that were not seen taken by the same thread")
 
 enum pshim_loss {
 #define X(id, text) PSHIM_LOSS_##id,
@@ -162,6 +167,16 @@ struct pshim_header {
 
     struct pshim_region regions[PSHIM_REGION_SLOTS];
     uint64_t losses[PSHIM_LOSS_SLOTS]; /* atomic, by enum pshim_loss */
+
+    /*
+     * The clock of lock times: the processor's time-stamp counter where it runs evenly, else
+     * CLOCK_MONOTONIC in ns. One unit is (last_ns − first_ns) / (last_units − first_units) ns. The
+     * pair "last" moves while the process runs; it is set before the first lock is recorded. Two
+     * words are not written as one: a reader of a running process may see a pair that is off by
+     * the time between two updates, in a span of the whole run.
+     */
+    uint64_t clock_first_units, clock_first_ns;
+    uint64_t clock_last_units, clock_last_ns; /* atomic, each for itself */
 };
 
 /* Modules. Index 0 is unused; index 1 is PSHIM_MODULE_ANON. Published by `published`. */
@@ -200,7 +215,25 @@ enum pshim_special { /* node.offset when node.module == PSHIM_MODULE_SPECIAL */
                      PSHIM_SPECIAL_UNSAMPLED =
                          8, /* leaf: CPU time of a thread that no tick caught */
                      PSHIM_SPECIAL_CALL =
-                         256 /* 256 + enum pshim_call: a leaf named after a waiting call */
+                         256, /* 256 + enum pshim_call: a leaf named after a waiting call */
+                     PSHIM_SPECIAL_LOCK =
+                         4096 /* 4096 + index of a LOCK record: leaf of the accounts of that lock */
+};
+
+/* Calls that wait, by which their leaf is named: id, name. */
+#define PSHIM_CALLS(X)                                                                             \
+    X(MUTEX_LOCK, pthread_mutex_lock)                                                              \
+    X(MUTEX_TRYLOCK, pthread_mutex_trylock)                                                        \
+    X(MUTEX_TIMEDLOCK, pthread_mutex_timedlock)                                                    \
+    X(MUTEX_CLOCKLOCK, pthread_mutex_clocklock)                                                    \
+    X(COND_WAIT, pthread_cond_wait)                                                                \
+    X(COND_TIMEDWAIT, pthread_cond_timedwait)                                                      \
+    X(COND_CLOCKWAIT, pthread_cond_clockwait)
+enum pshim_call {
+#define X(id, name) PSHIM_CALL_##id,
+    PSHIM_CALLS(X)
+#undef X
+        PSHIM_CALL_COUNT
 };
 struct pshim_node {
     uint32_t parent; /* node id; 0 = root */
@@ -219,6 +252,9 @@ enum pshim_kind {
     PSHIM_KIND_ALLOC = 1,    /* counters: enum pshim_alloc_counter */
     PSHIM_KIND_CPU = 2,      /* counters: enum pshim_cpu_counter */
     PSHIM_KIND_PROGRESS = 3, /* node is a PROGRESS record index; counter 0 = count */
+    PSHIM_KIND_LOCK = 4,     /* counters: enum pshim_lock_counter; node: stack > CALL > LOCK */
+    PSHIM_KIND_HELD = 5,     /* ticks with a lock held: counter 0, as PSHIM_CPU_TICKS, which counts
+                                them too; node: stack of the tick > LOCK taken last */
 };
 enum pshim_alloc_counter {
     PSHIM_ALLOC_CALLS = 0,
@@ -234,6 +270,16 @@ enum pshim_alloc_counter {
 enum pshim_cpu_counter {
     PSHIM_CPU_TICKS = 0,   /* weight: 1 + timer overruns; × header.tick_period_ns = time */
     PSHIM_CPU_EXTRA_NS = 1 /* signed: CPU time − ticks × period, booked at thread end */
+};
+/* Of one lock, taken by one call at one stack. Times are in units of the header's clock. */
+enum pshim_lock_counter {
+    PSHIM_LOCK_ACQUISITIONS = 0, /* the lock was got (0 or EOWNERDEAD); once a recursive hold */
+    PSHIM_LOCK_CONTENTIONS = 1,  /* it was not free: the call had to wait, also if in vain */
+    PSHIM_LOCK_WAIT = 2,
+    PSHIM_LOCK_WAIT_MAX = 3,
+    PSHIM_LOCK_HOLD = 4, /* from the call's return to the unlock, or to the wait on a condition */
+    PSHIM_LOCK_HOLD_MAX = 5,
+    PSHIM_LOCK_HELD_ALLOCS = 6, /* allocations of the thread while it held the lock */
 };
 struct pshim_account {
     uint32_t node;
@@ -260,6 +306,22 @@ struct pshim_thread {
     uint64_t reserved[5];
 };
 
+/*
+ * Locks, in order of first sight. Record 0 stands for all those that found no room. Published by
+ * `kind`. A lock that is destroyed and made again at the same address is a new one.
+ */
+enum pshim_lock_kind { PSHIM_LOCK_NONE = 0, PSHIM_LOCK_MUTEX = 1 };
+enum pshim_lock_state { PSHIM_LOCK_ALIVE = 0, PSHIM_LOCK_DESTROYED = 1 };
+struct pshim_lock {
+    uint64_t address;
+    uint32_t kind;        /* atomic: enum pshim_lock_kind; 0 = not there */
+    uint32_t state;       /* atomic: enum pshim_lock_state */
+    uint32_t site_node;   /* stack that initialised it or, for one not seen initialised, first took
+                             it; 0 = not known */
+    uint32_t initialised; /* 1: site_node is where it was initialised */
+    uint64_t reserved[5];
+};
+
 /* Progress points: what one unit of the program's work is. Published by `name`. */
 struct pshim_progress {
     uint32_t name; /* atomic: string */
@@ -281,6 +343,7 @@ _Static_assert(sizeof(struct pshim_header) <= PSHIM_HEADER_BYTES, "header outgre
 _Static_assert(sizeof(struct pshim_region) == 64, "region size");
 _Static_assert(sizeof(struct pshim_node) == 16, "node size");
 _Static_assert(sizeof(struct pshim_account) == 64, "account is one cache line");
+_Static_assert(sizeof(struct pshim_lock) == 64, "lock size");
 _Static_assert(sizeof(struct pshim_module) == 128, "module size");
 _Static_assert(sizeof(struct pshim_thread) == 128, "thread size");
 

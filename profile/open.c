@@ -24,6 +24,7 @@ static const struct {
     [PSHIM_REGION_THREAD] = {"thread", sizeof(struct pshim_thread)},
     [PSHIM_REGION_PROGRESS] = {"progress", sizeof(struct pshim_progress)},
     [PSHIM_REGION_STRING] = {"string", 1},
+    [PSHIM_REGION_LOCK] = {"lock", sizeof(struct pshim_lock)},
 };
 
 __attribute__((format(printf, 3, 4))) static int refuse(int error, char *why, const char *format,
@@ -82,10 +83,10 @@ static int header_check(const struct pshim_header *h, uint64_t got, uint64_t siz
     if (size < h->file_bytes)
         return refuse(PROFILE_TRUNCATED, why, "expected %llu bytes, found %llu",
                       (unsigned long long)h->file_bytes, (unsigned long long)size);
-    if (h->region_count < PSHIM_REGION_COUNT || h->region_count > PSHIM_REGION_SLOTS)
+    if (h->region_count < PSHIM_REGION_LEAST || h->region_count > PSHIM_REGION_SLOTS)
         return refuse(PROFILE_DAMAGED, why, "byte 24: %u regions, expected %u to %u",
-                      h->region_count, PSHIM_REGION_COUNT, PSHIM_REGION_SLOTS);
-    for (unsigned i = 0; i < PSHIM_REGION_COUNT; i++) {
+                      h->region_count, PSHIM_REGION_LEAST, PSHIM_REGION_SLOTS);
+    for (unsigned i = 0; i < PSHIM_REGION_COUNT && i < h->region_count; i++) {
         int error = region_check(h, i, why);
         if (error)
             return error;

@@ -70,6 +70,8 @@ static inline struct pshim_region *profile_region(const struct profile *p, enum 
 static inline uint32_t profile_count(const struct profile *p, enum pshim_region_id id)
 {
     const struct pshim_region *r = &p->header->regions[id];
+    if ((unsigned)id >= p->header->region_count)
+        return 0; /* of an earlier writer */
     uint64_t used = pshim_load(&r->used), backed = pshim_load(&r->backed_bytes) / r->record_bytes;
     uint64_t most = r->capacity < backed ? r->capacity : backed;
     return (uint32_t)(used < most ? used : most);

@@ -155,9 +155,20 @@ static void damaged_header_is_told_with_its_place(void **state)
     patch32(FIELD(header_bytes), PSHIM_HEADER_BYTES);
     patch32(FIELD(region_count), PSHIM_REGION_SLOTS + 1);
     assert_int_equal(opened(), PROFILE_DAMAGED);
-    patch32(FIELD(region_count), PSHIM_REGION_COUNT - 1);
+    patch32(FIELD(region_count), PSHIM_REGION_LEAST - 1);
     assert_int_equal(opened(), PROFILE_DAMAGED);
     assert_non_null(strstr(why, "byte 24"));
+}
+
+static void regions_that_an_earlier_writer_lacks_are_empty(void **state)
+{
+    (void)state;
+    patch32(FIELD(region_count), PSHIM_REGION_LEAST);
+    patch64(REGION(LOCK, record_bytes), 0);
+    struct profile p;
+    assert_int_equal(profile_open(path, &p, why, &os_error), PROFILE_OK);
+    assert_int_equal(profile_count(&p, PSHIM_REGION_LOCK), 0);
+    profile_close(&p);
 }
 
 static void region_outside_of_the_file_is_damage(void **state)
@@ -239,6 +250,7 @@ int main(void)
         TEST(truncation_at_every_length_is_told_with_both_sizes),
         TEST(setup_that_was_cut_short_is_told),
         TEST(damaged_header_is_told_with_its_place),
+        TEST(regions_that_an_earlier_writer_lacks_are_empty),
         TEST(region_outside_of_the_file_is_damage),
         TEST(records_smaller_than_known_or_unaligned_are_damage),
         TEST(larger_records_of_a_later_writer_are_fine),
