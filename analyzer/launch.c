@@ -40,18 +40,30 @@ int launch_find_library(char to[static PATH_MAX])
 /* ---- the library's path in LD_PRELOAD, where blanks and colons separate ---- */
 
 struct alias {
-    char dir[32]; /* "" = none was needed */
-    char link[64];
+    char dir[PATH_MAX]; /* "" = none was needed */
+    char link[PATH_MAX + 32];
 };
 
+static bool separates(const char *path)
+{
+    return strpbrk(path, " :\t\n") != NULL;
+}
+
+/* In TMPDIR, unless that separates as well, or means another place once the program changes its
+ * directory: then in /tmp. */
 static int alias_make(struct launch *l, struct alias *a)
 {
     *a = (struct alias){0};
-    if (!strpbrk(l->library, " :\t\n"))
+    if (!separates(l->library))
         return 0;
-    strcpy(a->dir, "/tmp/perfshim-XXXXXX");
-    if (!mkdtemp(a->dir))
-        return refuse(l, "/tmp", errno);
+    const char *parent = getenv("TMPDIR");
+    if (!parent || *parent != '/' || separates(parent))
+        parent = "/tmp";
+    int n = snprintf(a->dir, sizeof a->dir, "%s/perfshim-XXXXXX", parent);
+    if (n >= (int)sizeof a->dir || !mkdtemp(a->dir)) {
+        *a->dir = '\0';
+        return refuse(l, parent, n >= (int)sizeof a->dir ? ENAMETOOLONG : errno);
+    }
     snprintf(a->link, sizeof a->link, "%s/libperfshim.so", a->dir);
     if (symlink(l->library, a->link) != 0) {
         int error = errno;

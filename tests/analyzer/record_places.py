@@ -2,6 +2,7 @@
 """perfshim record finds its library wherever it is installed, writes where it is told, and says
 what it left out."""
 import os
+import re
 import shutil
 import sys
 
@@ -16,28 +17,42 @@ def record(program, *argv, **options):
     return run([program, "record", *argv], env=clean_env(**options.pop("env", {})), **options)
 
 
-def temporary():
-    return sorted(n for n in os.listdir("/tmp") if n.startswith("perfshim-"))
-
-
-# Blanks and colons separate in LD_PRELOAD; a path may hold both.
-for place in ("plain", "with blank", "with:colon"):
+# Blanks and colons separate in LD_PRELOAD; a path may hold both, then a link stands for it.
+os.mkdir("temporary")
+temporary = os.path.abspath("temporary")
+LINKS = ["sh", "-c", f"find /tmp {temporary} -maxdepth 2 -lname '{TMP}/*' 2>/dev/null"]
+for place, link in (("plain", ""), ("with blank", temporary), ("with:colon", temporary)):
     os.makedirs(f"{place}/bin")
     os.makedirs(f"{place}/lib/perfshim")
     shutil.copy(PERFSHIM, f"{place}/bin/perfshim")
-    before = temporary()
-    done = record(f"{place}/bin/perfshim", "-o", "none.pshim", "--", *WORK)
+    env = {"TMPDIR": temporary}
+    done = record(f"{place}/bin/perfshim", "-o", "none.pshim", "--", *WORK, env=env)
     equal(done.status, 125, f"{place}: without its library record fails")
     match(done.err, r"^perfshim record: libperfshim\.so is neither in .*bin nor", f"{place}: told")
     shutil.copy(SHIM, f"{place}/lib/perfshim/libperfshim.so")
-    done = record(f"{place}/bin/perfshim", "-o", f"{place}.pshim", "--", *WORK)
+    done = record(f"{place}/bin/perfshim", "-o", f"{place}.pshim", "--", *WORK, env=env)
     equal(done.status, 0, f"{place}: found in ../lib/perfshim")
     document = report(f"{place}.pshim")
     ok(document and flat(document, "work_alloc", "alloc_calls") == 30000, f"{place}: and at work")
     shutil.copy(SHIM, f"{place}/bin/libperfshim.so")
-    done = record(f"{place}/bin/perfshim", "-f", "-o", f"{place}.pshim", "--", *WORK)
+    done = record(f"{place}/bin/perfshim", "-f", "-o", f"{place}.pshim", "--", *LINKS, env=env)
     equal(done.status, 0, f"{place}: found beside the program")
-    equal(temporary(), before, f"{place}: nothing stays in /tmp")
+    match(done.out, rf"\A{link}/perfshim-\w{{6}}/libperfshim\.so\n\Z" if link else r"\A\Z",
+          f"{place}: " + ("the link is in TMPDIR while it runs" if link else "there is no link"))
+    equal(os.listdir(temporary), [], f"{place}: nothing stays in TMPDIR")
+
+# Where TMPDIR cannot serve.
+for unfit in (os.path.abspath("with blank"), "temporary", ""):
+    done = record("with blank/bin/perfshim", "-f", "-o", "unfit.pshim", "--", *LINKS,
+                  env={"TMPDIR": unfit})
+    match(done.out, r"\A/tmp/perfshim-\w{6}/libperfshim\.so\n\Z",
+          f"TMPDIR={os.path.basename(unfit)}, unfit: the link is in /tmp")
+    ok("/" in done.out and not os.path.exists(os.path.dirname(done.out.strip())),
+       "and gone afterwards", done)
+done = record("with blank/bin/perfshim", "-o", "none.pshim", "--", "touch", "started",
+              env={"TMPDIR": temporary + "/missing"})
+equal((done.status, os.path.exists("started")), (125, False), "a TMPDIR that does not exist: 125")
+match(done.err, rf"^perfshim record: {re.escape(temporary)}/missing: No such file", "and which")
 
 # Other preloads stay, behind ours.
 done = record(PERFSHIM, "-o", "two.pshim", "--", *WORK,
