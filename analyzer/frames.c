@@ -126,7 +126,14 @@ static struct location *location_special(struct frames *f, uint64_t what)
         [PSHIM_SPECIAL_PROFILER] = "[profiler]",
         [PSHIM_SPECIAL_UNSAMPLED] = "[unsampled]",
     };
+    static const char *const calls[] = {
+#define X(id, name) #name,
+        PSHIM_CALLS(X)
+#undef X
+    };
     const char *text = what < sizeof texts / sizeof *texts ? texts[what] : "[unknown]";
+    if (what >= PSHIM_SPECIAL_CALL && what - PSHIM_SPECIAL_CALL < PSHIM_CALL_COUNT)
+        text = calls[what - PSHIM_SPECIAL_CALL];
     return location_named(f, text, NULL, 0);
 }
 
@@ -317,6 +324,26 @@ bool frames_problem(const struct frames *f, unsigned i, const char **path, const
         }
     }
     return false;
+}
+
+const char *frames_object(struct frames *f, uint64_t address, char *buffer, size_t size)
+{
+    for (uint32_t i = f->module_count; i-- > 0;) { /* the last one mapped there */
+        const struct pshim_module *record = reader_module(f->reader, i);
+        if (!record || address < record->start || address >= record->end)
+            continue;
+        struct module *m = module_get(f, i);
+        uint64_t offset, at = address - record->bias;
+        const char *name = m->symbols ? symbols_object(m->symbols, at, &offset) : NULL;
+        if (!name)
+            snprintf(buffer, size, "%s+0x%llx", m->name, (unsigned long long)at);
+        else if (offset)
+            snprintf(buffer, size, "%s+0x%llx", name, (unsigned long long)offset);
+        else
+            snprintf(buffer, size, "%s", name);
+        return buffer;
+    }
+    return NULL;
 }
 
 const char *frames_module(const char *name, const char *module)

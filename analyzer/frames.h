@@ -3,6 +3,7 @@
  *
  *  - The profiler's own frames are left out; a stack that ends in one gets the leaf "[profiler]",
  *    since that time is real.
+ *  - A wait has a leaf named after the call that waited ("pthread_mutex_lock").
  *  - What the shim could not walk is a frame in brackets ("[stack cut: …]").
  *  - Code without a name is "module+0xADDRESS" of the function's start if call-frame information
  *    tells it, else of the very instruction.
@@ -26,7 +27,7 @@
 struct function {
     const char *name;
     const char *file;   /* where it is declared, NULL = not known */
-    const char *module; /* last part of the path, NULL for frames in brackets */
+    const char *module; /* last part of the path, NULL for frames in brackets and waiting calls */
     uint32_t line;      /* of the declaration, 0 = not known */
     bool executable;    /* in the program itself, not in a library */
     bool runtime;       /* C++ runtime: operator new, libstdc++ and its headers */
@@ -61,6 +62,12 @@ bool frames_same_place(const struct frame *a, const struct frame *b);
 
 /* Modules that could not be symbolised: the i-th's path and why; false past the last. */
 bool frames_problem(const struct frames *f, unsigned i, const char **path, const char **why);
+
+/*
+ * The variable at an address of the profiled process: "cache_lock", "cache+0x28" or, where its file
+ * has no name for it, "libx.so+0x4028". NULL: in no module's mapping, so on a heap or a stack.
+ */
+const char *frames_object(struct frames *f, uint64_t address, char *buffer, size_t size);
 
 /* The module to show beside a name: "" if there is none, or the name says it ("module+0x12"). */
 const char *frames_module(const char *name, const char *module);

@@ -16,6 +16,9 @@
 #define METRICS(X)                                                                                 \
     X(CPU_NS, cpu_ns)                                                                              \
     X(LOCK_WAIT_NS, lock_wait_ns)                                                                  \
+    X(LOCK_HOLD_NS, lock_hold_ns)                                                                  \
+    X(LOCK_ACQUISITIONS, lock_acquisitions)                                                        \
+    X(LOCK_CONTENTIONS, lock_contentions)                                                          \
     X(IO_WAIT_NS, io_wait_ns)                                                                      \
     X(IDLE_NS, idle_ns)                                                                            \
     X(ALLOC_CALLS, alloc_calls)                                                                    \
@@ -40,9 +43,9 @@ enum metric {
 static inline bool metric_is_time(enum metric metric)
 {
     return metric == METRIC_CPU_NS || metric == METRIC_LOCK_WAIT_NS ||
-           metric == METRIC_IO_WAIT_NS || metric == METRIC_IDLE_NS ||
-           metric == METRIC_BLAMED_WAIT_NS || metric == METRIC_PROFILER_NS ||
-           metric == METRIC_COST_NS;
+           metric == METRIC_LOCK_HOLD_NS || metric == METRIC_IO_WAIT_NS ||
+           metric == METRIC_IDLE_NS || metric == METRIC_BLAMED_WAIT_NS ||
+           metric == METRIC_PROFILER_NS || metric == METRIC_COST_NS;
 }
 
 struct metrics {

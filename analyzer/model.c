@@ -4,10 +4,13 @@
 
 #include "analyzer/memory.h"
 #include "analyzer/model.h"
+#include "analyzer/model_locks.h"
 #include "analyzer/settle.h"
 #include "analyzer/process.h"
 
-#define BIT(metric) (1u << METRIC_##metric)
+#define BIT(metric)  (1u << METRIC_##metric)
+#define WAIT_METRICS (BIT(LOCK_WAIT_NS) | BIT(LOCK_CONTENTIONS))
+#define LOCK_METRICS (WAIT_METRICS | BIT(LOCK_HOLD_NS) | BIT(LOCK_ACQUISITIONS))
 #define ALLOC_METRICS                                                                              \
     (BIT(ALLOC_CALLS) | BIT(ALLOC_BYTES) | BIT(FREE_CALLS) | BIT(FREE_BYTES) | BIT(LIVE_BLOCKS) |  \
      BIT(LIVE_BYTES) | BIT(PEAK_BYTES) | BIT(TEMPORARY_CALLS))
@@ -161,6 +164,7 @@ struct sums {
     uint32_t progress_points;
     uint32_t room; /* of m->samples */
     uint64_t peak_epoch;
+    struct model_locks *locks;
 };
 
 static struct model_sample *sample_get(struct model *m, struct sums *s, uint32_t node)
@@ -196,7 +200,27 @@ static void account_add_frees(struct model *m, struct sums *s, const struct pshi
             metric_difference(counter(a, PSHIM_ALLOC_BYTES), counter(a, PSHIM_ALLOC_FREE_BYTES)));
 }
 
-static void account_add(struct model *m, struct sums *s, const struct pshim_account *a)
+/* What a lock's account says becomes a sample of the call that took it. 0, or −1: damaged. */
+static int account_add_lock(struct model *m, struct sums *s, const struct pshim_account *a,
+                            uint32_t index)
+{
+    uint32_t node;
+    struct model_lock_counts counts;
+    if (model_locks_add(s->locks, a, index, &node, &counts) != 0)
+        return -1;
+    if (node >= s->nodes || a->kind != PSHIM_KIND_LOCK)
+        return 0;
+    struct model_sample *to = sample_get(m, s, node);
+    to->lock = 1;
+    add(&to->m.v[METRIC_LOCK_WAIT_NS], counts.wait_ns);
+    add(&to->m.v[METRIC_LOCK_HOLD_NS], counts.hold_ns);
+    add(&to->m.v[METRIC_LOCK_ACQUISITIONS], counts.acquisitions);
+    add(&to->m.v[METRIC_LOCK_CONTENTIONS], counts.contentions);
+    return 0;
+}
+
+static int account_add(struct model *m, struct sums *s, const struct pshim_account *a,
+                       uint32_t index)
 {
     struct model_sample *to;
     switch (a->kind) {
@@ -218,8 +242,12 @@ static void account_add(struct model *m, struct sums *s, const struct pshim_acco
     case PSHIM_KIND_PROGRESS:
         s->progress[a->node] += pshim_load(&a->counter[0]);
         break;
+    case PSHIM_KIND_LOCK:
+    case PSHIM_KIND_HELD:
+        return account_add_lock(m, s, a, index);
     default:; /* a kind of a later version */
     }
+    return 0;
 }
 
 /* What an account is about must exist; its kind decides what its `node` refers to. */
@@ -255,8 +283,8 @@ static int accounts_walk(struct model *m, struct sums *s)
             continue;
         if (account_check(m, s, a, i)) /* it may have appeared between the two walks */
             return -1;
-        if (!account_is_idle(a))
-            account_add(m, s, a);
+        if (!account_is_idle(a) && account_add(m, s, a, i))
+            return -1;
     }
     return 0;
 }
@@ -275,9 +303,13 @@ static int accounts_load(struct model *m)
     s.sample_of_node = memory_new(s.nodes, sizeof *s.sample_of_node);
     s.progress = memory_new(s.progress_points, sizeof *s.progress);
     m->samples = memory_new(s.room, sizeof *m->samples);
+    s.locks = model_locks_new(m, s.room);
     int error = accounts_walk(m, &s);
-    if (!error)
+    if (!error) {
         progress_load(m, s.progress, s.progress_points);
+        model_locks_finish(s.locks);
+    }
+    model_locks_free(s.locks);
     free(s.sample_of_node);
     free(s.progress);
     return error;
@@ -308,7 +340,7 @@ static void samples_finish(struct model *m)
             v[METRIC_CPU_NS] = 0;
             m->samples[i].ticks = 0;
         }
-        v[METRIC_COST_NS] = v[METRIC_CPU_NS];
+        v[METRIC_COST_NS] = metric_sum(v[METRIC_CPU_NS], v[METRIC_LOCK_WAIT_NS]);
         for (int k = 0; k < METRIC_COUNT; k++)
             add(&m->totals.v[k], v[k]);
     }
@@ -324,6 +356,12 @@ static int stacks_check(struct model *m)
     for (size_t i = 0; i < m->sample_count; i++)
         if (reader_stack(m->reader, m->samples[i].node, nodes) < 0)
             return -1;
+    for (size_t i = 0; i < m->held_count; i++)
+        if (reader_stack(m->reader, m->held[i].node, nodes) < 0)
+            return -1;
+    for (size_t i = 0; i < m->lock_count; i++)
+        if (reader_stack(m->reader, m->locks[i].site_node, nodes) < 0)
+            return -1;
     return 0;
 }
 
@@ -334,6 +372,10 @@ static void measured_set(struct model *m)
         m->measured |= ALLOC_METRICS;
     if (h->cpu_hz)
         m->measured |= BIT(CPU_NS) | BIT(PROFILER_NS) | BIT(COST_NS);
+    if (h->locks_mode == PSHIM_ON)
+        m->measured |= LOCK_METRICS;
+    else if (h->locks_mode == PSHIM_WAIT)
+        m->measured |= WAIT_METRICS;
 }
 
 int model_load(struct model *m, struct reader *r)
@@ -362,6 +404,9 @@ void model_release(struct model *m)
 {
     free((void *)m->argv);
     free(m->samples);
+    free(m->locks);
+    free(m->lock_sites);
+    free(m->held);
     free(m->threads);
     free(m->progress);
     *m = (struct model){0};

@@ -21,8 +21,41 @@ struct model_sample {
     uint32_t node;      /* its leaf; 0 = no stack known */
     uint32_t alloc : 1; /* allocations were counted here */
     uint32_t cpu : 1;   /* CPU time was counted here */
+    uint32_t lock : 1;  /* locks were taken here; the leaf is the call */
     int64_t ticks;      /* weight of the CPU ticks in cpu_ns */
     struct metrics m;
+};
+
+/* What was counted of a lock, by all or by one of its sites. */
+struct model_lock_counts {
+    int64_t acquisitions, contentions; /* contentions: also of waits that ended in vain */
+    int64_t wait_ns, wait_max_ns;
+    int64_t hold_ns, hold_max_ns;
+    int64_t held_allocs; /* allocations by the thread that held it */
+};
+
+struct model_lock {
+    uint32_t record;  /* in the file; 0 = all locks that found no room */
+    uint32_t kind;    /* enum pshim_lock_kind */
+    uint64_t address; /* 0 with record 0 */
+    uint32_t site_node;
+    bool initialised; /* site_node initialised it; else it took it first */
+    struct model_lock_counts counts;
+    int64_t held_cpu_ns; /* CPU time of its holders meanwhile, by their ticks */
+};
+
+/* One lock, taken by one call at one stack. */
+struct model_lock_site {
+    size_t lock;   /* index in model.locks */
+    uint32_t node; /* the call, below the stack that made it */
+    struct model_lock_counts counts;
+};
+
+/* CPU time on one stack while one lock was held (the one taken last, if several were). */
+struct model_held {
+    size_t lock; /* index in model.locks */
+    uint32_t node;
+    int64_t cpu_ns;
 };
 
 struct model_thread {
@@ -57,6 +90,13 @@ struct model {
     int64_t cpu_ticks;
     struct model_sample *samples; /* by first appearance */
     size_t sample_count;
+    /* Locks that were taken: most waited for first, then longest held. */
+    struct model_lock *locks;
+    size_t lock_count;
+    struct model_lock_site *lock_sites; /* by lock; in it, likewise */
+    size_t lock_site_count;
+    struct model_held *held; /* by lock; in it, most time first */
+    size_t held_count;
     struct model_thread *threads;
     size_t threads_kept;
     struct model_progress *progress; /* most counted first */

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "analyzer/locks_json.h"
 #include "analyzer/rank.h"
 #include "analyzer/report_json.h"
 #include "analyzer/site.h"
@@ -130,7 +131,6 @@ static void put_totals(struct json *j, const struct model *m)
     for (int i = 0; i < METRIC_COUNT; i++)
         if (i != METRIC_BLAMED_WAIT_NS)
             json_put_metric(j, metric_keys[i], m, i, m->totals.v[i]);
-    json_put_null(j, "lock_hold_ns");
     json_put_null(j, "runqueue_ns");
     json_put_null(j, "unexplained_ns");
     json_put_int(j, "thread_wall_ns", m->thread_wall_ns);
@@ -179,10 +179,11 @@ static void put_functions(struct json *j, const struct model *m, struct frames *
     rank_release(&rank);
 }
 
-void json_put_frame(struct json *j, const struct frames *f, const struct frame *frame)
+void json_put_frame(struct json *j, const char *key, const struct frames *f,
+                    const struct frame *frame)
 {
     const struct function *fn = frames_function(f, frame->function);
-    json_begin(j, NULL, '{');
+    json_begin(j, key, '{');
     json_put_string(j, "name", fn->name);
     put_name(j, "file", frame->file);
     put_line(j, frame->line);
@@ -195,30 +196,44 @@ void json_put_frame(struct json *j, const struct frames *f, const struct frame *
     json_end(j);
 }
 
-/* One kind of what was counted under one stack; site: index of the frame to look at for
-   allocations, −1 for CPU time. */
+/* The kinds of what is counted under one stack, and which metrics belong to each. */
+enum site_kind { SITE_ALLOC, SITE_CPU, SITE_LOCK, SITE_KINDS };
+static const struct {
+    const char *name;
+    uint32_t metrics;
+} site_kinds[SITE_KINDS] = {
+#define BIT(metric) (1u << METRIC_##metric)
+    [SITE_ALLOC] = {"alloc", BIT(ALLOC_CALLS) | BIT(ALLOC_BYTES) | BIT(FREE_CALLS) |
+                                 BIT(FREE_BYTES) | BIT(LIVE_BLOCKS) | BIT(LIVE_BYTES) |
+                                 BIT(PEAK_BYTES) | BIT(TEMPORARY_CALLS)},
+    [SITE_CPU] = {"cpu", BIT(CPU_NS) | BIT(PROFILER_NS) | BIT(COST_NS)},
+    [SITE_LOCK] = {"lock", BIT(LOCK_WAIT_NS) | BIT(LOCK_HOLD_NS) | BIT(LOCK_ACQUISITIONS) |
+                               BIT(LOCK_CONTENTIONS) | BIT(COST_NS)},
+#undef BIT
+};
+
+/* site: index of the frame to look at, −1 = the leaf is it. */
 static void put_site(struct json *j, const struct model *m, const struct frames *f,
                      const struct model_sample *s, const struct frame *const *stack, unsigned depth,
-                     int site)
+                     enum site_kind kind, int site)
 {
-    bool alloc = site >= 0;
     json_begin(j, NULL, '{');
-    json_put_string(j, "kind", alloc ? "alloc" : "cpu");
+    json_put_string(j, "kind", site_kinds[kind].name);
     for (int k = 0; k < METRIC_COUNT; k++) {
         if (k == METRIC_BLAMED_WAIT_NS || k == METRIC_IDLE_NS)
             continue;
-        if (metric_is_time(k) == alloc)
-            json_put_null(j, metric_keys[k]);
-        else
+        if (site_kinds[kind].metrics >> k & 1)
             json_put_metric(j, metric_keys[k], m, k, s->m.v[k]);
+        else
+            json_put_null(j, metric_keys[k]);
     }
-    if (alloc)
+    if (site >= 0)
         json_put_int(j, "site_frame", site);
     else
         json_put_null(j, "site_frame");
     json_begin(j, "frames", '[');
     for (unsigned i = 0; i < depth; i++)
-        json_put_frame(j, f, stack[i]);
+        json_put_frame(j, NULL, f, stack[i]);
     json_end(j);
     json_end(j);
 }
@@ -235,9 +250,12 @@ static void put_sites(struct json *j, const struct model *m, struct frames *f)
         if (!rank_selected(f, frames_selection(f), stack, depth))
             continue;
         if (s->alloc)
-            put_site(j, m, f, s, stack, depth, (int)sites_frame(&sites, f, stack, depth));
+            put_site(j, m, f, s, stack, depth, SITE_ALLOC,
+                     (int)sites_frame(&sites, f, stack, depth));
         if (s->cpu)
-            put_site(j, m, f, s, stack, depth, -1);
+            put_site(j, m, f, s, stack, depth, SITE_CPU, -1);
+        if (s->lock)
+            put_site(j, m, f, s, stack, depth, SITE_LOCK, -1);
     }
     json_end(j);
     sites_release(&sites);
@@ -264,8 +282,9 @@ static void put_threads(struct json *j, const struct model *m)
 
 static void put_rest(struct json *j, const struct model *m, struct frames *f)
 {
-    static const char *const not_measured[] = {"locks", "io", "timeline", "pool"};
+    static const char *const not_measured[] = {"io", "timeline", "pool"};
     const char *path, *why;
+    locks_json_put(j, m, f);
     for (size_t i = 0; i < sizeof not_measured / sizeof *not_measured; i++)
         json_put_null(j, not_measured[i]);
     json_begin(j, "findings", '[');

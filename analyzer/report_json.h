@@ -13,6 +13,8 @@ void report_json(FILE *out, const struct model *m, struct frames *f);
 /* Parts that other documents share. */
 void json_put_metric(struct json *j, const char *key, const struct model *m, enum metric metric,
                      int64_t v);
-void json_put_frame(struct json *j, const struct frames *f, const struct frame *frame);
+/* key: NULL in an array. */
+void json_put_frame(struct json *j, const char *key, const struct frames *f,
+                    const struct frame *frame);
 
 #endif

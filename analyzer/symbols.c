@@ -55,6 +55,8 @@ struct symbols_module {
     Dwfl *dwfl;
     Dwfl_Module *module;
     struct codemap map;
+    struct codemap objects; /* variables */
+    bool objects_known;
     Dwarf_Addr dwarf_bias;
     struct unit *units;
     size_t unit_count, unit_room;
@@ -85,6 +87,7 @@ void symbols_free(struct symbols *s)
         free(m->units);
         free(m->ranges);
         codemap_release(&m->map);
+        codemap_release(&m->objects);
         if (m->dwfl)
             dwfl_end(m->dwfl);
         if (m->bytes)
@@ -196,11 +199,11 @@ static bool is_code(const struct elf_image *image, uint64_t address)
     return false;
 }
 
-/* Adds the symbols of a type; labels only where nothing has a name yet. */
-static void symbols_add(struct symbols_module *m, unsigned wanted)
+/* Adds the symbols of a type to a map; labels only where nothing has a name yet. */
+static void symbols_add(struct symbols_module *m, struct codemap *map, unsigned wanted)
 {
     int count = m->module ? dwfl_module_getsymtab(m->module) : 0;
-    size_t sorted = m->map.count;
+    size_t sorted = map->count;
     for (int i = 1; i < count; i++) {
         GElf_Sym symbol;
         GElf_Addr address;
@@ -211,13 +214,13 @@ static void symbols_add(struct symbols_module *m, unsigned wanted)
             GELF_ST_TYPE(symbol.st_info) != wanted)
             continue;
         if (wanted == STT_NOTYPE) {
-            struct codemap known = {m->map.entries, sorted, 0};
+            struct codemap known = {map->entries, sorted, 0};
             const struct codemap_entry *e = codemap_find(&known, address);
             if (GELF_ST_BIND(symbol.st_info) == STB_LOCAL || (e && e->name) ||
                 !is_code(&m->image, address))
                 continue;
         }
-        codemap_add(&m->map, address, address + symbol.st_size, symbol_name(m, name));
+        codemap_add(map, address, address + symbol.st_size, symbol_name(m, name));
     }
 }
 
@@ -226,9 +229,10 @@ static void map_fill(struct symbols_module *m)
     elf_image_functions(&m->image, function_found, m);
     ifunc_resolve(&m->image, ifunc_found, m);
     plt_stubs(&m->image, stub_found, m);
-    symbols_add(m, STT_FUNC); /* an indirect function's symbol names its resolver, not its body */
+    symbols_add(m, &m->map,
+                STT_FUNC); /* an indirect function's symbol names its resolver, not its body */
     codemap_sort(&m->map);
-    symbols_add(m, STT_NOTYPE); /* labels of assembly code, where no function is known */
+    symbols_add(m, &m->map, STT_NOTYPE); /* labels of assembly code, where no function is known */
     codemap_sort(&m->map);
 }
 
@@ -495,6 +499,20 @@ unsigned symbols_find(struct symbols_module *m, uint64_t address,
     outer->start = e ? e->start : 0;
     outer->name = e ? map_name(m, e) : NULL;
     return count ? count : 1;
+}
+
+const char *symbols_object(struct symbols_module *m, uint64_t address, uint64_t *offset)
+{
+    if (!m->objects_known) {
+        symbols_add(m, &m->objects, STT_OBJECT);
+        codemap_sort(&m->objects);
+        m->objects_known = true;
+    }
+    const struct codemap_entry *e = codemap_find(&m->objects, address);
+    if (!e)
+        return NULL;
+    *offset = address - e->start;
+    return map_name(m, e);
 }
 
 static struct symbols_module *module_new(struct symbols *s)

@@ -48,4 +48,7 @@ const char *symbols_problem(const struct symbols_module *m);
 unsigned symbols_find(struct symbols_module *m, uint64_t address,
                       struct symbol out[static SYMBOLS_INLINE_MAX]);
 
+/* The variable at an ELF address, and how far in it lies; NULL = not known. */
+const char *symbols_object(struct symbols_module *m, uint64_t address, uint64_t *offset);
+
 #endif

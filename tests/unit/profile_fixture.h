@@ -8,6 +8,7 @@
 
 #include <elf.h>
 #include <link.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -175,6 +176,50 @@ static inline struct pshim_account *fixture_cpu(struct fixture *f, uint32_t node
     struct pshim_account *a = fixture_account(f, node, 1, PSHIM_KIND_CPU);
     a->counter[PSHIM_CPU_TICKS] = ticks;
     return a;
+}
+
+/* A mutex at an address; its accounts hang below node_special(…, PSHIM_SPECIAL_LOCK + index). */
+static inline uint32_t fixture_lock(struct fixture *f, uint64_t address, uint32_t site_node,
+                                    bool initialised)
+{
+    uint32_t id = fixture_allot(f, PSHIM_REGION_LOCK);
+    struct pshim_lock *l = profile_record(&f->profile, PSHIM_REGION_LOCK, id);
+    l->address = address;
+    l->site_node = site_node;
+    l->initialised = initialised;
+    l->kind = PSHIM_LOCK_MUTEX;
+    f->h->locks_mode = PSHIM_ON;
+    return id;
+}
+
+static inline uint32_t fixture_special(struct fixture *f, uint32_t parent, uint64_t what)
+{
+    return fixture_node(f, parent, PSHIM_MODULE_SPECIAL, what);
+}
+
+/* `taken` times by pthread_mutex_lock at a stack. Times in ns: the fixture's clock is the ns. */
+static inline struct pshim_account *fixture_taken(struct fixture *f, uint32_t stack, uint32_t lock,
+                                                  uint64_t taken, uint64_t contended,
+                                                  uint64_t wait_ns, uint64_t hold_ns)
+{
+    uint32_t call = fixture_special(f, stack, PSHIM_SPECIAL_CALL + PSHIM_CALL_MUTEX_LOCK);
+    struct pshim_account *a =
+        fixture_account(f, fixture_special(f, call, PSHIM_SPECIAL_LOCK + lock), 1, PSHIM_KIND_LOCK);
+    a->counter[PSHIM_LOCK_ACQUISITIONS] = taken;
+    a->counter[PSHIM_LOCK_CONTENTIONS] = contended;
+    a->counter[PSHIM_LOCK_WAIT] = wait_ns;
+    a->counter[PSHIM_LOCK_WAIT_MAX] = contended ? wait_ns / contended * 2 : 0;
+    a->counter[PSHIM_LOCK_HOLD] = hold_ns;
+    a->counter[PSHIM_LOCK_HOLD_MAX] = taken ? hold_ns / taken * 2 : 0;
+    return a;
+}
+
+/* CPU ticks at a stack while a lock was held; they are counted as CPU time too. */
+static inline void fixture_held(struct fixture *f, uint32_t stack, uint32_t lock, uint64_t ticks)
+{
+    uint32_t node = fixture_special(f, stack, PSHIM_SPECIAL_LOCK + lock);
+    fixture_account(f, node, 1, PSHIM_KIND_HELD)->counter[0] = ticks;
+    fixture_cpu(f, stack, ticks);
 }
 
 static inline void fixture_progress(struct fixture *f, const char *name, uint64_t count)

@@ -1,0 +1,46 @@
+/*
+ * Locks as a person knows them: their names, the places where they are taken, and the work that was
+ * done while they were held. Not thread-safe; the model and the frames must outlive what is made
+ * here.
+ */
+#ifndef PERFSHIM_ANALYZER_LOCK_H
+#define PERFSHIM_ANALYZER_LOCK_H
+
+#include "analyzer/frames.h"
+#include "analyzer/model.h"
+
+enum { LOCK_NAME_BYTES = 256 };
+
+/*
+ * A lock's name: its variable's ("cache_lock", "cache+0x28"); for one on a heap or a stack the
+ * place that initialised it or first took it ("mutex of cache_new cache.c:41"). Locks made at one
+ * place have one name.
+ */
+const char *lock_name(const struct model_lock *lock, struct frames *f,
+                      char to[static LOCK_NAME_BYTES]);
+const char *lock_kind_name(uint32_t kind);
+
+/*
+ * The frame that a person would call the place of a lock call: the innermost one outside of the
+ * C++ runtime. `node` is the call's.
+ */
+const struct frame *lock_place(uint32_t node, struct frames *f);
+
+/*
+ * CPU time with the lock held, by the work that the critical section called: the frame where the
+ * stack of the tick leaves the stack that took the lock. Without a callee the section's own code.
+ */
+struct lock_work {
+    uint32_t section; /* function (index) that both stacks stand in last: the critical section */
+    uint32_t callee;  /* function that it called; equal to section: its own code */
+    const struct frame *frame; /* the callee's frame, or the section's, with the most time */
+    int64_t most, cpu_ns;
+};
+
+/* The works of m->locks[lock], most time first. Returns their number; free(*works). */
+size_t lock_works(const struct model *m, struct frames *f, size_t lock, struct lock_work **works);
+
+/* The first of m->lock_sites that belongs to m->locks[lock], and how many do. */
+size_t lock_first_site(const struct model *m, size_t lock, size_t *count);
+
+#endif

@@ -1,0 +1,90 @@
+#include <stdlib.h>
+
+#include "analyzer/lock.h"
+#include "analyzer/locks_json.h"
+#include "analyzer/report_json.h"
+
+static void counts_put(struct json *j, const struct model *m, const struct model_lock_counts *c)
+{
+    json_put_metric(j, "acquisitions", m, METRIC_LOCK_ACQUISITIONS, c->acquisitions);
+    json_put_metric(j, "contentions", m, METRIC_LOCK_CONTENTIONS, c->contentions);
+    json_put_metric(j, "wait_ns", m, METRIC_LOCK_WAIT_NS, c->wait_ns);
+    json_put_metric(j, "wait_max_ns", m, METRIC_LOCK_WAIT_NS, c->wait_max_ns);
+    json_put_metric(j, "hold_ns", m, METRIC_LOCK_HOLD_NS, c->hold_ns);
+    json_put_metric(j, "hold_max_ns", m, METRIC_LOCK_HOLD_NS, c->hold_max_ns);
+}
+
+static void sites_put(struct json *j, const struct model *m, struct frames *f, size_t lock)
+{
+    const struct frame *stack[FRAMES_STACK_MAX];
+    size_t count, first = lock_first_site(m, lock, &count);
+    json_begin(j, "sites", '[');
+    for (size_t i = first; i < first + count; i++) {
+        const struct model_lock_site *s = &m->lock_sites[i];
+        unsigned depth = frames_stack(f, s->node, stack);
+        json_begin(j, NULL, '{');
+        counts_put(j, m, &s->counts);
+        json_begin(j, "frames", '[');
+        for (unsigned k = 0; k < depth; k++)
+            json_put_frame(j, NULL, f, stack[k]);
+        json_end(j);
+        json_end(j);
+    }
+    json_end(j);
+}
+
+static void inside_put(struct json *j, const struct model *m, struct frames *f, size_t lock)
+{
+    struct lock_work *works;
+    size_t count = lock_works(m, f, lock, &works);
+    json_begin(j, "inside", '[');
+    for (size_t i = 0; i < count; i++) {
+        json_begin(j, NULL, '{');
+        json_put_string(j, "section", frames_function(f, works[i].section)->name);
+        json_put_frame(j, "callee", f, works[i].frame);
+        json_put_int(j, "cpu_ns", works[i].cpu_ns);
+        json_end(j);
+    }
+    json_end(j);
+    free(works);
+}
+
+static void lock_put(struct json *j, const struct model *m, struct frames *f, size_t lock)
+{
+    char name[LOCK_NAME_BYTES];
+    const struct model_lock *l = &m->locks[lock];
+    bool holds = model_has(m, METRIC_LOCK_HOLD_NS);
+    size_t count, first = lock_first_site(m, lock, &count);
+    json_begin(j, NULL, '{');
+    json_put_string(j, "name", lock_name(l, f, name));
+    json_put_string(j, "kind", lock_kind_name(l->kind));
+    counts_put(j, m, &l->counts);
+    if (holds && model_has(m, METRIC_ALLOC_CALLS))
+        json_put_int(j, "held_alloc_calls", l->counts.held_allocs);
+    else
+        json_put_null(j, "held_alloc_calls");
+    if (holds && model_has(m, METRIC_CPU_NS))
+        json_put_int(j, "held_cpu_ns", l->held_cpu_ns);
+    else
+        json_put_null(j, "held_cpu_ns");
+    if (count)
+        json_put_frame(j, "site", f, lock_place(m->lock_sites[first].node, f));
+    else
+        json_put_null(j, "site");
+    json_put_null(j, "blockers"); /* who held it meanwhile is not recorded yet */
+    inside_put(j, m, f, lock);
+    sites_put(j, m, f, lock);
+    json_end(j);
+}
+
+void locks_json_put(struct json *j, const struct model *m, struct frames *f)
+{
+    if (!model_has(m, METRIC_LOCK_WAIT_NS)) {
+        json_put_null(j, "locks");
+        return;
+    }
+    json_begin(j, "locks", '[');
+    for (size_t i = 0; i < m->lock_count; i++)
+        lock_put(j, m, f, i);
+    json_end(j);
+}

@@ -1,0 +1,260 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "analyzer/memory.h"
+#include "analyzer/model_locks.h"
+
+/* One account's worth, by the index of the lock's record until the locks are sorted. */
+struct model_locks {
+    struct model *m;
+    double unit_ns; /* of the clock of lock times */
+    uint32_t records;
+    struct model_lock_site *sites;
+    size_t site_count;
+    struct model_held *held;
+    size_t held_count;
+};
+
+/* ns per unit of the header's clock; 1 where the pair says nothing (a damaged file). */
+static double clock_unit_ns(const struct pshim_header *h)
+{
+    uint64_t units = pshim_load(&h->clock_last_units) - h->clock_first_units;
+    uint64_t ns = pshim_load(&h->clock_last_ns) - h->clock_first_ns;
+    double unit = units && ns ? (double)ns / (double)units : 1;
+    return unit < 1000 ? unit : 1; /* no counter is slower than a MHz */
+}
+
+static int64_t clock_ns(const struct model_locks *l, uint64_t units)
+{
+    enum { longest_years = 100 };
+    const double most = longest_years * 366.0 * 86400e9;
+    double ns = (double)units * l->unit_ns + 0.5;
+    return (int64_t)(ns < most ? ns : most);
+}
+
+struct model_locks *model_locks_new(struct model *m, uint32_t accounts)
+{
+    struct model_locks *l = memory_new(1, sizeof *l);
+    l->m = m;
+    l->unit_ns = clock_unit_ns(m->header);
+    l->records = reader_count(m->reader, PSHIM_REGION_LOCK);
+    l->sites = memory_new(accounts, sizeof *l->sites);
+    l->held = memory_new(accounts, sizeof *l->held);
+    return l;
+}
+
+void model_locks_free(struct model_locks *l)
+{
+    free(l->sites);
+    free(l->held);
+    free(l);
+}
+
+/* Takes the lock off a chain: its record, and the node below which it hangs. */
+static int lock_of(const struct model_locks *l, const struct pshim_account *a, uint32_t index,
+                   size_t *lock, uint32_t *node)
+{
+    struct reader *r = l->m->reader;
+    const struct pshim_node *n = a->node ? reader_node(r, a->node) : NULL;
+    *lock = 0;
+    *node = a->node;
+    if (!n || n->module != PSHIM_MODULE_SPECIAL || n->offset < PSHIM_SPECIAL_LOCK)
+        return 0;
+    uint64_t record = n->offset - PSHIM_SPECIAL_LOCK;
+    if (record >= l->records)
+        return reader_damaged(r, "byte %llu: account %u refers to lock %llu of %u",
+                              (unsigned long long)reader_where(r, PSHIM_REGION_ACCOUNT, index),
+                              index, (unsigned long long)record, l->records);
+    if (n->parent >= reader_count(r, PSHIM_REGION_NODE))
+        return reader_damaged(r, "byte %llu: node %u has parent %u of %u",
+                              (unsigned long long)reader_where(r, PSHIM_REGION_NODE, a->node),
+                              a->node, n->parent, reader_count(r, PSHIM_REGION_NODE));
+    *lock = (size_t)record;
+    *node = n->parent;
+    return 0;
+}
+
+static int64_t count_of(const struct pshim_account *a, enum pshim_lock_counter counter)
+{
+    return (int64_t)pshim_load(&a->counter[counter]);
+}
+
+int model_locks_add(struct model_locks *l, const struct pshim_account *a, uint32_t index,
+                    uint32_t *node, struct model_lock_counts *counts)
+{
+    size_t lock;
+    if (lock_of(l, a, index, &lock, node) != 0)
+        return -1;
+    if (a->kind == PSHIM_KIND_HELD) {
+        l->held[l->held_count++] = (struct model_held){
+            .lock = lock,
+            .node = *node,
+            .cpu_ns = (int64_t)(pshim_load(&a->counter[0]) * l->m->header->tick_period_ns)};
+        return 0;
+    }
+    *counts = (struct model_lock_counts){
+        .acquisitions = count_of(a, PSHIM_LOCK_ACQUISITIONS),
+        .contentions = count_of(a, PSHIM_LOCK_CONTENTIONS),
+        .wait_ns = clock_ns(l, pshim_load(&a->counter[PSHIM_LOCK_WAIT])),
+        .wait_max_ns = clock_ns(l, pshim_load(&a->counter[PSHIM_LOCK_WAIT_MAX])),
+        .hold_ns = clock_ns(l, pshim_load(&a->counter[PSHIM_LOCK_HOLD])),
+        .hold_max_ns = clock_ns(l, pshim_load(&a->counter[PSHIM_LOCK_HOLD_MAX])),
+        .held_allocs = count_of(a, PSHIM_LOCK_HELD_ALLOCS),
+    };
+    l->sites[l->site_count++] =
+        (struct model_lock_site){.lock = lock, .node = *node, .counts = *counts};
+    return 0;
+}
+
+static void counts_add(struct model_lock_counts *to, const struct model_lock_counts *from)
+{
+    to->acquisitions = metric_sum(to->acquisitions, from->acquisitions);
+    to->contentions = metric_sum(to->contentions, from->contentions);
+    to->wait_ns = metric_sum(to->wait_ns, from->wait_ns);
+    to->hold_ns = metric_sum(to->hold_ns, from->hold_ns);
+    to->held_allocs = metric_sum(to->held_allocs, from->held_allocs);
+    if (from->wait_max_ns > to->wait_max_ns)
+        to->wait_max_ns = from->wait_max_ns;
+    if (from->hold_max_ns > to->hold_max_ns)
+        to->hold_max_ns = from->hold_max_ns;
+}
+
+/* Most waited for first, then longest held, then most often taken. */
+static int counts_compare(const struct model_lock_counts *x, const struct model_lock_counts *y)
+{
+    if (x->wait_ns != y->wait_ns)
+        return x->wait_ns < y->wait_ns ? 1 : -1;
+    if (x->hold_ns != y->hold_ns)
+        return x->hold_ns < y->hold_ns ? 1 : -1;
+    if (x->acquisitions != y->acquisitions)
+        return x->acquisitions < y->acquisitions ? 1 : -1;
+    return 0;
+}
+
+static int locks_compare(const void *a, const void *b)
+{
+    const struct model_lock *x = a, *y = b;
+    int by_counts = counts_compare(&x->counts, &y->counts);
+    return by_counts ? by_counts : (x->record > y->record) - (x->record < y->record);
+}
+
+static int sites_compare_places(const void *a, const void *b)
+{
+    const struct model_lock_site *x = a, *y = b;
+    if (x->lock != y->lock)
+        return x->lock < y->lock ? -1 : 1;
+    return (x->node > y->node) - (x->node < y->node);
+}
+
+static int sites_compare(const void *a, const void *b)
+{
+    const struct model_lock_site *x = a, *y = b;
+    if (x->lock != y->lock)
+        return x->lock < y->lock ? -1 : 1;
+    int by_counts = counts_compare(&x->counts, &y->counts);
+    return by_counts ? by_counts : sites_compare_places(a, b);
+}
+
+static int held_compare_places(const void *a, const void *b)
+{
+    const struct model_held *x = a, *y = b;
+    if (x->lock != y->lock)
+        return x->lock < y->lock ? -1 : 1;
+    return (x->node > y->node) - (x->node < y->node);
+}
+
+static int held_compare(const void *a, const void *b)
+{
+    const struct model_held *x = a, *y = b;
+    if (x->lock != y->lock)
+        return x->lock < y->lock ? -1 : 1;
+    if (x->cpu_ns != y->cpu_ns)
+        return x->cpu_ns < y->cpu_ns ? 1 : -1;
+    return held_compare_places(a, b);
+}
+
+/* Accounts of several recorders about one place become one. */
+static void recorders_join(struct model_locks *l)
+{
+    size_t kept = 0;
+    if (l->site_count)
+        qsort(l->sites, l->site_count, sizeof *l->sites, sites_compare_places);
+    for (size_t i = 0; i < l->site_count; i++) {
+        if (kept && sites_compare_places(&l->sites[kept - 1], &l->sites[i]) == 0)
+            counts_add(&l->sites[kept - 1].counts, &l->sites[i].counts);
+        else
+            l->sites[kept++] = l->sites[i];
+    }
+    l->site_count = kept;
+    kept = 0;
+    if (l->held_count)
+        qsort(l->held, l->held_count, sizeof *l->held, held_compare_places);
+    for (size_t i = 0; i < l->held_count; i++) {
+        if (kept && held_compare_places(&l->held[kept - 1], &l->held[i]) == 0)
+            l->held[kept - 1].cpu_ns = metric_sum(l->held[kept - 1].cpu_ns, l->held[i].cpu_ns);
+        else
+            l->held[kept++] = l->held[i];
+    }
+    l->held_count = kept;
+}
+
+/* The lock of each record, added up; what was never taken is left out. */
+static void locks_make(struct model_locks *l)
+{
+    struct model *m = l->m;
+    size_t room = (size_t)l->records + 1;
+    struct model_lock *locks = memory_new(room, sizeof *locks);
+    bool *seen = memory_new(room, sizeof *seen);
+    for (size_t i = 0; i < l->site_count; i++) {
+        seen[l->sites[i].lock] = true;
+        counts_add(&locks[l->sites[i].lock].counts, &l->sites[i].counts);
+    }
+    for (size_t i = 0; i < l->held_count; i++) {
+        seen[l->held[i].lock] = true;
+        locks[l->held[i].lock].held_cpu_ns =
+            metric_sum(locks[l->held[i].lock].held_cpu_ns, l->held[i].cpu_ns);
+    }
+    for (size_t i = 0; i < room; i++) {
+        if (!seen[i])
+            continue;
+        struct model_lock *to = &locks[m->lock_count++];
+        const struct pshim_lock *record = reader_lock(m->reader, (uint32_t)i);
+        *to = locks[i];
+        to->record = (uint32_t)i;
+        to->kind = record ? pshim_load32(&record->kind) : PSHIM_LOCK_MUTEX;
+        if (record && i) {
+            to->address = record->address;
+            to->site_node = record->site_node;
+            to->initialised = record->initialised != 0;
+        }
+    }
+    free(seen);
+    m->locks = locks;
+    if (m->lock_count)
+        qsort(m->locks, m->lock_count, sizeof *m->locks, locks_compare);
+}
+
+void model_locks_finish(struct model_locks *l)
+{
+    struct model *m = l->m;
+    recorders_join(l);
+    locks_make(l);
+    size_t *of_record = memory_new((size_t)l->records + 1, sizeof *of_record);
+    for (size_t i = 0; i < m->lock_count; i++)
+        of_record[m->locks[i].record] = i;
+    for (size_t i = 0; i < l->site_count; i++)
+        l->sites[i].lock = of_record[l->sites[i].lock];
+    for (size_t i = 0; i < l->held_count; i++)
+        l->held[i].lock = of_record[l->held[i].lock];
+    free(of_record);
+    if (l->site_count)
+        qsort(l->sites, l->site_count, sizeof *l->sites, sites_compare);
+    if (l->held_count)
+        qsort(l->held, l->held_count, sizeof *l->held, held_compare);
+    m->lock_sites = l->sites;
+    m->lock_site_count = l->site_count;
+    m->held = l->held;
+    m->held_count = l->held_count;
+    l->sites = NULL;
+    l->held = NULL;
+}

@@ -1,0 +1,29 @@
+/*
+ * The part of the model that is about locks: from accounts of KIND_LOCK and KIND_HELD to locks,
+ * their sites and what ran while they were held. Used by model.c alone.
+ *
+ * An account's node is (stack > call > lock) or (stack > lock). Where the tables were full it may
+ * hang further out, without the lock: that counts for record 0, "other locks".
+ */
+#ifndef PERFSHIM_ANALYZER_MODEL_LOCKS_H
+#define PERFSHIM_ANALYZER_MODEL_LOCKS_H
+
+#include "analyzer/model.h"
+
+struct model_locks;
+
+/* Memory for what `accounts` accounts may hold. */
+struct model_locks *model_locks_new(struct model *m, uint32_t accounts);
+void model_locks_free(struct model_locks *l);
+
+/*
+ * Takes one account in, whose node must exist. Returns the node that its figures belong to as a
+ * sample, the lock taken off, and the counts in ns; or −1 with the reader's error: a damaged file.
+ */
+int model_locks_add(struct model_locks *l, const struct pshim_account *a, uint32_t index,
+                    uint32_t *node, struct model_lock_counts *counts);
+
+/* Fills m->locks, lock_sites and held; each account was added once. */
+void model_locks_finish(struct model_locks *l);
+
+#endif

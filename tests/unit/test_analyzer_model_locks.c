@@ -1,0 +1,293 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <limits.h>
+
+#include "analyzer/lock.h"
+#include "analyzer/model.h"
+#include "tests/unit/profile_fixture.h"
+
+static char path[PATH_MAX];
+static struct fixture f;
+static struct reader r;
+static struct model m;
+static uint32_t module;
+
+/* What stands in the stacks. */
+__attribute__((noinline)) static void worker(void)
+{
+    __asm__ volatile("");
+}
+__attribute__((noinline)) static void get(void)
+{
+    __asm__ volatile("" ::"r"(1));
+}
+__attribute__((noinline)) static void lock_all(void)
+{
+    __asm__ volatile("" ::"r"(2));
+}
+__attribute__((noinline)) static void format(void)
+{
+    __asm__ volatile("" ::"r"(3));
+}
+__attribute__((noinline)) static void find(void)
+{
+    __asm__ volatile("" ::"r"(4));
+}
+static char variable[64];
+
+static int profile_make(void **state)
+{
+    (void)state;
+    const char *tmp = getenv("TMPDIR");
+    snprintf(path, sizeof path, "%s/locks-%d.pshim", tmp ? tmp : "/tmp", (int)getpid());
+    fixture_open(&f, path, 1 << 20);
+    module = fixture_own_module(&f);
+    fixture_lock(&f, 0, 0, false); /* record 0: of locks without room */
+    return 0;
+}
+
+static int profile_remove(void **state)
+{
+    (void)state;
+    fixture_close(&f);
+    return unlink(path);
+}
+
+static uint32_t call(uint32_t parent, void (*function)(void))
+{
+    return fixture_call(&f, parent, module, function);
+}
+
+static void loaded(void)
+{
+    assert_int_equal(reader_open(&r, path), 0);
+    if (model_load(&m, &r) != 0)
+        fail_msg("%s", r.error);
+}
+
+static void released(void)
+{
+    model_release(&m);
+    reader_close(&r);
+}
+
+static void refused(const char *said)
+{
+    assert_int_equal(reader_open(&r, path), 0);
+    assert_int_equal(model_load(&m, &r), -1);
+    if (!strstr(r.error, said))
+        fail_msg("\"%s\" does not say \"%s\"", r.error, said);
+    reader_close(&r);
+}
+
+static void accounts_of_recorders_and_sites_add_up(void **state)
+{
+    (void)state;
+    uint32_t site = call(call(0, worker), get), other = call(call(0, worker), find);
+    uint32_t lock = fixture_lock(&f, 0x1000, site, true);
+    uint32_t leaf = fixture_taken(&f, site, lock, 10, 4, 400, 1000)->node;
+    struct pshim_account *more = fixture_account(&f, leaf, 2, PSHIM_KIND_LOCK);
+    more->counter[PSHIM_LOCK_ACQUISITIONS] = 5;
+    more->counter[PSHIM_LOCK_HOLD] = 700;
+    more->counter[PSHIM_LOCK_HOLD_MAX] = 650;
+    fixture_taken(&f, other, lock, 1, 0, 0, 50);
+    loaded();
+    assert_int_equal(m.lock_count, 1);
+    const struct model_lock_counts *c = &m.locks[0].counts;
+    assert_int_equal(c->acquisitions, 16);
+    assert_int_equal(c->contentions, 4);
+    assert_int_equal(c->wait_ns, 400);
+    assert_int_equal(c->wait_max_ns, 200);
+    assert_int_equal(c->hold_ns, 1750);
+    assert_int_equal(c->hold_max_ns, 650);
+    assert_int_equal(m.lock_site_count, 2);
+    assert_int_equal(m.lock_sites[0].counts.acquisitions, 15);
+    assert_int_equal(m.lock_sites[1].counts.acquisitions, 1);
+    released();
+}
+
+static void wait_is_cost_below_the_call_and_hold_is_not(void **state)
+{
+    (void)state;
+    uint32_t site = call(call(0, worker), get);
+    uint32_t lock = fixture_lock(&f, 0x1000, site, false);
+    fixture_taken(&f, site, lock, 10, 4, 400, 1000);
+    fixture_cpu(&f, site, 2);
+    loaded();
+    assert_int_equal(m.totals.v[METRIC_LOCK_WAIT_NS], 400);
+    assert_int_equal(m.totals.v[METRIC_LOCK_HOLD_NS], 1000);
+    assert_int_equal(m.totals.v[METRIC_LOCK_CONTENTIONS], 4);
+    assert_int_equal(m.totals.v[METRIC_COST_NS], 400 + 2 * FIXTURE_TICK_NS);
+    struct frames *names = frames_new(&r, NULL);
+    const struct frame *stack[FRAMES_STACK_MAX];
+    unsigned depth = frames_stack(names, m.lock_sites[0].node, stack);
+    assert_int_equal(depth, 3);
+    assert_string_equal(frames_function(names, stack[0]->function)->name, "pthread_mutex_lock");
+    assert_string_equal(frames_function(names, stack[1]->function)->name, "get");
+    frames_free(names);
+    released();
+}
+
+static void locks_are_sorted_by_wait_then_hold(void **state)
+{
+    (void)state;
+    uint32_t site = call(0, get);
+    uint32_t a = fixture_lock(&f, 0x1000, site, true), b = fixture_lock(&f, 0x2000, site, true);
+    uint32_t c = fixture_lock(&f, 0x3000, site, true);
+    fixture_lock(&f, 0x4000, site, true); /* never taken */
+    fixture_taken(&f, site, a, 1, 0, 0, 10);
+    fixture_taken(&f, site, b, 1, 0, 0, 20);
+    fixture_taken(&f, site, c, 1, 1, 5, 1);
+    loaded();
+    assert_int_equal(m.lock_count, 3);
+    assert_int_equal(m.locks[0].record, c);
+    assert_int_equal(m.locks[1].record, b);
+    assert_int_equal(m.locks[2].record, a);
+    assert_int_equal(m.lock_sites[0].lock, 0);
+    assert_int_equal(m.lock_sites[2].lock, 2);
+    released();
+}
+
+static void units_of_the_clock_become_ns(void **state)
+{
+    (void)state;
+    uint32_t site = call(0, get);
+    fixture_taken(&f, site, fixture_lock(&f, 0x1000, site, true), 1, 0, 0, 3000);
+    f.h->clock_first_units = 500;
+    f.h->clock_last_units = 500 + 3000000;
+    f.h->clock_first_ns = 7;
+    f.h->clock_last_ns = 7 + 1000000;
+    loaded();
+    assert_int_equal(m.locks[0].counts.hold_ns, 1000);
+    released();
+}
+
+static void waits_alone_leave_holds_unknown(void **state)
+{
+    (void)state;
+    uint32_t site = call(0, get);
+    fixture_taken(&f, site, fixture_lock(&f, 0x1000, site, true), 3, 3, 90, 0);
+    f.h->locks_mode = PSHIM_WAIT;
+    loaded();
+    assert_true(model_has(&m, METRIC_LOCK_WAIT_NS));
+    assert_true(model_has(&m, METRIC_LOCK_CONTENTIONS));
+    assert_false(model_has(&m, METRIC_LOCK_HOLD_NS));
+    assert_false(model_has(&m, METRIC_LOCK_ACQUISITIONS));
+    released();
+}
+
+static void account_further_out_counts_for_other_locks(void **state)
+{
+    (void)state;
+    uint32_t site = call(0, get);
+    fixture_account(&f, site, 1, PSHIM_KIND_LOCK)->counter[PSHIM_LOCK_ACQUISITIONS] = 7;
+    f.h->locks_mode = PSHIM_ON;
+    loaded();
+    char name[LOCK_NAME_BYTES];
+    struct frames *names = frames_new(&r, NULL);
+    assert_int_equal(m.lock_count, 1);
+    assert_int_equal(m.locks[0].record, 0);
+    assert_string_equal(lock_name(&m.locks[0], names, name), "other locks");
+    assert_int_equal(m.locks[0].counts.acquisitions, 7);
+    frames_free(names);
+    released();
+}
+
+static void reference_to_no_lock_is_damage(void **state)
+{
+    (void)state;
+    uint32_t site = call(0, get);
+    fixture_taken(&f, site, 77, 1, 0, 0, 1);
+    refused("refers to lock 77 of 1");
+}
+
+static void chain_of_a_lock_must_exist(void **state)
+{
+    (void)state;
+    uint32_t lock = fixture_lock(&f, 0x1000, 0, false);
+    uint32_t node = fixture_special(&f, 99999, PSHIM_SPECIAL_LOCK + lock);
+    fixture_account(&f, node, 1, PSHIM_KIND_HELD)->counter[0] = 1;
+    refused("has parent 99999");
+}
+
+static void site_of_a_lock_must_exist(void **state)
+{
+    (void)state;
+    uint32_t lock = fixture_lock(&f, 0x1000, 88888, false);
+    fixture_taken(&f, call(0, get), lock, 1, 0, 0, 1);
+    refused("88888");
+}
+
+static void lock_is_named_after_its_variable_or_its_place(void **state)
+{
+    (void)state;
+    char name[LOCK_NAME_BYTES];
+    struct pshim_module *own = profile_record(&f.profile, PSHIM_REGION_MODULE, module);
+    own->start = (uintptr_t)&variable & ~(uintptr_t)0xfffff;
+    own->end = own->start + 0x200000;
+    uint32_t site = call(0, get);
+    uint32_t locks[] = {fixture_lock(&f, (uintptr_t)variable, site, true),
+                        fixture_lock(&f, (uintptr_t)variable + 8, site, true),
+                        fixture_lock(&f, 0x1000, site, true), fixture_lock(&f, 0x2000, site, false),
+                        fixture_lock(&f, 0x3000, 0, false)};
+    for (unsigned i = 0; i < 5; i++)
+        fixture_taken(&f, site, locks[i], 1, 0, 0, 100 - i);
+    loaded();
+    struct frames *names = frames_new(&r, NULL);
+    assert_string_equal(lock_name(&m.locks[0], names, name), "variable");
+    assert_string_equal(lock_name(&m.locks[1], names, name), "variable+0x8");
+    assert_ptr_equal(strstr(lock_name(&m.locks[2], names, name), "mutex of get "), name);
+    assert_ptr_equal(strstr(lock_name(&m.locks[3], names, name), "mutex first taken in get "),
+                     name);
+    assert_string_equal(lock_name(&m.locks[4], names, name), "mutex at 0x3000");
+    frames_free(names);
+    released();
+}
+
+static void work_inside_is_where_the_stacks_part(void **state)
+{
+    (void)state;
+    uint32_t section = call(call(0, worker), get);
+    uint32_t lock = fixture_lock(&f, 0x1000, section, true);
+    fixture_taken(&f, call(section, lock_all), lock, 9, 0, 0, 100); /* locked by a helper */
+    fixture_held(&f, call(call(section, format), find), lock, 5);
+    fixture_held(&f, call(section, format), lock, 4);
+    fixture_held(&f, section, lock, 1);
+    fixture_held(&f, call(0, find), lock, 3); /* of a stack that shares nothing */
+    loaded();
+    struct frames *names = frames_new(&r, NULL);
+    struct lock_work *works;
+    assert_int_equal(m.locks[0].held_cpu_ns, 13 * FIXTURE_TICK_NS);
+    assert_int_equal(lock_works(&m, names, 0, &works), 2);
+    assert_string_equal(frames_function(names, works[0].section)->name, "get");
+    assert_string_equal(frames_function(names, works[0].callee)->name, "format");
+    assert_int_equal(works[0].cpu_ns, 9 * FIXTURE_TICK_NS);
+    assert_int_equal(works[1].callee, works[1].section);
+    assert_int_equal(works[1].cpu_ns, FIXTURE_TICK_NS);
+    free(works);
+    frames_free(names);
+    released();
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, profile_make, profile_remove)
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(accounts_of_recorders_and_sites_add_up),
+        TEST(wait_is_cost_below_the_call_and_hold_is_not),
+        TEST(locks_are_sorted_by_wait_then_hold),
+        TEST(units_of_the_clock_become_ns),
+        TEST(waits_alone_leave_holds_unknown),
+        TEST(account_further_out_counts_for_other_locks),
+        TEST(reference_to_no_lock_is_damage),
+        TEST(chain_of_a_lock_must_exist),
+        TEST(site_of_a_lock_must_exist),
+        TEST(lock_is_named_after_its_variable_or_its_place),
+        TEST(work_inside_is_where_the_stacks_part),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
