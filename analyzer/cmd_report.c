@@ -57,8 +57,8 @@ static const struct opt *option_table(struct options *o)
          "no stacks through one that matches", NULL, 0, 0, NULL},
         {"hide", OPT_STRING, &o->select[SELECT_HIDE], "RE",
          "leave matching functions out; their cost goes to the caller", NULL, 0, 0, NULL},
-        {"by", OPT_CHOICE, &o->by, NULL, "gather by (function)", "function|file|module|thread", 0,
-         0, NULL},
+        {"by", OPT_CHOICE, &o->by, NULL, "gather by (function)", "function|file|module|thread|lock",
+         0, 0, NULL},
         {"json", OPT_OPTIONAL, &o->json, "F", "the report as JSON, to stdout or to F", NULL, 0, 0,
          NULL},
         {"color", OPT_CHOICE, &o->color, NULL, "colour (auto: on a terminal, without NO_COLOR)",
@@ -106,6 +106,10 @@ static int screen(const struct options *o, const struct model *m, struct frames 
     text_color_choose(o->color, stdout);
     if (o->by && strcmp(o->by, "thread") == 0) {
         view_threads(&v);
+        return cmd_finish(PROG);
+    }
+    if (o->by && strcmp(o->by, "lock") == 0) {
+        view_locks(&v);
         return cmd_finish(PROG);
     }
     for (size_t i = 0; i < sizeof views / sizeof *views; i++)

@@ -6,7 +6,8 @@
  * file:line, not by address; what is left over is matched within the same function, since an edit
  * moves lines. Functions are matched by name and file. Not thread-safe.
  *
- * What is exact and what may be noise: counts of exact allocation mode are exact. CPU time comes
+ * What is exact and what may be noise: counts of exact allocation mode and of locks taken are
+ * exact. Lock times are measured, but depend on how threads happen to meet. CPU time comes
  * from ticks, whose own scatter is known; a change within two standard deviations of that, or
  * within 5 %, may be noise. With enough runs a side there is an interval instead.
  */
@@ -55,6 +56,9 @@ struct diff_value {
     X(CPU_NS, cpu_ns, "cpu", 1)                                                                    \
     X(LOCK_WAIT_NS, lock_wait_ns, "lock wait", 1)                                                  \
     X(IO_WAIT_NS, io_wait_ns, "io", 1)                                                             \
+    X(LOCK_HOLD_NS, lock_hold_ns, "lock hold", 1)                                                  \
+    X(LOCK_ACQUISITIONS, lock_acquisitions, "locks taken", 1)                                      \
+    X(LOCK_CONTENTIONS, lock_contentions, "locks waited for", 1)                                   \
     X(PROFILER_NS, profiler_ns, "profiler", 1)                                                     \
     X(PEAK_BYTES, peak_bytes, "peak live", 0)                                                      \
     X(LIVE_BLOCKS, live_blocks, "live blocks at exit", 0)                                          \

@@ -21,6 +21,24 @@ static const struct export_kind kinds[] = {
         .main = 1,
         .period = {"space", "bytes", METRIC_ALLOC_BYTES},
     },
+    /* Who waited for locks, and how long: what Go calls a block profile. Who made them wait is not
+       recorded yet; until then a mutex profile is the same. */
+    {
+        .name = "mutex",
+        .columns = {{"contentions", "count", METRIC_LOCK_CONTENTIONS},
+                    {"delay", "nanoseconds", METRIC_LOCK_WAIT_NS}},
+        .column_count = 2,
+        .main = 1,
+        .period = {"contentions", "count", METRIC_LOCK_CONTENTIONS},
+    },
+    {
+        .name = "block",
+        .columns = {{"contentions", "count", METRIC_LOCK_CONTENTIONS},
+                    {"delay", "nanoseconds", METRIC_LOCK_WAIT_NS}},
+        .column_count = 2,
+        .main = 1,
+        .period = {"contentions", "count", METRIC_LOCK_CONTENTIONS},
+    },
     {
         .name = "cost",
         .columns = {{"cost", "nanoseconds", METRIC_COST_NS},

@@ -34,10 +34,10 @@ const struct frame *lock_place(uint32_t node, struct frames *f)
     return stack[place_index(f, stack, depth)];
 }
 
-const char *lock_name(const struct model_lock *lock, struct frames *f,
-                      char to[static LOCK_NAME_BYTES])
+static const char *name_make(const struct model_lock *lock, struct frames *f,
+                             char to[static LOCK_NAME_BYTES], bool with_place)
 {
-    char place[80];
+    char place[80] = "";
     if (lock->record == 0)
         return strcpy(to, "other locks");
     if (frames_object(f, lock->address, to, LOCK_NAME_BYTES))
@@ -48,11 +48,24 @@ const char *lock_name(const struct model_lock *lock, struct frames *f,
         return to;
     }
     const struct frame *frame = lock_place(lock->site_node, f);
-    frames_place(f, frame, place, sizeof place);
+    if (with_place)
+        frames_place(f, frame, place, sizeof place);
     snprintf(to, LOCK_NAME_BYTES, "%s %s %.120s%s%s", kind,
              lock->initialised ? "of" : "first taken in", frames_function(f, frame->function)->name,
              *place ? " " : "", place);
     return to;
+}
+
+const char *lock_name(const struct model_lock *lock, struct frames *f,
+                      char to[static LOCK_NAME_BYTES])
+{
+    return name_make(lock, f, to, true);
+}
+
+const char *lock_short_name(const struct model_lock *lock, struct frames *f,
+                            char to[static LOCK_NAME_BYTES])
+{
+    return name_make(lock, f, to, false);
 }
 
 size_t lock_first_site(const struct model *m, size_t lock, size_t *count)

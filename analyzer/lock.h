@@ -18,6 +18,9 @@ enum { LOCK_NAME_BYTES = 256 };
  */
 const char *lock_name(const struct model_lock *lock, struct frames *f,
                       char to[static LOCK_NAME_BYTES]);
+/* Without the file and line of a place: for columns that are narrow. */
+const char *lock_short_name(const struct model_lock *lock, struct frames *f,
+                            char to[static LOCK_NAME_BYTES]);
 const char *lock_kind_name(uint32_t kind);
 
 /*

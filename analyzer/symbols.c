@@ -501,6 +501,21 @@ unsigned symbols_find(struct symbols_module *m, uint64_t address,
     return count ? count : 1;
 }
 
+/* Compilers number the static variables of functions: "cache.3" is the cache of the source. */
+static const char *static_name(struct symbols_module *m, const char *name)
+{
+    size_t n = strlen(name), digits = 0;
+    while (digits < n && name[n - 1 - digits] >= '0' && name[n - 1 - digits] <= '9')
+        digits++;
+    if (digits == 0 || n < digits + 2 || name[n - 1 - digits] != '.')
+        return name;
+    char *copy = memory_string(name);
+    copy[n - 1 - digits] = '\0';
+    const char *kept = intern_get(m->all->names, copy);
+    free(copy);
+    return kept;
+}
+
 const char *symbols_object(struct symbols_module *m, uint64_t address, uint64_t *offset)
 {
     if (!m->objects_known) {
@@ -512,7 +527,7 @@ const char *symbols_object(struct symbols_module *m, uint64_t address, uint64_t 
     if (!e)
         return NULL;
     *offset = address - e->start;
-    return map_name(m, e);
+    return e->name ? static_name(m, map_name(m, e)) : NULL;
 }
 
 static struct symbols_module *module_new(struct symbols *s)

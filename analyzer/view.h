@@ -31,7 +31,8 @@ struct view {
     X(cpu, "functions by CPU time")                                                                \
     X(alloc, "allocation sites, and functions by what they allocate")                              \
     X(peak, "what was live when the most memory was")                                              \
-    X(leaks, "what was still live at the end")
+    X(leaks, "what was still live at the end")                                                     \
+    X(locks, "locks by how long threads waited for them, and what their holders did")
 
 #define X(id, text) void view_##id(const struct view *v);
 VIEWS(X)

@@ -149,28 +149,32 @@ static void figure_text(const struct diff *d, int total, double v, char to[stati
 {
     if (isnan(v))
         strcpy(to, "-");
-    else if (total == DIFF_ALLOC_CALLS || total == DIFF_TEMPORARY_CALLS)
+    else if (total == DIFF_ALLOC_CALLS || total == DIFF_TEMPORARY_CALLS ||
+             total == DIFF_LOCK_ACQUISITIONS || total == DIFF_LOCK_CONTENTIONS)
         d->per == DIFF_PER_OP ? (void)snprintf(to, TEXT_BUF, "%.3f", v) : (void)units_count(to, v);
     else if (total == DIFF_LIVE_BLOCKS)
         units_count(to, v);
     else if (total == DIFF_COST_NS || total == DIFF_CPU_NS || total == DIFF_LOCK_WAIT_NS ||
-             total == DIFF_IO_WAIT_NS || total == DIFF_PROFILER_NS)
+             total == DIFF_IO_WAIT_NS || total == DIFF_LOCK_HOLD_NS || total == DIFF_PROFILER_NS)
         units_duration(to, v);
     else
         units_size(to, v);
 }
 
-static void remark_text(const struct diff_value *v, int total, char to[static TEXT_BUF])
+static void remark_text(const struct diff *d, int total, char to[static TEXT_BUF])
 {
+    const struct diff_value *v = &d->totals[total], *wait = &d->totals[DIFF_LOCK_WAIT_NS];
     *to = '\0';
     if (isnan(v->delta))
         strcpy(to, "not measured on both sides");
+    else if (total == DIFF_COST_NS && isnan(wait->a) != isnan(wait->b))
+        strcpy(to, "of cpu alone");
     else if (isfinite(v->low))
         snprintf(to, TEXT_BUF, "%+.1f%% .. %+.1f%%%s", 100 * (v->low - 1), 100 * (v->high - 1),
                  v->noise ? "  ~" : "");
     else if (total == DIFF_PEAK_BYTES)
         strcpy(to, "within 1%");
-    else if (total == DIFF_PROFILER_NS)
+    else if (total == DIFF_PROFILER_NS || (total == DIFF_LOCK_HOLD_NS && !v->noise))
         strcpy(to, "not in cost");
     else if (v->exact)
         strcpy(to, "exact");
@@ -211,7 +215,7 @@ static void totals_print(const struct diff *d, FILE *out)
         figure_text(d, i, v->b, text);
         table_cell(&t, "%s", text);
         table_cell(&t, "%s", change_text(v, text));
-        remark_text(v, i, text);
+        remark_text(d, i, text);
         table_cell(&t, "%s", text);
     }
     table_print(&t, out);

@@ -59,6 +59,16 @@ static void figure_cell(struct table *t, const struct view *v, const struct figu
     table_cell(t, "%s", text);
 }
 
+/* Is the cost of more than one kind, so that its parts need columns? */
+static bool has_parts(const struct view *v, const struct figures *f)
+{
+    return f->metric == METRIC_COST_NS && model_has(v->model, METRIC_LOCK_WAIT_NS);
+}
+
+static const enum metric cost_parts[] = {METRIC_CPU_NS, METRIC_LOCK_WAIT_NS};
+static const char *const cost_part_titles[] = {"cpu", "lock"};
+enum { cost_part_count = sizeof cost_parts / sizeof *cost_parts };
+
 static void row_put(struct table *t, const struct view *v, const struct figures *f,
                     const struct rank_row *row, double sum)
 {
@@ -71,6 +81,8 @@ static void row_put(struct table *t, const struct view *v, const struct figures 
     table_cell(t, "%s", text_percent(text, sum, f->total));
     figure_cell(t, v, f, row->cum.v[f->metric]);
     table_cell(t, "%s", text_percent(text, (double)row->cum.v[f->metric], f->total));
+    for (int i = 0; i < cost_part_count && has_parts(v, f); i++)
+        figure_cell(t, v, f, row->cum.v[cost_parts[i]]);
     if (f->is_time && model_has(v->model, METRIC_ALLOC_CALLS)) {
         if (row->cum.v[METRIC_ALLOC_CALLS])
             table_cell(t, "%s", view_calls(v, text, row->cum.v[METRIC_ALLOC_CALLS]));
@@ -91,6 +103,8 @@ static void columns_set(struct table *t, const struct view *v, const struct figu
     table_column(t, "sum%", TABLE_RIGHT);
     table_column(t, "cum", TABLE_RIGHT);
     table_column(t, "cum%", TABLE_RIGHT);
+    for (int i = 0; i < cost_part_count && has_parts(v, f); i++)
+        table_column(t, cost_part_titles[i], TABLE_RIGHT);
     if (f->is_time && model_has(v->model, METRIC_ALLOC_CALLS))
         table_column(t, view_calls_title(v), TABLE_RIGHT);
     if (!f->is_time)

@@ -11,17 +11,27 @@ static void time_line(const struct view *v)
     if (!model_has(m, METRIC_CPU_NS))
         return;
     double cpu = (double)m->totals.v[METRIC_CPU_NS], wall = (double)m->thread_wall_ns;
-    fputs("TIME    ", v->out);
-    if (wall > 0)
-        fprintf(v->out, "%.2f thread-s: cpu %s", wall / 1e9, text_percent(part, cpu, wall));
+    double lock = (double)m->totals.v[METRIC_LOCK_WAIT_NS];
     double profiler = (double)m->totals.v[METRIC_PROFILER_NS];
-    if (wall > 0 && profiler > 0)
-        fprintf(v->out, "  profiler %s", text_percent(part, profiler, wall));
-    if (wall > 0 && cpu + profiler <= wall)
-        fprintf(v->out, "  off cpu %s", text_percent(part, wall - cpu - profiler, wall));
-    fprintf(v->out, "%scost = cpu = %s", wall > 0 ? "   " : "", units_duration(buf, cpu));
+    bool locks = model_has(m, METRIC_LOCK_WAIT_NS);
+    if (wall > 0) {
+        fprintf(v->out, "TIME    %.2f thread-s: cpu %s", wall / 1e9, text_percent(part, cpu, wall));
+        if (locks)
+            fprintf(v->out, "  lock %s", text_percent(part, lock, wall));
+        if (profiler > 0)
+            fprintf(v->out, "  profiler %s", text_percent(part, profiler, wall));
+        double rest = wall - cpu - lock - profiler;
+        if (rest >= 0)
+            fprintf(v->out, "  %s %s", locks ? "other" : "off cpu", text_percent(part, rest, wall));
+    }
+    if (wall <= 0 || locks) /* with locks there is no room for both on one line */
+        fprintf(v->out, "%sCOST    ", wall > 0 ? "\n" : "");
+    else
+        fputs("   cost = ", v->out);
+    double cost = (double)m->totals.v[METRIC_COST_NS];
+    fprintf(v->out, "cpu%s = %s", locks ? " + lock" : "", units_duration(buf, cost));
     if (model_ops(m))
-        fprintf(v->out, ", %s/op", units_duration(buf, cpu / (double)model_ops(m)));
+        fprintf(v->out, ", %s/op", units_duration(buf, cost / (double)model_ops(m)));
     fputc('\n', v->out);
 }
 
@@ -83,6 +93,7 @@ void view_summary(const struct view *v)
     fputc('\n', v->out);
     view_functions(v, metric);
     path_line(v, metric);
-    fputs("Next: perfshim report --view=cpu|alloc|peak|leaks    perfshim diff BEFORE AFTER\n",
-          v->out);
+    fprintf(v->out,
+            "Next: perfshim report --view=cpu|alloc|peak|leaks%s    perfshim diff BEFORE AFTER\n",
+            model_has(v->model, METRIC_LOCK_WAIT_NS) ? "|locks" : "");
 }

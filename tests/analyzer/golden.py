@@ -12,7 +12,7 @@ from lib import *
 GOLDEN = os.path.join(SRC, "tests", "analyzer", "golden")
 UPDATE = os.environ.get("GOLDEN_UPDATE") == "1"
 
-for case in ("off", "on", "hostile", "allocations", "nothing"):
+for case in ("off", "on", "hostile", "allocations", "nothing", "locks", "waits"):
     run([os.path.join(B, "helpers", "make_profile"), case, f"{case}.pshim"])
 
 SCREENS = {  # name of the golden file: command
@@ -33,6 +33,14 @@ SCREENS = {  # name of the golden file: command
     "report-allocations-leaks": "report --view=leaks allocations.pshim",
     "report-allocations-cpu": "report --view=cpu allocations.pshim",
     "report-hostile-alloc": "report --view=alloc hostile.pshim",
+    "report-locks": "report locks.pshim",
+    "report-view-locks": "report --view=locks locks.pshim",
+    "report-by-lock-focus": "report --by=lock --focus=store_get locks.pshim",
+    "report-waits-locks": "report --view=locks waits.pshim",
+    "report-off-locks": "report --view=locks off.pshim",
+    "report-sort-lock": "report --sort=lock -n 5 locks.pshim",
+    "diff-locks": "diff locks.pshim off.pshim",
+    "diff-locks-same": "diff locks.pshim locks.pshim",
     "report-nothing": "report nothing.pshim",
     "report-nothing-leaks": "report --view=leaks nothing.pshim",
     "diff": "diff off.pshim on.pshim",

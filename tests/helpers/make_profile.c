@@ -99,6 +99,31 @@ static void allocations_only(void)
     f.h->peak_bytes = 9000;
 }
 
+/* A store whose writers wait for one mutex of its log, and whose shards have mutexes on the heap.
+ */
+static void locks(bool waits_only)
+{
+    static char wal_mutex[40], unused[40];
+    struct pshim_module *own = profile_record(&f.profile, PSHIM_REGION_MODULE, module);
+    uintptr_t a = (uintptr_t)wal_mutex, b = (uintptr_t)unused;
+    own->start = a < b ? a : b;
+    own->end = own->start + 4096;
+    store(false);
+    uint32_t root = call(call(0, start_thread_like), worker);
+    uint32_t append = call(call(root, store_put), wal_append), get = call(root, store_get);
+    fixture_lock(&f, 0, 0, false); /* record 0 stands for those without room */
+    uint32_t log = fixture_lock(&f, a, call(0, worker), true);
+    fixture_taken(&f, append, log, 1500000, 420000, 3100000000u, 4700000000u);
+    for (unsigned i = 0; i < 4; i++) {
+        uint32_t shard = fixture_lock(&f, 0x1000 + 64 * i, call(root, store_get), true);
+        fixture_taken(&f, get, shard, 375000, 100 * i, 2000000 * i, 90000000);
+    }
+    fixture_held(&f, call(append, xalloc), log, 700);
+    fixture_held(&f, append, log, 120);
+    if (waits_only)
+        f.h->locks_mode = PSHIM_WAIT;
+}
+
 static void nothing_at_all(void)
 {
     fixture_argv(&f, "true", 1);
@@ -114,6 +139,8 @@ int main(int argc, char **argv)
     const char *what = argv[1];
     if (strcmp(what, "off") == 0 || strcmp(what, "on") == 0)
         store(what[1] == 'n');
+    else if (strcmp(what, "locks") == 0 || strcmp(what, "waits") == 0)
+        locks(what[0] == 'w');
     else if (strcmp(what, "hostile") == 0)
         hostile_names();
     else if (strcmp(what, "allocations") == 0)
