@@ -49,16 +49,23 @@ static struct {
     int (*is_signal)(unw_cursor_t *);
 } oracle;
 
-/* One kind of difference: after the last common frame `pc` the two went on differently. */
+/* ASTRAY is no difference: both came to the same word, in which no code can be. Ours ends there,
+ * libunwind takes it for a frame. */
+enum relation { DIFFER, OURS_ENDS, LIBUNWIND_ENDS, ASTRAY };
+static const char *const relation_name[] = {"differ", "ours_ends", "libunwind_ends", "astray"};
+
+/* One kind of difference: after the last common frame `pc` the two went on differently. The walk
+ * began at `leaf` and had `depth` common frames when it was first seen. */
 struct kind {
     uint64_t count;
-    uintptr_t pc, ours_next, theirs_next;
+    uintptr_t pc, ours_next, theirs_next, leaf;
+    unsigned depth;
     enum place place;
-    int relation; /* 0 both go on differently, 1 ours ended, 2 theirs ended */
+    enum relation relation;
     enum unwind_end end;
 };
 
-static uint64_t equal[PLACES], different[PLACES], frames[PLACES], ends[PLACES][6];
+static uint64_t equal[PLACES], different[PLACES], astray[PLACES], frames[PLACES], ends[PLACES][6];
 static struct kind kinds[KINDS];
 static unsigned kind_count;
 static volatile int kind_lock;
@@ -119,6 +126,7 @@ static void compare(enum place place, unsigned from, const struct unwind_regs *r
 {
     uintptr_t ours[DEPTH], theirs[DEPTH];
     struct kind seen = {.place = place};
+    struct unwind_module module;
     unsigned mine, other, i = from;
 
     mine = unwind_walk(regs, 1, &stack, 1, ours, DEPTH, &seen.end);
@@ -131,11 +139,19 @@ static void compare(enum place place, unsigned from, const struct unwind_regs *r
         count_up(equal[place]);
         return;
     }
-    count_up(different[place]);
+    if (place == TICK && i == mine && seen.end == UNWIND_END_BAD_PC &&
+        unwind_module_find(theirs[i], &module) != 0) {
+        count_up(astray[place]);
+        seen.relation = ASTRAY;
+    } else {
+        count_up(different[place]);
+        seen.relation = i == mine ? OURS_ENDS : i == other ? LIBUNWIND_ENDS : DIFFER;
+    }
     seen.pc = i ? ours[i - 1] : 0;
+    seen.leaf = mine > from ? ours[from] : 0;
+    seen.depth = i - from;
     seen.ours_next = i < mine ? ours[i] : 0;
     seen.theirs_next = i < other ? theirs[i] : 0;
-    seen.relation = i == mine ? 1 : i == other ? 2 : 0;
     kind_count_up(&seen);
 }
 
@@ -271,23 +287,25 @@ static __attribute__((destructor)) void summary_write(void)
         return;
     fprintf(out, "{");
     for (unsigned p = 0; p < PLACES; p++) {
-        fprintf(out, "\"%s\":{\"equal\":%lu,\"different\":%lu,\"frames\":%lu,\"ends\":{",
+        fprintf(out,
+                "\"%s\":{\"equal\":%lu,\"different\":%lu,\"astray\":%lu,\"frames\":%lu,\"ends\":{",
                 place_name[p], (unsigned long)equal[p], (unsigned long)different[p],
-                (unsigned long)frames[p]);
+                (unsigned long)astray[p], (unsigned long)frames[p]);
         for (unsigned e = 0; e < 6; e++)
             fprintf(out, "%s\"%s\":%lu", e ? "," : "", end_name[e], (unsigned long)ends[p][e]);
         fprintf(out, "}},\n");
     }
     fprintf(out, "\"differences\":[");
     for (unsigned i = 0; i < kind_count; i++) {
-        static const char *const relation[] = {"differ", "ours_ends", "libunwind_ends"};
         fprintf(out, "%s\n{", i ? "," : "");
+        fprintf(out, "\"depth\":%u,", kinds[i].depth);
+        pc_print(out, "leaf", kinds[i].leaf);
         pc_print(out, "after", kinds[i].pc);
         pc_print(out, "ours", kinds[i].ours_next);
         pc_print(out, "libunwind", kinds[i].theirs_next);
         fprintf(out, "\"place\":\"%s\",\"relation\":\"%s\",\"end\":\"%s\",\"count\":%lu}",
-                place_name[kinds[i].place], relation[kinds[i].relation], end_name[kinds[i].end],
-                (unsigned long)kinds[i].count);
+                place_name[kinds[i].place], relation_name[kinds[i].relation],
+                end_name[kinds[i].end], (unsigned long)kinds[i].count);
     }
     fprintf(out, "]}\n");
     fclose(out);

@@ -3,6 +3,8 @@
  * A program at a fixed address with a hole between its segments, as linkers make for huge pages: of
  * such a one the loader tells only the segment around a pc, which holds neither the ELF header nor
  * the unwind tables. Allocates in a recursion, then computes for a while; prints "done".
+ *
+ *   unwind_gaps [ROUNDS]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,9 +21,10 @@ static __attribute__((noinline)) void descend(unsigned left)
     free(block);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    for (unsigned round = 0; round < 100; round++)
+    int rounds = argc > 1 ? atoi(argv[1]) : 100;
+    for (int round = 0; round < rounds; round++)
         descend(50);
     puts("done");
     return 0;
