@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "analyzer/machine.h"
 #include "analyzer/stats.h"
 
 #define BENCH_PROG            "perfshim bench"
@@ -55,6 +56,7 @@ struct bench_side {
 };
 
 struct bench {
+    struct machine machine; /* that this process runs on */
     struct bench_side side[2];
     int sides;
     bool paired; /* two commands run in turn; else side 0 is a baseline */

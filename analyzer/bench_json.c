@@ -39,6 +39,7 @@ int bench_json_write(FILE *out, const struct bench *b)
     json_begin(&j, NULL, '{');
     json_put_string(&j, "schema", BENCH_SCHEMA);
     json_put_string(&j, "perfshim_version", PERFSHIM_VERSION);
+    machine_write(&j, &b->machine);
     json_begin(&j, "commands", '[');
     for (int i = 0; i < b->sides; i++) {
         json_begin(&j, NULL, '{');
@@ -66,7 +67,7 @@ int bench_json_write(FILE *out, const struct bench *b)
     return fflush(out) == 0 && !ferror(out) ? 0 : -1;
 }
 
-int bench_json_read(int fd, struct bench *b, struct json_doc **doc,
+int bench_json_read(int fd, struct bench *b, bool any_machine, struct json_doc **doc,
                     char err[static JSON_ERROR_BYTES])
 {
     const char *schema;
@@ -87,6 +88,8 @@ int bench_json_read(int fd, struct bench *b, struct json_doc **doc,
         snprintf(err, JSON_ERROR_BYTES, "it holds a comparison; a baseline is one command");
         return -1;
     }
+    if (!any_machine && machine_same(*doc, &b->machine, err) != 0)
+        return -1;
     for (size_t i = 0; i < b->metric_count; i++) {
         struct bench_metric *m = &b->metric[i];
         char path[128];

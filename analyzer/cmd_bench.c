@@ -25,6 +25,7 @@
 
 static struct bench bench; /* large: not for the stack */
 static struct bench_plan plan;
+static int any_machine; /* may a baseline be of */
 static const char *save_path, *baseline_path, *json_path, *names, *gate_text, *color;
 
 static int metric_add(const struct opt *opt, const char *key);
@@ -74,6 +75,10 @@ static const struct opt OPTIONS[] = {
      .value = &baseline_path,
      .arg = "F",
      .help = "compare one command with the runs saved in F"},
+    {.names = "any-machine",
+     .type = OPT_FLAG,
+     .value = &any_machine,
+     .help = "take a baseline of another machine too (CPU, number of CPUs, kernel)"},
     {.names = "fail-if",
      .type = OPT_STRING,
      .value = &gate_text,
@@ -268,7 +273,7 @@ static int baseline_read(struct json_doc **doc)
 
     if (fd < 0)
         return bench_refuse(-1, "%s: %s", baseline_path, strerror(errno));
-    status = bench_json_read(fd, &bench, doc, err);
+    status = bench_json_read(fd, &bench, any_machine, doc, err);
     close(fd);
     if (status != 0)
         bench_refuse(0, "%s: %s", baseline_path, err);
@@ -310,6 +315,8 @@ static int plan_check(int operands, char **argv)
             CMD_USAGE, "%d commands: at most two; quote each: 'COMMAND A' 'COMMAND B'", operands);
     if (baseline_path && operands == 2)
         return bench_refuse(CMD_USAGE, "--baseline is for one command");
+    if (any_machine && !baseline_path)
+        return bench_refuse(CMD_USAGE, "--any-machine needs --baseline");
     if (plan.metric_path && !bench_prints_metrics(&bench))
         return bench_refuse(CMD_USAGE, "--metric-file needs a --metric");
     for (int i = 0; i < operands; i++)
@@ -393,6 +400,7 @@ int cmd_bench(int argc, char **argv)
     bench.warmup = 1;
     bench.seed = 1;
     measures_add();
+    machine_read(&bench.machine);
     operands = opt_parse(BENCH_PROG, OPTIONS, 0, argc, argv);
     if (operands == OPT_HELP) {
         usage(stdout);

@@ -40,7 +40,7 @@ ok(wall["ci_low"] <= wall["ratio"] <= wall["ci_high"] and wall["ci_low"] > 1.2,
    "its interval holds the ratio and not 1", wall)
 near(wall["p"], 2 / 2 ** 7, "p of 7 pairs that all agree is exactly 2/2^7", abs=1e-12)
 ok(doc["metrics"]["cpu_ns"]["median_a"] < .1e9, "sleeping is not CPU time")
-equal(sorted(doc), sorted(["schema", "perfshim_version", "paired", "commands", "warmup", "seed",
+equal(sorted(doc), sorted(["schema", "perfshim_version", "machine", "paired", "commands", "warmup", "seed",
                            "elapsed_ns", "confidence", "order", "metrics"]), "the document's keys")
 equal((doc["schema"], doc["paired"], doc["seed"], doc["warmup"], doc["confidence"]),
       ("perfshim.bench/1", True, 5, 1, .95), "schema and plan")
@@ -145,6 +145,21 @@ for name, why in (("none.json", "No such file"), ("foreign.json", "not a file of
                   ("two.json", "it holds a comparison")):
     refused(3, f"{name}: ", "--baseline", name, "true")
     refused(3, why, "--baseline", name, "true")
+
+# A baseline belongs to its machine.
+here = base["machine"]
+equal((here["kernel"], here["cpus"], sorted(here)),
+      (os.uname().release, len(os.sched_getaffinity(0)), ["cpu", "cpus", "kernel"]), "the machine")
+for key, value, why in (("cpu", "Z80", f"its CPU is 'Z80', here '{here['cpu']}'"),
+                        ("cpus", 9999, f"9999 CPUs, here {here['cpus']}"),
+                        ("kernel", "2.4.0", f"its kernel is '2.4.0', here '{here['kernel']}'")):
+    json.dump({**base, "machine": {**here, key: value}}, open("other.json", "w"))
+    refused(3, f"other.json: measured on another machine: {why}", "--baseline=other.json", "true")
+    equal(bench("-r1", "--baseline=other.json", "--any-machine", "true").status, 0,
+          "--any-machine takes it all the same")
+json.dump({k: v for k, v in base.items() if k != "machine"}, open("other.json", "w"))
+refused(3, "it does not say on which machine it was measured", "--baseline=other.json", "true")
+refused(2, "--any-machine needs --baseline", "--any-machine", "true")
 refused(3, "base.json: there is no array 'metrics.ops.a'", "--baseline=base.json", "--metric=ops", PRINTS % (1, 1))
 
 # Gates.
