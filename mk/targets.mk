@@ -2,8 +2,8 @@
 RUN := tests/run --build $(B)
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z][a-z0-9-]*:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  make check-PART   tests of one part: $(sort $(notdir $(patsubst %/,%,$(filter-out \
+	@awk -F':.*## ' '/^[a-z][a-z0-9-]*:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  make check-PART      tests of one part: $(sort $(notdir $(patsubst %/,%,$(filter-out \
 		tests/unit/ tests/helpers/ tests/lint/,$(wildcard tests/*/)))))"
 	@echo "  V=1 shows the commands, MODE=... builds into build-MODE, CI=1 turns warnings into errors"
 
@@ -33,6 +33,13 @@ soak: testable ## long tests: *.soak.sh, *.soak.py
 
 bench: testable ## measurements: *.bench.sh, *.bench.py
 	$(Q)$(RUN) --tier=bench --timeout=1800 --verbose
+
+.PHONY: bench-baseline bench-regress
+bench-baseline: all helpers ## keep this build as the mark that bench-regress judges by
+	$(Q)tests/regress.py save --build $(B) $(ARGS)
+
+bench-regress: all helpers ## is this build slower than the one kept? (ARGS=--instructions: counts alone)
+	$(Q)tests/regress.py compare --build $(B) $(ARGS)
 
 .PHONY: coverage demo lint format analyze
 coverage: ## lines covered by tests, a part a line; fails under 90 %
