@@ -54,6 +54,8 @@ helpers: $(HELPERS)
 
 $(B)/obj/shim/%.o: CFLAGS_ALL += $(SHIM_FLAGS)
 $(B)/obj/profile/%.o: CFLAGS_ALL += $(SHIM_FLAGS)
+# Clean-up handlers without the unwinder library, see there.
+$(B)/obj/shim/hook_cond.o: CFLAGS_ALL += -fno-exceptions
 
 $(B)/obj/%.o: %.c $(B)/flags
 	$(call say,CC,$<)
@@ -65,7 +67,7 @@ $(B)/obj/%.o: %.S $(B)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
 
-$(B)/libperfshim.so: $(call objects,$(SHIM_SRC) $(PROFILE_SRC)) $(B)/sources
+$(B)/libperfshim.so: $(call objects,$(SHIM_SRC) $(PROFILE_SRC)) $(B)/sources shim/exports.map
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) $(SHIM_LDFLAGS) -o $@ $(filter %.o,$^)
 

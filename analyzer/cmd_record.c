@@ -81,7 +81,7 @@ static const struct opt table[] = {
      10000, number},
     {"alloc", OPT_CALL, &o.alloc, "MODE", "exact, off, or a size: sample once in that many bytes",
      NULL, 0, 0, allocation_mode},
-    {"locks", OPT_CHOICE, &o.locks, NULL, "lock waits and holds (not in this version)",
+    {"locks", OPT_CHOICE, &o.locks, NULL, "mutexes: waits and holds, waits only, or nothing (on)",
      "on|wait|off", 0, 0, NULL},
     {"io", OPT_CHOICE, &o.io, NULL, "I/O waits (not in this version)", "on|off", 0, 0, NULL},
     {"unwind", OPT_CHOICE, &o.unwind, NULL, "how stacks are walked (cfi)", "cfi|fp|libunwind", 0, 0,

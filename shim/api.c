@@ -23,6 +23,8 @@ static void api_start(void)
 
 static void api_stop(void)
 {
+    if (shim_control->on)
+        __atomic_fetch_add(&shim_control->stops, 1, __ATOMIC_RELAXED); /* ends holds unseen */
     api_recording(0);
 }
 

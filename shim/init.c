@@ -17,6 +17,8 @@
 
 #include "profile/sys.h"
 #include "shim/environment.h"
+#include "shim/lock_clock.h"
+#include "shim/locks.h"
 #include "shim/nodes.h"
 #include "shim/process.h"
 #include "shim/real.h"
@@ -171,7 +173,7 @@ static void header_fill(const struct settings *s, int argc, char **argv, const c
         h->cwd = profile_string_add(p, cwd, sizeof cwd);
     h->shim_version = profile_string_add(p, PERFSHIM_VERSION, 32);
     h->alloc_mode = s->alloc_mode;
-    h->locks_mode = PSHIM_ABSENT;
+    h->locks_mode = s->locks_mode;
     h->io_mode = PSHIM_ABSENT;
     h->unwind_mode = s->unwind_mode;
     h->cpu_hz = s->cpu_hz;
@@ -276,12 +278,14 @@ static int set_up(int argc, char **argv, char **envp)
     struct pshim_header *h = shim.profile.header;
     h->start_ticks = start_ticks;
     header_fill(&s, argc, argv, exe);
+    lock_clock_init();
     if (h->regions[PSHIM_REGION_ACCOUNT].capacity == 0) {
         h->off_reason = PSHIM_OFF_FILE_LIMIT;
         __atomic_store_n(&h->ready, 1, __ATOMIC_RELEASE);
         return -1;
     }
-    if (nodes_init() != 0 || thread_init() != 0 || (s.cpu_hz && tick_init() != 0)) {
+    if (nodes_init() != 0 || locks_init() != 0 || thread_init() != 0 ||
+        (s.cpu_hz && tick_init() != 0)) {
         h->off_reason = PSHIM_OFF_INTERNAL;
         __atomic_store_n(&h->ready, 1, __ATOMIC_RELEASE);
         return -1;
@@ -298,7 +302,9 @@ static int set_up(int argc, char **argv, char **envp)
         guard_leave(shim_tls.self, 0);
     }
     on_exit(at_exit, NULL);
+    lock_clock_note();
     __atomic_store_n(&h->ready, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&control->locks, s.locks_mode, __ATOMIC_RELEASE);
     __atomic_store_n(&control->tagging, s.alloc_mode == PSHIM_ALLOC_EXACT, __ATOMIC_RELEASE);
     return 0;
 }

@@ -11,8 +11,9 @@ static uint32_t account_mask;
 /* Where events go when their own account, and those of all their callers, find no room. */
 enum { account_index_bits = 24, last_resort_recorder = shim_recorders - 1 };
 static uint32_t last_resort_node;
+static uint32_t last_resort_lock; /* of accounts whose node must end in a lock */
 
-static uint32_t power_of_two_above(uint64_t n)
+uint32_t power_of_two_above(uint64_t n)
 {
     uint32_t p = 1024;
     while (p < n)
@@ -102,7 +103,15 @@ static COLD struct pshim_account *account_further_out(uint32_t recorder, enum ps
         node = node_at(node)->parent;
         a = account_look_up(recorder, kind, node, false);
     }
-    return a ? a : account_look_up(last_resort_recorder, kind, last_resort_node, false);
+    bool of_lock = kind == PSHIM_KIND_LOCK || kind == PSHIM_KIND_HELD;
+    return a ? a
+             : account_look_up(last_resort_recorder, kind,
+                               of_lock ? last_resort_lock : last_resort_node, false);
+}
+
+uint32_t nodes_last_resort_lock(void)
+{
+    return last_resort_lock;
 }
 
 struct pshim_account *account_get(uint32_t recorder, enum pshim_kind kind, uint32_t node)
@@ -125,8 +134,13 @@ int nodes_init(void)
     if (!node_slots || !account_slots)
         return -1;
     last_resort_node = node_special(0, PSHIM_SPECIAL_TABLE_FULL, &spare);
+    last_resort_lock = node_special(
+        node_special(last_resort_node, PSHIM_SPECIAL_CALL + PSHIM_CALL_MUTEX_LOCK, &spare),
+        PSHIM_SPECIAL_LOCK, &spare);
     return account_get(last_resort_recorder, PSHIM_KIND_ALLOC, last_resort_node) &&
-                   account_get(last_resort_recorder, PSHIM_KIND_CPU, last_resort_node)
+                   account_get(last_resort_recorder, PSHIM_KIND_CPU, last_resort_node) &&
+                   account_get(last_resort_recorder, PSHIM_KIND_LOCK, last_resort_lock) &&
+                   account_get(last_resort_recorder, PSHIM_KIND_HELD, last_resort_lock)
                ? 0
                : -1;
 }

@@ -33,4 +33,10 @@ static inline uint32_t node_special(uint32_t parent, enum pshim_special what, ui
  */
 struct pshim_account *account_get(uint32_t recorder, enum pshim_kind kind, uint32_t node);
 
+/* Where events of a lock go when its own node found no room: the merged lock, at no known stack. */
+uint32_t nodes_last_resort_lock(void);
+
+/* A size for a table of our own: at least n slots, and 1024. */
+uint32_t power_of_two_above(uint64_t n);
+
 #endif

@@ -86,6 +86,23 @@ int real_is_mixed(void)
     return !(block_is_glibcs(40) && block_is_glibcs(200) && block_is_glibcs(1000));
 }
 
+static void locks_resolve(void)
+{
+#define X(ret, name, params) real.name = (ret(*) params)dlsym(RTLD_NEXT, #name);
+    FOREACH_LOCK(X)
+#undef X
+#define X(ret, name, symbol, version, params)                                                      \
+    real.name = (ret(*) params)dlvsym(RTLD_NEXT, symbol, version);
+    FOREACH_VERSIONED(X)
+#undef X
+}
+
+void real_resolve_locks(void)
+{
+    if (real_resolve() != 0) /* at work: by another thread, or by ourselves further out */
+        locks_resolve();
+}
+
 int real_resolve(void)
 {
     static int state; /* 0 = not begun, 1 = at work, 2 = done, 3 = failed */
@@ -94,6 +111,7 @@ int real_resolve(void)
         return expected == 2 ? 0 : -1;
     int missing = 0;
     struct unwind_module home;
+    locks_resolve();
     /* malloc last: the hooks take a non-NULL real.malloc as "the table is complete" */
 #define X(ret, name, params)                                                                       \
     if ((void *)&real.name != (void *)&real.malloc)                                                \

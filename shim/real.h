@@ -53,6 +53,30 @@
     X(void, _exit, (int))                                                                          \
     X(void, _Exit, (int))
 
+#define FOREACH_LOCK(X)                                                                            \
+    X(int, pthread_mutex_init, (pthread_mutex_t *, const pthread_mutexattr_t *))                   \
+    X(int, pthread_mutex_destroy, (pthread_mutex_t *))                                             \
+    X(int, pthread_mutex_lock, (pthread_mutex_t *))                                                \
+    X(int, pthread_mutex_trylock, (pthread_mutex_t *))                                             \
+    X(int, pthread_mutex_timedlock, (pthread_mutex_t *, const struct timespec *))                  \
+    X(int, pthread_mutex_clocklock, (pthread_mutex_t *, clockid_t, const struct timespec *))       \
+    X(int, pthread_mutex_unlock, (pthread_mutex_t *))                                              \
+    X(int, pthread_cond_clockwait,                                                                 \
+      (pthread_cond_t *, pthread_mutex_t *, clockid_t, const struct timespec *))
+
+/*
+ * Functions of which glibc has two that do not fit together: X(return type, name here, symbol,
+ * version, parameters). exports.map makes the shim stand before each of them apart.
+ */
+#define FOREACH_VERSIONED(X)                                                                       \
+    X(int, cond_wait, "pthread_cond_wait", "GLIBC_2.3.2", (pthread_cond_t *, pthread_mutex_t *))   \
+    X(int, cond_wait_old, "pthread_cond_wait", "GLIBC_2.2.5",                                      \
+      (pthread_cond_t *, pthread_mutex_t *))                                                       \
+    X(int, cond_timedwait, "pthread_cond_timedwait", "GLIBC_2.3.2",                                \
+      (pthread_cond_t *, pthread_mutex_t *, const struct timespec *))                              \
+    X(int, cond_timedwait_old, "pthread_cond_timedwait", "GLIBC_2.2.5",                            \
+      (pthread_cond_t *, pthread_mutex_t *, const struct timespec *))
+
 #define FOREACH_WRAPPED(X)                                                                         \
     FOREACH_ALLOCATOR(X)                                                                           \
     FOREACH_OPTIONAL(X)                                                                            \
@@ -61,12 +85,24 @@
 struct real_table {
 #define X(ret, name, params) ret(*name) params;
     FOREACH_WRAPPED(X)
+    FOREACH_LOCK(X)
+#undef X
+#define X(ret, name, symbol, version, params) ret(*name) params;
+    FOREACH_VERSIONED(X)
 #undef X
 };
 extern struct real_table real;
 
 /* Fills the table. 0, or −1 when an allocator function is missing. */
 int real_resolve(void);
+
+/*
+ * Makes sure that the lock functions are known. They are found first, and looking up what is there
+ * allocates nothing, so that a lock that is taken while the table is being filled has its own.
+ */
+void real_resolve_locks(void);
+#define REAL_LOCK(name)                                                                            \
+    (__builtin_expect(real.name != NULL, 1) ? real.name : (real_resolve_locks(), real.name))
 
 /*
  * Do the allocator's functions come from more than one library (one that has a malloc of its own

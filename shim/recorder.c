@@ -78,6 +78,7 @@ uint32_t recorder_stack(struct thread_state *ts, const struct unwind_regs *regs)
     uint32_t serial = ++ts->walk_serial;
     enum unwind_end end;
     unsigned depth = walk(regs, 1, &ts->stack, 1, ts->hook_pcs, &end);
+    ts->hook_depth = depth;
     uint32_t root = walk_root(ts, end);
     if (unlikely(depth <= 1)) /* our hook alone */
         return root;
@@ -158,6 +159,7 @@ void recorder_alloc(struct thread_state *ts, struct pshim_account *a, uint64_t b
     counter_add(&a->counter[PSHIM_ALLOC_CALLS], 1, shared);
     counter_add(&a->counter[PSHIM_ALLOC_BYTES], bytes, shared);
     ts->last_alloc = address;
+    ts->alloc_events++;
     live_add(ts, (int64_t)bytes);
 }
 
@@ -180,4 +182,12 @@ void recorder_cpu(struct thread_state *ts, uint32_t node, uint64_t ticks, int64_
     bool shared = account_is_shared(a);
     counter_add(&a->counter[PSHIM_CPU_TICKS], ticks, shared);
     counter_add(&a->counter[PSHIM_CPU_EXTRA_NS], (uint64_t)extra_ns, shared);
+}
+
+void recorder_held(struct thread_state *ts, uint32_t node, uint32_t lock, uint64_t ticks)
+{
+    uint32_t leaf = node_special(node, PSHIM_SPECIAL_LOCK + lock, &ts->spare_node);
+    struct pshim_account *a = account_get(ts->recorder, PSHIM_KIND_HELD,
+                                          likely(leaf != node) ? leaf : nodes_last_resort_lock());
+    counter_add(&a->counter[0], ticks, account_is_shared(a));
 }

@@ -28,6 +28,9 @@ void recorder_free(struct thread_state *ts, uint32_t node, uint64_t bytes, const
 /* CPU time of this thread. */
 void recorder_cpu(struct thread_state *ts, uint32_t node, uint64_t ticks, int64_t extra_ns);
 
+/* CPU ticks at a stack while the thread held this lock; recorder_cpu() has them too. */
+void recorder_held(struct thread_state *ts, uint32_t node, uint32_t lock, uint64_t ticks);
+
 /* Adds what the thread has not yet added to the process-wide live bytes. */
 void recorder_flush_live(struct thread_state *ts);
 

@@ -109,15 +109,20 @@ static bool set_max_mb(struct settings *s, const char *v)
 
 static bool set_locks(struct settings *s, const char *v)
 {
-    static const char *const words[] = {"on", "wait", "off", NULL};
-    (void)s; /* checked now, so that a typing error is told; the hooks are not in this version */
-    return word_in(v, words);
+    static const char *const words[] = {"off", "on", "wait", NULL};
+    static const uint8_t modes[] = {PSHIM_OFF, PSHIM_ON, PSHIM_WAIT};
+    for (unsigned i = 0; words[i]; i++)
+        if (strcmp(v, words[i]) == 0) {
+            s->locks_mode = modes[i];
+            return true;
+        }
+    return false;
 }
 
 static bool set_io(struct settings *s, const char *v)
 {
     static const char *const words[] = {"on", "off", NULL};
-    (void)s;
+    (void)s; /* checked now, so that a typing error is told; the hooks are not in this version */
     return word_in(v, words);
 }
 
@@ -141,6 +146,7 @@ void settings_read(char *const *envp, struct settings *out)
     *out = (struct settings){
         .alloc_mode = PSHIM_ALLOC_EXACT,
         .cpu_hz = cpu_hz_default,
+        .locks_mode = PSHIM_ON,
         .start = 1,
         .max_bytes = (uint64_t)max_mb_default << 20,
     };

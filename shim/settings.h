@@ -16,6 +16,7 @@ struct settings {
     uint64_t alloc_sample_bytes;
     uint32_t cpu_hz;
     uint32_t unwind_mode; /* enum pshim_unwind_mode */
+    uint32_t locks_mode;  /* enum pshim_switch */
     uint32_t start;       /* 0: PERFSHIM_START=0 */
     uint64_t max_bytes;
     const char *bad[settings_bad_max]; /* "NAME=value" strings that were not understood */

@@ -11,6 +11,8 @@
 #include <stdint.h>
 
 #include "profile/profile.h"
+#include "shim/held.h"
+#include "shim/lock_site.h"
 #include "shim/unwind.h"
 
 #define likely(x)   __builtin_expect(!!(x), 1)
@@ -32,6 +34,8 @@ struct shim_control {
     uint32_t on;        /* 0 = pass through: forked child, turned off, not set up yet */
     uint32_t tagging;   /* exact allocation mode: blocks carry tags */
     uint32_t recording; /* between start and stop */
+    uint32_t stops;     /* how often it was stopped */
+    uint32_t locks;     /* enum pshim_switch: off, on, or waits only */
 };
 extern struct shim_control *shim_control; /* never NULL */
 
@@ -59,17 +63,21 @@ struct thread_state {
     uint32_t start_node;
     int32_t timer; /* kernel timer id, −1 = none */
     uint32_t destructor_rounds;
-    uint64_t ticks;           /* weight received while recording */
-    uint64_t paused_ticks;    /* … while paused: not booked, but not "unsampled" either */
-    uint64_t pending_ticks;   /* weight that fell inside the shim, booked when it leaves */
-    uint64_t cpu_at_start_ns; /* CPU time when the thread was first seen */
-    uint64_t clock_ns;        /* its CPU clock when it was settled last */
-    int64_t settled_ns;       /* CPU time accounted for so far that no tick caught, signed */
-    int64_t booked_ns;        /* … of that, what was booked: the rest fell into a pause */
-    int64_t live_delta;       /* bytes not yet added to header.live_bytes */
-    int64_t live_step;        /* add them when |live_delta| passes this */
-    const void *last_alloc;   /* freed next = temporary */
-    uint32_t spare_node;      /* a node record handed out, not used: taken by the next insertion */
+    uint64_t ticks;            /* weight received while recording */
+    uint64_t paused_ticks;     /* … while paused: not booked, but not "unsampled" either */
+    uint64_t pending_ticks;    /* weight that fell inside the shim, booked when it leaves */
+    uint64_t cpu_at_start_ns;  /* CPU time when the thread was first seen */
+    uint64_t clock_ns;         /* its CPU clock when it was settled last */
+    int64_t settled_ns;        /* CPU time accounted for so far that no tick caught, signed */
+    int64_t booked_ns;         /* … of that, what was booked: the rest fell into a pause */
+    int64_t live_delta;        /* bytes not yet added to header.live_bytes */
+    int64_t live_step;         /* add them when |live_delta| passes this */
+    const void *last_alloc;    /* freed next = temporary */
+    uint64_t alloc_events;     /* allocations recorded, for those within a lock */
+    uint32_t spare_node;       /* a node record handed out, not used: taken by the next insertion */
+    uint32_t spare_lock;       /* a lock record likewise */
+    uint32_t sites_generation; /* of the modules, when the sites below were entered */
+    uint32_t hook_depth;       /* frames of the hook's walk below */
     uint32_t module_generation; /* of the walk cache below */
     uint32_t walk_serial;       /* moves with each walk: tells a nested one */
     uint32_t walk_depth;        /* frames kept, 0 = none */
@@ -86,6 +94,8 @@ struct thread_state {
     uint32_t walk_nodes[shim_depth_max]; /* node of each of its frames */
     uintptr_t hook_pcs[shim_depth_max];  /* where a hook's walk is written, innermost first */
     uintptr_t tick_pcs[shim_depth_max];  /* where a tick's is: it may interrupt the other */
+    struct held held;                    /* the locks it holds */
+    struct lock_site sites[lock_sites];  /* where it takes them */
 };
 
 /* Initial-exec TLS, 24 bytes. */

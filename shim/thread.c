@@ -6,6 +6,8 @@
 #include <time.h>
 
 #include "profile/sys.h"
+#include "shim/lock_clock.h"
+#include "shim/modules.h"
 #include "shim/nodes.h"
 #include "shim/recorder.h"
 #include "shim/tick.h"
@@ -157,6 +159,8 @@ void thread_begin(struct thread_state *ts, bool newborn)
     ts->settled_ns = ts->booked_ns = ts->live_delta = ts->live_step = 0;
     ts->last_alloc = NULL;
     ts->walk_depth = 0;
+    ts->sites_generation = modules_generation() - 1; /* of another thread's stack and recorder */
+    held_clear(&ts->held);
     memset(ts->progress, 0, sizeof ts->progress);
     recorder_claim(ts);
     record_claim(ts);
@@ -232,6 +236,7 @@ void thread_settle(struct thread_state *ts)
         tick_book_pending(ts, 0);
     cpu_settle(ts);
     recorder_flush_live(ts);
+    lock_clock_note();
 }
 
 /* The CPU clock of any thread of this process, as the kernel numbers it. */

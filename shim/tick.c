@@ -9,6 +9,7 @@
 
 #include "profile/sys.h"
 #include "shim/hook_signal.h"
+#include "shim/lock_clock.h"
 #include "shim/nodes.h"
 #include "shim/real.h"
 #include "shim/recorder.h"
@@ -73,6 +74,10 @@ static __attribute__((noinline)) void tick_book(struct thread_state *ts, const u
     ts->ticks += weight;
     thread_note_ticks(ts);
     recorder_cpu(ts, node, weight, 0);
+    const struct held_lock *held = held_last(&ts->held);
+    if (held && held->account)
+        recorder_held(ts, node, held->lock, weight);
+    lock_clock_note();
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     shim_tls.guard = stale;
 }

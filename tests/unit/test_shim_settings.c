@@ -49,7 +49,9 @@ static void values_are_understood(void **state)
     assert_int_equal(of("PERFSHIM_START=0").start, 0);
     assert_int_equal(of("PERFSHIM_START=1").start, 1);
     assert_int_equal(of("PERFSHIM_MAX_MB=7").max_bytes, 7 << 20);
-    assert_int_equal(of("PERFSHIM_LOCKS=wait").bad_count, 0);
+    assert_int_equal(of("PERFSHIM_LOCKS=on").locks_mode, PSHIM_ON);
+    assert_int_equal(of("PERFSHIM_LOCKS=wait").locks_mode, PSHIM_WAIT);
+    assert_int_equal(of("PERFSHIM_LOCKS=off").locks_mode, PSHIM_OFF);
     assert_int_equal(of("PERFSHIM_IO=off").bad_count, 0);
     assert_int_equal(of("PERFSHIM_FOLLOW=0").bad_count, 0);
 }
@@ -72,6 +74,7 @@ static void bad_values_are_told_and_change_nothing(void **state)
         assert_string_equal(s.bad[0], bad[i]);
         assert_int_equal(s.alloc_mode, PSHIM_ALLOC_EXACT);
         assert_int_equal(s.cpu_hz, 199);
+        assert_int_equal(s.locks_mode, PSHIM_ON);
         assert_int_equal(s.max_bytes, 64 << 20);
     }
     assert_int_equal(of("PERFSHIM_START=maybe").bad_count, 1);

@@ -1,0 +1,56 @@
+/*
+ * Waits on condition variables: the mutex is given back inside, and taken again before they return.
+ * The time between is no wait for a lock and no hold.
+ *
+ * glibc has two condition variables that do not fit together; each version of a hook calls its own
+ * (exports.map). A thread that is cancelled in a wait has the mutex again before its clean-up
+ * handlers run, ours first. This file is compiled without exceptions, so that such a handler needs
+ * no unwinder library, which the host may not have.
+ */
+#include <errno.h>
+#include <pthread.h>
+
+#include "shim/lock_recorder.h"
+#include "shim/real.h"
+
+static void cancelled(void *pause)
+{
+    lock_pause_end(pause, 0);
+}
+
+#define COND_HOOK(name, real_name, call, params, arguments)                                        \
+    int name params;                                                                               \
+    EXPORT int name params                                                                         \
+    {                                                                                              \
+        struct unwind_regs regs;                                                                   \
+        struct lock_pause pause;                                                                   \
+        volatile int error;                                                                        \
+        if (lock_mode() != PSHIM_ON)                                                               \
+            return REAL_LOCK(real_name) arguments;                                                 \
+        uint64_t now = lock_clock();                                                               \
+        unwind_capture(&regs);                                                                     \
+        lock_pause_begin(&pause, m, call, &regs, LOCK_CALLER(), now);                              \
+        pthread_cleanup_push(cancelled, &pause);                                                   \
+        error = real.real_name arguments;                                                          \
+        pthread_cleanup_pop(0);                                                                    \
+        lock_pause_end(&pause, error);                                                             \
+        return error;                                                                              \
+    }
+#define VERSION(name, symbol) __asm__(".symver " #name ", " symbol);
+
+COND_HOOK(cond_wait_hook, cond_wait, PSHIM_CALL_COND_WAIT, (pthread_cond_t * c, pthread_mutex_t *m),
+          (c, m))
+COND_HOOK(cond_wait_old_hook, cond_wait_old, PSHIM_CALL_COND_WAIT,
+          (pthread_cond_t * c, pthread_mutex_t *m), (c, m))
+COND_HOOK(cond_timedwait_hook, cond_timedwait, PSHIM_CALL_COND_TIMEDWAIT,
+          (pthread_cond_t * c, pthread_mutex_t *m, const struct timespec *until), (c, m, until))
+COND_HOOK(cond_timedwait_old_hook, cond_timedwait_old, PSHIM_CALL_COND_TIMEDWAIT,
+          (pthread_cond_t * c, pthread_mutex_t *m, const struct timespec *until), (c, m, until))
+COND_HOOK(pthread_cond_clockwait, pthread_cond_clockwait, PSHIM_CALL_COND_CLOCKWAIT,
+          (pthread_cond_t * c, pthread_mutex_t *m, clockid_t clock, const struct timespec *until),
+          (c, m, clock, until))
+
+VERSION(cond_wait_hook, "pthread_cond_wait@@GLIBC_2.3.2")
+VERSION(cond_wait_old_hook, "pthread_cond_wait@GLIBC_2.2.5")
+VERSION(cond_timedwait_hook, "pthread_cond_timedwait@@GLIBC_2.3.2")
+VERSION(cond_timedwait_old_hook, "pthread_cond_timedwait@GLIBC_2.2.5")

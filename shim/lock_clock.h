@@ -1,0 +1,34 @@
+/*
+ * The clock of lock times: the processor's time-stamp counter (12 ns) where it runs evenly and may
+ * be read, else CLOCK_MONOTONIC by system call. What one unit is stands in the header.
+ *
+ * Async-signal-safe, any thread. Counters of two processors may differ by a little: a difference
+ * can be negative, and is then 0.
+ */
+#ifndef PERFSHIM_SHIM_LOCK_CLOCK_H
+#define PERFSHIM_SHIM_LOCK_CLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shim/shim.h"
+
+extern bool lock_clock_is_tsc;
+
+HOT_INLINE uint64_t lock_clock(void)
+{
+    return likely(lock_clock_is_tsc) ? __builtin_ia32_rdtsc() : shim_now_ns();
+}
+
+HOT_INLINE uint64_t lock_clock_since(uint64_t from, uint64_t to)
+{
+    return (int64_t)(to - from) > 0 ? to - from : 0;
+}
+
+/* Chooses the clock and writes the header's first pair. Once, early in the constructor. */
+void lock_clock_init(void);
+
+/* Writes the header's last pair. */
+void lock_clock_note(void);
+
+#endif

@@ -1,0 +1,236 @@
+#include "shim/lock_recorder.h"
+
+#include <errno.h>
+
+#include "shim/nodes.h"
+
+static const struct pshim_node *node_at(uint32_t id)
+{
+    return profile_record(&shim.profile, PSHIM_REGION_NODE, id);
+}
+
+uint32_t lock_stack(const struct pshim_account *account)
+{
+    return node_at(node_at(account->node)->parent)->parent;
+}
+
+/* stack > call > lock */
+static uint32_t site_node(struct thread_state *ts, uint32_t stack, enum pshim_call call,
+                          uint32_t lock)
+{
+    uint32_t *spare = &ts->spare_node;
+    uint32_t call_node = node_special(stack, PSHIM_SPECIAL_CALL + call, spare);
+    uint32_t node = node_special(call_node, PSHIM_SPECIAL_LOCK + lock, spare);
+    if (unlikely(call_node == stack || node == call_node)) /* no room for them */
+        return nodes_last_resort_lock();
+    return node;
+}
+
+static void sites_follow_modules(struct thread_state *ts)
+{
+    uint32_t generation = modules_generation();
+    if (ts->sites_generation == generation)
+        return;
+    for (unsigned i = 0; i < lock_sites; i++)
+        ts->sites[i].mutex = NULL;
+    ts->sites_generation = generation;
+}
+
+const struct lock_site *lock_site_walk(struct thread_state *ts, const pthread_mutex_t *m,
+                                       enum pshim_call call, const struct unwind_regs *regs,
+                                       struct lock_caller caller)
+{
+    sites_follow_modules(ts);
+    struct lock_site *site = lock_site_slot(ts->sites, m, caller);
+    site->mutex = NULL; /* until it is whole */
+    uint32_t stack = recorder_stack(ts, regs);
+    site->index = locks_get(m, stack, &ts->spare_lock);
+    site->lock = locks_record(site->index);
+    site->account =
+        account_get(ts->recorder, PSHIM_KIND_LOCK, site_node(ts, stack, call, site->index));
+    site->caller = caller;
+    uintptr_t frame = (uintptr_t)caller.frame;
+    if (likely(frame >= ts->stack.lo && frame < ts->stack.hi && ts->hook_depth > 1)) {
+        lock_site_locate(site, ts->hook_pcs + 1, ts->hook_depth - 1,
+                         (const uintptr_t *)ts->stack.hi);
+        site->mutex = m;
+    }
+    return site;
+}
+
+void lock_taken_again(struct thread_state *ts, const pthread_mutex_t *m)
+{
+    struct held_lock *h = held_find(&ts->held, m);
+    if (likely(h != NULL))
+        h->depth++;
+    else
+        ts->held.overflow++;
+}
+
+void lock_hold_begin(struct thread_state *ts, const pthread_mutex_t *m, struct pshim_account *a,
+                     uint32_t index)
+{
+    struct held_lock *h = held_find(&ts->held, m);
+    if (unlikely(h != NULL)) /* another thread gave it back: how long it was held is not known */
+        held_remove(&ts->held, h);
+    h = held_push(&ts->held);
+    if (unlikely(!h)) {
+        if (a)
+            shim_lost(PSHIM_LOSS_held_overflow);
+        return;
+    }
+    h->mutex = m;
+    h->account = a;
+    h->lock = index;
+    h->allocs = ts->alloc_events;
+    h->depth = 1;
+    h->stops = shim_control->stops;
+    h->since = lock_clock(); /* last: our own work is not in it */
+}
+
+static void counter_max(uint64_t *counter, uint64_t value, bool shared)
+{
+    uint64_t old = pshim_load(counter);
+    if (likely(!shared)) {
+        if (value > old)
+            __atomic_store_n(counter, value, __ATOMIC_RELAXED);
+        return;
+    }
+    while (old < value && !__atomic_compare_exchange_n(counter, &old, value, 0, __ATOMIC_RELAXED,
+                                                       __ATOMIC_RELAXED))
+        ;
+}
+
+void lock_hold_end(struct thread_state *ts, const struct held_lock *held, uint64_t now)
+{
+    struct pshim_account *a = held->account;
+    if (unlikely(!a || !shim_control->recording || held->stops != shim_control->stops))
+        return; /* paused: now, or at some time since */
+    bool shared = account_is_shared(a);
+    uint64_t time = lock_clock_since(held->since, now);
+    counter_add(&a->counter[PSHIM_LOCK_HOLD], time, shared);
+    counter_max(&a->counter[PSHIM_LOCK_HOLD_MAX], time, shared);
+    uint64_t allocs = ts->alloc_events - held->allocs;
+    if (allocs)
+        counter_add(&a->counter[PSHIM_LOCK_HELD_ALLOCS], allocs, shared);
+}
+
+void lock_waited(const pthread_mutex_t *m, enum pshim_call call, const struct unwind_regs *regs,
+                 struct lock_caller caller, uint64_t since, bool got)
+{
+    uint64_t now = lock_clock();
+    struct thread_state *ts = lock_enter();
+    if (!ts)
+        return;
+    if (got && lock_is_taken_again(m)) {
+        lock_taken_again(ts, m);
+        lock_leave(ts, NULL);
+        return;
+    }
+    struct pshim_account *a = NULL;
+    uint32_t index = 0;
+    if (likely(shim_control->recording)) {
+        const struct lock_site *site = lock_site_walk(ts, m, call, regs, caller);
+        a = site->account;
+        index = site->index;
+        bool shared = account_is_shared(a);
+        if (got)
+            counter_add(&a->counter[PSHIM_LOCK_ACQUISITIONS], 1, shared);
+        uint64_t wait = lock_clock_since(since, now);
+        counter_add(&a->counter[PSHIM_LOCK_CONTENTIONS], 1, shared);
+        counter_add(&a->counter[PSHIM_LOCK_WAIT], wait, shared);
+        counter_max(&a->counter[PSHIM_LOCK_WAIT_MAX], wait, shared);
+    }
+    if (got && lock_mode() == PSHIM_ON)
+        lock_hold_begin(ts, m, a, index);
+    lock_leave(ts, a);
+}
+
+void lock_given_back(const void *mutex, uint64_t now)
+{
+    if (unlikely(!guard_enter()))
+        return; /* taken in the same signal handler, which was told then */
+    struct thread_state *ts = shim_tls.self;
+    struct held_lock *h = likely(ts != NULL) ? held_find(&ts->held, mutex) : NULL;
+    if (likely(h != NULL)) {
+        if (likely(h->depth == 1)) {
+            lock_hold_end(ts, h, now);
+            held_remove(&ts->held, h);
+        } else {
+            h->depth--;
+        }
+    } else if (!shim_tls.ended && (!ts || !held_overflow_left(&ts->held))) {
+        shim_lost(PSHIM_LOSS_unlock_unknown);
+    }
+    guard_leave(ts, 0);
+}
+
+void lock_pause_begin(struct lock_pause *p, const pthread_mutex_t *m, enum pshim_call call,
+                      const struct unwind_regs *regs, struct lock_caller caller, uint64_t now)
+{
+    *p = (struct lock_pause){.mutex = m};
+    struct thread_state *ts = lock_enter();
+    if (!ts)
+        return;
+    struct held_lock *h = held_find(&ts->held, m);
+    if (h && h->depth > 1) { /* glibc gives back one of several: it stays held */
+        guard_leave(ts, 0);
+        return;
+    }
+    p->active = true;
+    if (h) {
+        p->was_held = true;
+        p->held = *h;
+        lock_hold_end(ts, h, now);
+        held_remove(&ts->held, h);
+    } else {
+        p->was_overflow = held_overflow_left(&ts->held);
+    }
+    if (shim_control->recording) {
+        const struct lock_site *site = lock_site_walk(ts, m, call, regs, caller);
+        p->account = site->account;
+        p->index = site->index;
+    }
+    lock_leave(ts, p->account);
+}
+
+void lock_pause_end(struct lock_pause *p, int error)
+{
+    struct thread_state *ts = p->active ? lock_enter() : NULL;
+    if (!ts)
+        return;
+    if (error == 0 || error == ETIMEDOUT || error == EOWNERDEAD) {
+        struct pshim_account *a = shim_control->recording ? p->account : NULL;
+        if (a)
+            counter_add(&a->counter[PSHIM_LOCK_ACQUISITIONS], 1, account_is_shared(a));
+        lock_hold_begin(ts, p->mutex, a, p->index);
+    } else if (error != ENOTRECOVERABLE) { /* refused: it was not given back at all */
+        if (p->was_held)
+            lock_hold_begin(ts, p->mutex, p->held.account, p->held.lock);
+        ts->held.overflow += p->was_overflow;
+    }
+    lock_leave(ts, p->account);
+}
+
+void lock_made(const pthread_mutex_t *m, const struct unwind_regs *regs)
+{
+    struct thread_state *ts = lock_enter();
+    if (!ts)
+        return;
+    bool room = locks_have_room() || ts->spare_lock;
+    uint32_t stack = room ? recorder_stack(ts, regs) : 0;
+    locks_made(m, stack, &ts->spare_lock);
+    guard_leave(ts, stack);
+}
+
+void lock_destroyed(const pthread_mutex_t *m)
+{
+    struct thread_state *ts = lock_enter();
+    if (!ts)
+        return;
+    locks_destroyed(m);
+    struct held_lock *h = held_find(&ts->held, m);
+    if (h)
+        held_remove(&ts->held, h);
+    guard_leave(ts, 0);
+}
