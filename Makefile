@@ -34,7 +34,7 @@ SAMPLES := $(patsubst samples/%.c,$(B)/samples/%,$(SAMPLE_C)) \
 UNITS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 HELPERS := $(patsubst tests/helpers/%.c,$(B)/helpers/%,$(HELPER_SRC))
 
-ANALYZER_LIBS := -ldw -lelf -ljansson -lgsl -lgslcblas -lprotobuf-c -lz -lm
+ANALYZER_LIBS := -ldw -lelf -ljansson -lgsl -lgslcblas -lprotobuf-c -lz -lncurses -lm
 BENCH_LIBS := -ljansson -lm -pthread
 
 # A stamp changes when its text does, so that whatever depends on it is made again: with other

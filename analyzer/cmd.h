@@ -10,6 +10,7 @@
     X(record, "run a program and record where its time and memory go")                             \
     X(report, "say where time and memory went")                                                    \
     X(diff, "compare two profiles: what a change cost or saved, per operation")                    \
+    X(top, "watch a running program: rates, live bytes, its busiest functions")                    \
     X(export, "write a profile for pprof or a flame graph")                                        \
     X(bench, "compare two commands run in turn, or one with a saved baseline")                     \
     X(plan, "say what to provide for a target, and what a load sweep shows")

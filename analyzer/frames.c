@@ -137,8 +137,23 @@ static struct location *location_special(struct frames *f, uint64_t what)
     return location_named(f, text, NULL, 0);
 }
 
+/* The profile of a running program grows: the array `*items` then has the records of `now`. */
+static void growth_follow(struct frames *f, void **items, uint32_t *count,
+                          enum pshim_region_id region, size_t bytes)
+{
+    uint32_t now = reader_count(f->reader, region);
+    if (now <= *count)
+        return;
+    *items = memory_resize(*items, now, bytes);
+    memset((char *)*items + *count * bytes, 0, (now - *count) * bytes);
+    *count = now;
+}
+
 static struct module *module_get(struct frames *f, uint32_t id)
 {
+    if (id >= f->module_count)
+        growth_follow(f, (void **)&f->modules, &f->module_count, PSHIM_REGION_MODULE,
+                      sizeof *f->modules);
     struct module *m = &f->modules[id];
     if (m->known)
         return m;
@@ -204,6 +219,9 @@ static struct location *location_make(struct frames *f, uint32_t module, uint64_
 
 static struct location *location_get(struct frames *f, uint32_t node)
 {
+    if (node >= f->node_count)
+        growth_follow(f, (void **)&f->of_node, &f->node_count, PSHIM_REGION_NODE,
+                      sizeof *f->of_node);
     if (f->of_node[node])
         return f->of_node[node];
     const struct pshim_node *n = reader_node(f->reader, node);
@@ -328,7 +346,8 @@ bool frames_problem(const struct frames *f, unsigned i, const char **path, const
 
 const char *frames_object(struct frames *f, uint64_t address, char *buffer, size_t size)
 {
-    for (uint32_t i = f->module_count; i-- > 0;) { /* the last one mapped there */
+    for (uint32_t i = reader_count(f->reader, PSHIM_REGION_MODULE);
+         i-- > 0;) { /* the last one mapped there */
         const struct pshim_module *record = reader_module(f->reader, i);
         if (!record || address < record->start || address >= record->end)
             continue;

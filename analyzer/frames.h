@@ -8,8 +8,9 @@
  *  - Code without a name is "module+0xADDRESS" of the function's start if call-frame information
  *    tells it, else of the very instruction.
  *
- * Each distinct (module, offset) is symbolised once. Node ids must come from a loaded model: their
- * chains were checked there. Not thread-safe. Pointers live until frames_free().
+ * Each distinct (module, offset) is symbolised once, also over many models of a growing profile.
+ * Node ids must come from a loaded model of the same reader: their chains were checked there. Not
+ * thread-safe. Pointers live until frames_free().
  */
 #ifndef PERFSHIM_ANALYZER_FRAMES_H
 #define PERFSHIM_ANALYZER_FRAMES_H

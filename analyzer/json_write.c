@@ -13,7 +13,7 @@ enum { lines_depth = 2 };
 
 static void break_line(struct json *j)
 {
-    if (j->depth <= lines_depth)
+    if (j->depth <= lines_depth && !j->one_line)
         fprintf(j->out, "\n%*s", (int)(2 * j->depth), "");
     else if (j->filled[j->depth - 1])
         fputc(' ', j->out);
@@ -63,7 +63,7 @@ void json_begin(struct json *j, const char *key, char bracket)
 void json_end(struct json *j)
 {
     bool filled = j->filled[--j->depth];
-    if (filled && j->depth < lines_depth)
+    if (filled && j->depth < lines_depth && !j->one_line)
         fprintf(j->out, "\n%*s", (int)(2 * j->depth), "");
     fputc(j->closing[j->depth], j->out);
     if (j->depth == 0)

@@ -13,6 +13,7 @@
 
 struct json {
     FILE *out;
+    bool one_line; /* the document, for a stream of them */
     unsigned depth;
     char closing[JSON_DEPTH_MAX];
     bool filled[JSON_DEPTH_MAX]; /* a comma is due before the next value */

@@ -38,3 +38,8 @@ void memory_grow(void **items, size_t *room, size_t count, size_t bytes)
     *room = *room ? 2 * *room : 64;
     *items = memory_resize(*items, *room, bytes);
 }
+
+FILE *memory_stream(char **text, size_t *bytes)
+{
+    return must(open_memstream(text, bytes));
+}

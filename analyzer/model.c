@@ -327,8 +327,10 @@ static bool leaf_is_profiler(const struct model *m, uint32_t id)
     return module && (module->flags & PSHIM_MODULE_SHIM);
 }
 
-static void samples_finish(struct model *m)
+void model_finish(struct model *m)
 {
+    for (size_t i = 0; i < m->sample_count; i++)
+        m->samples[i].booked_ns = m->samples[i].m.v[METRIC_CPU_NS];
     /* Before the profiler's part is taken out: the ticks there are the thread's too. */
     settle_cpu(m);
     for (size_t i = 0; i < m->sample_count; i++) {
@@ -344,6 +346,10 @@ static void samples_finish(struct model *m)
         for (int k = 0; k < METRIC_COUNT; k++)
             add(&m->totals.v[k], v[k]);
     }
+}
+
+static void peak_load(struct model *m)
+{
     /* The highest moment itself was seen in the live bytes; the accounts were caught within 1 %. */
     int64_t peak = (int64_t)pshim_load(&m->header->peak_bytes);
     int64_t live = m->totals.v[METRIC_LIVE_BYTES];
@@ -394,7 +400,8 @@ int model_load(struct model *m, struct reader *r)
         model_release(m);
         return -1;
     }
-    samples_finish(m);
+    model_finish(m);
+    peak_load(m);
     for (unsigned i = 0; i < PSHIM_LOSS_COUNT; i++)
         m->losses[i] = pshim_load(&m->header->losses[i]);
     return 0;

@@ -23,6 +23,7 @@ struct model_sample {
     uint32_t cpu : 1;   /* CPU time was counted here */
     uint32_t lock : 1;  /* locks were taken here; the leaf is the call */
     int64_t ticks;      /* weight of the CPU ticks in cpu_ns */
+    int64_t booked_ns;  /* CPU time as it was counted, before settle_cpu() */
     struct metrics m;
 };
 
@@ -107,6 +108,13 @@ struct model {
 /* Reads everything. 0, or −1 with reader->error: a damaged file. */
 int model_load(struct model *m, struct reader *r);
 void model_release(struct model *m);
+
+/*
+ * From what was counted in each sample to what is said about it, and to the totals: settled CPU
+ * time, the profiler's part, live blocks, cost. model_load() ends with it, and so does whoever
+ * makes a model of his own from counters (top.h). Peak bytes are only added up.
+ */
+void model_finish(struct model *m);
 
 static inline bool model_has(const struct model *m, enum metric metric)
 {

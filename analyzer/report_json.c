@@ -11,6 +11,11 @@ static const char *const metric_keys[METRIC_COUNT] = {
 #undef X
 };
 
+const char *json_metric_key(enum metric metric)
+{
+    return metric_keys[metric];
+}
+
 void json_put_metric(struct json *j, const char *key, const struct model *m, enum metric metric,
                      int64_t v)
 {
@@ -59,7 +64,7 @@ static void put_build_id(struct json *j, const struct model *m)
     put_name(j, "build_id", hex);
 }
 
-static void put_process(struct json *j, const struct model *m)
+void json_put_process(struct json *j, const struct model *m)
 {
     const struct pshim_header *h = m->header;
     json_begin(j, "process", '{');
@@ -125,7 +130,7 @@ static void put_mode(struct json *j, const struct model *m)
     json_end(j);
 }
 
-static void put_totals(struct json *j, const struct model *m)
+void json_put_totals(struct json *j, const struct model *m)
 {
     json_begin(j, "totals", '{');
     for (int i = 0; i < METRIC_COUNT; i++)
@@ -134,7 +139,7 @@ static void put_totals(struct json *j, const struct model *m)
     json_put_null(j, "runqueue_ns");
     json_put_null(j, "unexplained_ns");
     json_put_int(j, "thread_wall_ns", m->thread_wall_ns);
-    if (model_ops(m))
+    if (m->progress_count)
         json_put_int(j, "ops", (int64_t)model_ops(m));
     else
         json_put_null(j, "ops");
@@ -149,32 +154,35 @@ static void put_totals(struct json *j, const struct model *m)
     json_end(j);
 }
 
+void json_put_function(struct json *j, const struct model *m, const struct rank_row *row)
+{
+    json_begin(j, NULL, '{');
+    json_put_string(j, "name", row->name);
+    put_name(j, "file", row->file);
+    put_line(j, row->line);
+    put_name(j, "module", row->module);
+    for (int k = 0; k < METRIC_COUNT; k++) {
+        json_begin(j, metric_keys[k], '{');
+        json_put_metric(j, "flat", m, k, row->flat.v[k]);
+        json_put_metric(j, "cum", m, k, row->cum.v[k]);
+        json_end(j);
+    }
+    if (model_has(m, METRIC_COST_NS))
+        json_put_real(j, "share",
+                      (double)row->cum.v[METRIC_COST_NS] / (double)m->totals.v[METRIC_COST_NS]);
+    else
+        json_put_null(j, "share");
+    json_end(j);
+}
+
 static void put_functions(struct json *j, const struct model *m, struct frames *f)
 {
     struct rank rank;
     rank_build(&rank, m, f, RANK_FUNCTION);
     rank_sort(&rank, model_has(m, METRIC_COST_NS) ? METRIC_COST_NS : METRIC_ALLOC_BYTES, false);
-    double total = (double)m->totals.v[METRIC_COST_NS];
     json_begin(j, "functions", '[');
-    for (size_t i = 0; i < rank.count; i++) {
-        const struct rank_row *row = &rank.rows[i];
-        json_begin(j, NULL, '{');
-        json_put_string(j, "name", row->name);
-        put_name(j, "file", row->file);
-        put_line(j, row->line);
-        put_name(j, "module", row->module);
-        for (int k = 0; k < METRIC_COUNT; k++) {
-            json_begin(j, metric_keys[k], '{');
-            json_put_metric(j, "flat", m, k, row->flat.v[k]);
-            json_put_metric(j, "cum", m, k, row->cum.v[k]);
-            json_end(j);
-        }
-        if (model_has(m, METRIC_COST_NS))
-            json_put_real(j, "share", (double)row->cum.v[METRIC_COST_NS] / total);
-        else
-            json_put_null(j, "share");
-        json_end(j);
-    }
+    for (size_t i = 0; i < rank.count; i++)
+        json_put_function(j, m, &rank.rows[i]);
     json_end(j);
     rank_release(&rank);
 }
@@ -261,6 +269,15 @@ static void put_sites(struct json *j, const struct model *m, struct frames *f)
     sites_release(&sites);
 }
 
+void json_put_losses(struct json *j, const struct model *m)
+{
+    json_begin(j, "loss", '{');
+    for (int i = 0; i < PSHIM_LOSS_COUNT; i++)
+        if (m->losses[i])
+            json_put_int(j, model_loss_name(i), (int64_t)m->losses[i]);
+    json_end(j);
+}
+
 static void put_threads(struct json *j, const struct model *m)
 {
     json_begin(j, "threads", '[');
@@ -289,11 +306,7 @@ static void put_rest(struct json *j, const struct model *m, struct frames *f)
         json_put_null(j, not_measured[i]);
     json_begin(j, "findings", '[');
     json_end(j);
-    json_begin(j, "loss", '{');
-    for (int i = 0; i < PSHIM_LOSS_COUNT; i++)
-        if (m->losses[i])
-            json_put_int(j, model_loss_name(i), (int64_t)m->losses[i]);
-    json_end(j);
+    json_put_losses(j, m);
     json_begin(j, "modules_without_symbols", '[');
     for (unsigned i = 0; frames_problem(f, i, &path, &why); i++) {
         json_begin(j, NULL, '{');
@@ -310,9 +323,9 @@ void report_json(FILE *out, const struct model *m, struct frames *f)
     json_begin(&j, NULL, '{');
     json_put_string(&j, "schema", "perfshim.report/1");
     json_put_string(&j, "perfshim_version", PERFSHIM_VERSION);
-    put_process(&j, m);
+    json_put_process(&j, m);
     put_mode(&j, m);
-    put_totals(&j, m);
+    json_put_totals(&j, m);
     put_functions(&j, m, f);
     put_sites(&j, m, f);
     put_threads(&j, m);

@@ -7,10 +7,16 @@
 #include "analyzer/frames.h"
 #include "analyzer/json_write.h"
 #include "analyzer/model.h"
+#include "analyzer/rank.h"
 
 void report_json(FILE *out, const struct model *m, struct frames *f);
 
 /* Parts that other documents share. */
+const char *json_metric_key(enum metric metric);
+void json_put_process(struct json *j, const struct model *m);
+void json_put_totals(struct json *j, const struct model *m); /* and `progress` */
+void json_put_losses(struct json *j, const struct model *m);
+void json_put_function(struct json *j, const struct model *m, const struct rank_row *row);
 void json_put_metric(struct json *j, const char *key, const struct model *m, enum metric metric,
                      int64_t v);
 /* key: NULL in an array. */

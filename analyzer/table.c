@@ -34,16 +34,16 @@ void table_cell(struct table *t, const char *format, ...)
 static void widths_fit(struct table *t)
 {
     enum { narrowest_name = 16 };
-    size_t total = 1;
+    size_t fit = t->fit ? t->fit : TEXT_COLUMNS, total = 1;
     for (unsigned i = 0; i < t->column_count; i++)
         total += t->columns[i].width + (i ? 2 : 0);
-    for (unsigned i = t->column_count; i-- > 0 && total > TEXT_COLUMNS;) {
+    for (unsigned i = t->column_count; i-- > 0 && total > fit;) {
         size_t *width = &t->columns[i].width;
         if (t->columns[i].align != TABLE_NAME || *width <= narrowest_name)
             continue;
         size_t give = *width - narrowest_name;
-        if (give > total - TEXT_COLUMNS)
-            give = total - TEXT_COLUMNS;
+        if (give > total - fit)
+            give = total - fit;
         *width -= give;
         total -= give;
     }

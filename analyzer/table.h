@@ -28,6 +28,7 @@ struct table {
     unsigned column_count;
     char **cells;
     size_t cell_count, room;
+    size_t fit; /* columns to stay within; 0 = TEXT_COLUMNS */
 };
 
 void table_column(struct table *t, const char *title, enum table_align align);

@@ -45,6 +45,11 @@ void view_threads(const struct view *v);
 /* The table of functions (files, modules) of `v`, ranked by `metric` unless v->sort says other. */
 void view_functions(const struct view *v, enum metric metric);
 
+/* How the program ended: "exit 0", "killed by SIGKILL", "still running". */
+char *view_end(char to[static TEXT_BUF], const struct model *m);
+/* Where a function is: "file.c:12", or its module. */
+const char *view_place(const struct rank_row *row, char *buf, size_t size);
+
 /* When the last counts were taken: "now", "at exit", "at the end". */
 const char *view_end_words(const struct model *m);
 

@@ -20,7 +20,7 @@ char *view_calls(const struct view *v, char to[static TEXT_BUF], int64_t calls)
     return to;
 }
 
-static const char *place(const struct rank_row *row, char *buf, size_t size)
+const char *view_place(const struct rank_row *row, char *buf, size_t size)
 {
     const char *slash = row->file ? strrchr(row->file, '/') : NULL;
     const char *file = slash ? slash + 1 : row->file;
@@ -93,7 +93,7 @@ static void row_put(struct table *t, const struct view *v, const struct figures 
         table_cell(t, "%s", units_size(text, (double)row->cum.v[METRIC_ALLOC_BYTES]));
     table_cell(t, "%s", text_short_name(name, sizeof name, row->name, name_columns));
     if (v->by == RANK_FUNCTION)
-        table_cell(t, "%s", place(row, where, sizeof where));
+        table_cell(t, "%s", view_place(row, where, sizeof where));
 }
 
 static void columns_set(struct table *t, const struct view *v, const struct figures *f)

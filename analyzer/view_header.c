@@ -52,26 +52,21 @@ const char *view_end_words(const struct model *m)
                                        : "at the end";
 }
 
-static void end_part(struct line *l, const struct model *m)
+char *view_end(char to[static TEXT_BUF], const struct model *m)
 {
-    switch (m->end) {
-    case PSHIM_END_RUNNING:
-        part(l, "still running");
-        break;
-    case PSHIM_END_EXIT:
-        part(l, "exit %d", m->status);
-        break;
-    case PSHIM_END_EXEC:
-        part(l, "ended by exec");
-        break;
-    default:
-        if (!m->status_known)
-            part(l, "killed");
-        else if (sigabbrev_np(m->status))
-            part(l, "killed by SIG%s", sigabbrev_np(m->status));
-        else
-            part(l, "killed by signal %d", m->status);
-    }
+    if (m->end == PSHIM_END_RUNNING)
+        snprintf(to, TEXT_BUF, "still running");
+    else if (m->end == PSHIM_END_EXIT)
+        snprintf(to, TEXT_BUF, "exit %d", m->status);
+    else if (m->end == PSHIM_END_EXEC)
+        snprintf(to, TEXT_BUF, "ended by exec");
+    else if (!m->status_known)
+        snprintf(to, TEXT_BUF, "killed");
+    else if (sigabbrev_np(m->status))
+        snprintf(to, TEXT_BUF, "killed by SIG%s", sigabbrev_np(m->status));
+    else
+        snprintf(to, TEXT_BUF, "killed by signal %d", m->status);
+    return to;
 }
 
 static bool lossy(const struct model *m)
@@ -128,12 +123,12 @@ static void remarks_print(const struct view *v)
 
 void view_header(const struct view *v)
 {
-    char a[UNITS_BUF], b[UNITS_BUF];
+    char a[UNITS_BUF], b[UNITS_BUF], end[TEXT_BUF];
     const struct model *m = v->model;
     struct line l = {.out = v->out, .indent = 0};
     command_line(v);
     part(&l, "pid %u", m->header->pid);
-    end_part(&l, m);
+    part(&l, "%s", view_end(end, m));
     part(&l, "%s", units_duration(a, (double)m->wall_ns));
     part(&l, "%llu thread%s on %u CPU%s", (unsigned long long)m->thread_count,
          m->thread_count == 1 ? "" : "s", m->header->cpus, m->header->cpus == 1 ? "" : "s");
