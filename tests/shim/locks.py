@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+# test: timeout=60
+"""Mutexes in situations that are easy to count wrongly: 100 threads, wrappers, more locks at once
+than are tracked, a mutex given back by another thread, pauses, one made twice at one address, a fork
+while one is held, a cancelled wait, CPU time inside, signal handlers that take locks."""
+import os
+import sys
+
+sys.path[:0] = [os.environ["SRC"] + "/tests", os.environ["SRC"] + "/tests/helpers"]
+from lib import *
+from figures import *
+
+MS = 1_000_000
+
+
+def profile(label, *args):
+    done = preload([helper("lock_cases"), *args], f"{label}.pshim", timeout=50)
+    ok(done.status == 0, f"{label}: runs", done)
+    return done, report(f"{label}.pshim")
+
+
+done, document = profile("cases")
+if document:
+    by_name = {}
+    for entry in document["locks"]:
+        by_name.setdefault(entry["name"], []).append(entry)
+    lock = {name: entries[0] for name, entries in by_name.items()}
+
+    def taken(name):
+        return lock[name]["acquisitions"]
+
+    equal(taken("crowded"), 100 * 1000, "100 threads that share recorders: each acquisition counts")
+    sites = {s["frames"][2]["name"]: s["acquisitions"] for s in lock["wrapped"]["sites"]}
+    equal(sites, {"via_a": 700, "via_b": 300}, "behind a wrapper each caller has its own")
+    nested = [e for name, entries in by_name.items() if name.startswith("nested") for e in entries]
+    equal([e["acquisitions"] for e in nested], [1] * 20, "20 locks at once: each is counted")
+    equal(sum(e["hold_ns"] > 0 for e in nested), 16, "20 locks at once: 16 holds are timed")
+    equal(document["loss"], {"held_overflow": 4, "unlock_unknown": 1},
+          "what was not timed, and the mutex that another thread gave back, are told")
+    equal(taken("foreign"), 2, "a mutex that another thread gave back is taken anew")
+    equal(taken("paused"), 3, "while paused nothing is counted")
+    ok(lock["paused"]["hold_ns"] < 20 * MS, "a hold with a pause in it is dropped", lock["paused"])
+    equal(sorted(e["acquisitions"] for e in by_name["remade"]), [3, 5],
+          "a mutex made again at the same address is another one")
+    equal(taken("forked"), 1, "a forked child is not counted")
+    equal(taken("cancelled"), 2, "a cancelled wait takes the mutex again")
+    ok(lock["cancelled"]["hold_max_ns"] >= 30 * MS,
+       "and holds it until the clean-up handler gives it back", lock["cancelled"])
+    for name in ("busy_with", "inner"):
+        near(lock[name]["held_cpu_ns"], 300 * MS, f"CPU time while {name} was taken last", rel=0.25)
+    equal(lock["outside"]["held_cpu_ns"], 0, "CPU time after a lock was given back is not its")
+
+done, document = profile("handler", "in-handlers")
+if document:
+    took = int(done.out)
+    lock = {entry["name"]: entry["acquisitions"] for entry in document["locks"]}
+    equal(lock["wrapped"], 2_000_000, "signal handlers take locks meanwhile: each of the program's counts")
+    equal(lock.get("in_handler", 0) + document["loss"].get("recursion", 0), took,
+          f"each of the handlers' {took} is counted, or told as lost inside a hook")
