@@ -224,9 +224,10 @@ for label, what, said in CASES:
     match(done.err, f"^perfshim top: {said}", f"{label}: the message says what")
 done = top("--plain", cwd="place")
 ok(done.status == 3 and "no profile named" in done.err, "no profile anywhere", done)
+preload(["true"], "unlocked.pshim", env={"PERFSHIM_LOCKS": "off"})
 for argv, said in ((["-i", "50ms"], r"-i: '50ms'"), (["-i", "fast"], r"-i: 'fast'"), (["-i0"], r"-i: '0'"),
                    (["-c0"], r"-c: '0'"), (["--sort=size"], r"size"), (["a", "b"], r"'b'"),
-                   (["--sort=lock", "marks.pshim"], r"--sort=lock: .*not measure")):
+                   (["--sort=lock", "unlocked.pshim"], r"--sort=lock: .*not measure")):
     done = top(*argv)
     equal((done.status, done.out), (2, ""), f"top {' '.join(argv)}: exit code 2")
     match(done.err, f"^perfshim top: .*{said}", "and what was wrong")
