@@ -309,7 +309,11 @@ static int set_up(int argc, char **argv, char **envp)
     return 0;
 }
 
-/* As the loader names us: relative to the directory we were started in. */
+/*
+ * The loader names us relative to the directory we were started in, which may change. But
+ * LD_PRELOAD cannot hold a blank or a colon: then as it was given, since the loader would complain
+ * to our host.
+ */
 static const char *path_absolute(const char *path)
 {
     static char absolute[8192];
@@ -318,7 +322,7 @@ static const char *path_absolute(const char *path)
         return path;
     absolute[n - 1] = '/';
     strcpy(absolute + n, path);
-    return absolute;
+    return strpbrk(absolute, " :") ? path : absolute;
 }
 
 static __attribute__((constructor)) void shim_constructor(int argc, char **argv, char **envp)

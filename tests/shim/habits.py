@@ -78,6 +78,16 @@ result = run(["sh", "-c", "cd / && exec ls -d /tmp"],
 equal((result.status, result.out, result.err), (0, "/tmp\n", ""), "a relative LD_PRELOAD: exec elsewhere")
 ok(os.path.exists("r.pshim") and os.path.exists("r.pshim.1"), "and both images are profiled")
 
+# A folder whose name LD_PRELOAD cannot hold: the entry stays as it was given.
+os.mkdir("with a:blank")
+os.symlink(SHIM, "with a:blank/libperfshim.so")
+for where, command, profiles in (("here", "exec ls -d /tmp", 2), ("elsewhere", "cd / && exec ls -d /tmp", 1)):
+    result = run(["sh", "-c", command], cwd="with a:blank",
+                 env=clean_env(LD_PRELOAD="./libperfshim.so", PERFSHIM_OUT=f"{TMP}/{where}.pshim"))
+    equal((result.status, result.out, result.err), (0, "/tmp\n", ""), f"a folder with a blank: exec {where}")
+    equal(sum(name.startswith(where) for name in os.listdir(TMP)), profiles,
+          f"and {profiles} of 2 images are profiled")
+
 result = run(["sh", "-c", "ulimit -d 20000; exec python3 -c 'print(6)'"],
              env=clean_env(LD_PRELOAD=SHIM, PERFSHIM_OUT=TMP + "/d.pshim"))
 equal((result.status, result.out), (0, "6\n"), "a small RLIMIT_DATA: the program has its memory")
