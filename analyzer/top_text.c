@@ -209,7 +209,7 @@ void top_text_locks(FILE *out, const struct top_change *c, struct frames *f, siz
             table_cell(&t, "%s", text_percent(text, top_rate(c, n->hold_ns) / 1e9, 1));
         text_escape(name, sizeof name, rows[i].name, 80);
         if (rows[i].locks > 1)
-            table_cell(&t, "%s (%zu)", name, rows[i].locks);
+            table_cell(&t, "%zux %s", rows[i].locks, name);
         else
             table_cell(&t, "%s", name);
     }
