@@ -9,7 +9,7 @@ sys.path[:0] = [os.environ["SRC"] + "/tests", os.environ["SRC"] + "/tests/helper
 from lib import *
 from figures import *
 
-OPS = {"get": 200000, "key": 2000000, "buffer": 2000000}
+OPS = {"get": 300000, "key": 2000000, "buffer": 2000000}
 OTHERS = 100  # allocations of a run that no operation made (threads, output): at most
 
 
@@ -83,6 +83,30 @@ found = pair("get", "entry_print")
 if found:
     truths, reports, document = found
     equal([t["allocs"] / t["ops"] for t in truths], [1, 1], "get: an allocation per op, on both sides")
-    for program, seen in zip(("get", "get_cured"), reports):
+    with open(SRC + "/samples/get.c") as file:
+        calls = [number for number, line in enumerate(file, 1) if "pthread_mutex_lock(" in line]
+    for program, seen, line in zip(("get", "get_cured"), reports, calls):
         equal(cum(seen, "cache_get", "alloc_calls"), truths[0]["ops"],
               f"{program}: all of them below cache_get")
+        equal([lock["name"] for lock in seen["locks"]], ["cache_lock"], f"{program}: one lock, by name")
+        lock = seen["locks"][0]
+        equal((lock["kind"], lock["acquisitions"]), ("mutex", truths[0]["ops"]),
+              f"{program}: taken once per op")
+        equal((lock["site"]["name"], os.path.basename(lock["site"]["file"]), lock["site"]["line"]),
+              ("cache_get", "get.c", line), f"{program}: in cache_get, and the line of it")
+        equal(lock["hold_ns"], seen["totals"]["lock_hold_ns"], f"{program}: all holds are its")
+    bad, cured = (seen["locks"][0] for seen in reports)
+    inside = [sum(row["cpu_ns"] for row in lock["inside"] if row["callee"]["name"] == "entry_print")
+              for lock in (bad, cured)]
+    ok(inside[0] > 0.8 * bad["held_cpu_ns"], "get: what runs inside the lock is entry_print", bad)
+    equal((inside[1], cured["held_alloc_calls"]), (0, 0), "get_cured: that has left, and its malloc")
+    equal(bad["held_alloc_calls"], truths[0]["ops"], "get: it allocates inside, once per op")
+    hold = document["totals"]["lock_hold_ns"]
+    note(f"get: hold {hold['a']:.0f} -> {hold['b']:.0f} ns/op, wait "
+         f"{bad['wait_ns'] / truths[0]['ops']:.0f} -> {cured['wait_ns'] / truths[0]['ops']:.0f}")
+    ok(hold["ratio"] < 0.2 and not hold["noise"], "get: the diff has more than 80 % less hold time per op",
+       hold)
+    near(hold["a"], bad["hold_ns"] / truths[0]["ops"], "get: which is what the report has", rel=1e-6)
+    match(diff("get.pshim", "get_cured.pshim"), r"^ *lock hold/op .* -\d\d\.\d%", "get: on the screen")
+    match(run([PERFSHIM, "report", "--view=locks", "get.pshim"], env=clean_env()).out,
+          rf"^ .* cache_lock +cache_get get\.c:{calls[0]}$", "get: the view of locks names lock and site")
