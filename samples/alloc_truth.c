@@ -485,7 +485,7 @@ static void after_stop(struct worker *w)
     }
 }
 
-static void *work(void *arg)
+static void *worker_run(void *arg)
 {
     struct worker *w = arg;
     before_start(w);
@@ -545,7 +545,7 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < thread_count; i++) {
         workers[i].random = 88172645463325252ull + 7919 * i;
         workers[i].steps = steps;
-        if (pthread_create(&workers[i].thread, NULL, work, &workers[i]))
+        if (pthread_create(&workers[i].thread, NULL, worker_run, &workers[i]))
             truth_fail("no thread");
     }
     pthread_barrier_wait(&barrier);
