@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "analyzer/findings.h"
 #include "analyzer/locks_json.h"
 #include "analyzer/rank.h"
 #include "analyzer/report_json.h"
@@ -304,8 +305,7 @@ static void put_rest(struct json *j, const struct model *m, struct frames *f)
     locks_json_put(j, m, f);
     for (size_t i = 0; i < sizeof not_measured / sizeof *not_measured; i++)
         json_put_null(j, not_measured[i]);
-    json_begin(j, "findings", '[');
-    json_end(j);
+    findings_json(j, m, f);
     json_put_losses(j, m);
     json_begin(j, "modules_without_symbols", '[');
     for (unsigned i = 0; frames_problem(f, i, &path, &why); i++) {

@@ -84,10 +84,15 @@ void table_print(struct table *t, FILE *out)
         line_print(t, titles, out);
         fprintf(out, "%s\n", text_plain());
     }
-    for (size_t i = 0; i + t->column_count <= t->cell_count; i += t->column_count) {
-        line_print(t, (const char *const *)t->cells + i, out);
-        fputc('\n', out);
-    }
+    for (size_t i = 0; (i + 1) * t->column_count <= t->cell_count; i++)
+        table_print_row(t, out, i);
+}
+
+void table_print_row(struct table *t, FILE *out, size_t row)
+{
+    widths_fit(t);
+    line_print(t, (const char *const *)t->cells + row * t->column_count, out);
+    fputc('\n', out);
 }
 
 void table_release(struct table *t)

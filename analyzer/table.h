@@ -35,6 +35,8 @@ void table_column(struct table *t, const char *title, enum table_align align);
 void table_cell(struct table *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Heading (unless all titles are NULL) and rows, each after one blank, without trailing blanks. */
 void table_print(struct table *t, FILE *out);
+/* One row alone, without headings: for a caller that has more to say below each. */
+void table_print_row(struct table *t, FILE *out, size_t row);
 void table_release(struct table *t);
 
 #endif

@@ -83,6 +83,22 @@ char *text_short_name(char *to, size_t size, const char *name, size_t columns)
     return text_escape(to, size, kept, columns);
 }
 
+void text_wrap(FILE *out, unsigned indent, const char *before, const char *words)
+{
+    size_t margin = indent + strlen(before), at = margin;
+    fprintf(out, "%*s%s", (int)indent, "", before);
+    while (*words) {
+        size_t n = strcspn(words, " ");
+        if (at > margin && at + 1 + n > TEXT_COLUMNS) {
+            fprintf(out, "\n%*s", (int)margin, "");
+            at = margin;
+        }
+        at += (size_t)fprintf(out, "%s%.*s", at > margin ? " " : "", (int)n, words);
+        words += n + (words[n] == ' ');
+    }
+    fputc('\n', out);
+}
+
 void text_color_choose(const char *when, FILE *out)
 {
     const char *no = getenv("NO_COLOR");

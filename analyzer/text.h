@@ -22,6 +22,12 @@ char *text_escape(char *to, size_t size, const char *s, size_t columns);
  */
 char *text_short_name(char *to, size_t size, const char *name, size_t columns);
 
+/*
+ * Prints words, broken before TEXT_COLUMNS: `before` after `indent` blanks, further lines below the
+ * first word.
+ */
+void text_wrap(FILE *out, unsigned indent, const char *before, const char *words);
+
 /* --color=always|never|auto (auto: out is a terminal, NO_COLOR is not set). NULL = auto. */
 void text_color_choose(const char *when, FILE *out);
 /* Escape sequences, or "" without colour. */

@@ -40,6 +40,8 @@ VIEWS(X)
 
 /* Who, how long, what was measured, what was lost: the first lines of every view. */
 void view_header(const struct view *v);
+/* What to do about it: findings, each with its evidence and advice. */
+void view_findings(const struct view *v);
 /* Threads gathered by name (`--by thread`). */
 void view_threads(const struct view *v);
 /* The table of functions (files, modules) of `v`, ranked by `metric` unless v->sort says other. */

@@ -1,6 +1,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "analyzer/findings.h"
 #include "analyzer/table.h"
 #include "analyzer/text.h"
 #include "analyzer/view_diff.h"
@@ -79,22 +80,6 @@ static void sides_print(const struct diff *d, FILE *out)
     table_release(&t);
 }
 
-/* Prints a line of words, broken before TEXT_COLUMNS. */
-static void wrap(FILE *out, const char *text)
-{
-    size_t at = 0;
-    while (*text) {
-        size_t n = strcspn(text, " ");
-        if (at && at + 1 + n > TEXT_COLUMNS) {
-            fputc('\n', out);
-            at = 0;
-        }
-        at += (size_t)fprintf(out, "%s%.*s", at ? " " : "", (int)n, text);
-        text += n + (text[n] == ' ');
-    }
-    fputc('\n', out);
-}
-
 static void unit_line(const struct diff *d, FILE *out)
 {
     char a[UNITS_BUF], b[UNITS_BUF], name[64], text[400];
@@ -113,7 +98,7 @@ static void unit_line(const struct diff *d, FILE *out)
         unit = per_op;
     }
     snprintf(text, sizeof text, "%s Change is B - A, minus is less.  ~ may be noise", unit);
-    wrap(out, text);
+    text_wrap(out, 0, "", text);
     fputc('\n', out);
 }
 
@@ -362,7 +347,7 @@ static void sentence(const struct diff *d, FILE *out)
     if (text[1] == '.')
         return; /* nothing was measured on both sides */
     fputc('\n', out);
-    wrap(out, text);
+    text_wrap(out, 0, "", text);
 }
 
 static void runs_line(const struct diff *d, FILE *out)
@@ -380,6 +365,22 @@ static void runs_line(const struct diff *d, FILE *out)
                 a, b);
 }
 
+/* What to do next: the first finding about B. */
+static void next_line(const struct diff *d, FILE *out)
+{
+    char text[FINDINGS_WHERE_BYTES], words[TEXT_COLUMNS + FINDINGS_WHERE_BYTES];
+    const struct diff_run *run = &d->sides[DIFF_B].runs[0];
+    struct findings findings;
+    findings_build(&findings, &run->model, run->frames);
+    if (findings.worth) {
+        const struct finding *top = &findings.items[0];
+        snprintf(words, sizeof words, "%s, %.1f%% of B: %s", top->title, 100 * top->share,
+                 findings_where(top, run->frames, text));
+        text_wrap(out, 0, "Next: ", words);
+    }
+    findings_release(&findings);
+}
+
 void view_diff(const struct diff *d, FILE *out, size_t limit, bool all)
 {
     sides_print(d, out);
@@ -389,4 +390,5 @@ void view_diff(const struct diff *d, FILE *out, size_t limit, bool all)
     functions_line(d, out);
     sentence(d, out);
     runs_line(d, out);
+    next_line(d, out);
 }

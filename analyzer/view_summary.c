@@ -91,6 +91,7 @@ void view_summary(const struct view *v)
     time_line(v);
     memory_line(v);
     fputc('\n', v->out);
+    view_findings(v);
     view_functions(v, metric);
     path_line(v, metric);
     fprintf(v->out,

@@ -1,0 +1,59 @@
+/*
+ * What to do about a profile: its cost cut into subjects, each judged by the rules of finding.h.
+ *
+ * Every part of the cost belongs to one subject, so that shares add up to at most 100 %:
+ *  - waiting for a lock: the lock (all of one name together), with the CPU time spent in the calls
+ *    that take it, and that of a function that spins for it;
+ *  - CPU time in the allocator: allocations, all sites together;
+ *  - CPU time in a memory routine of libc that own code called: that routine;
+ *  - the rest: the innermost function of the program's own code (origin.h), with what it calls of
+ *    the system. Not the functions above it: they can change nothing but the call.
+ *
+ * Only the selected stacks count; shares are of the whole cost. Not thread-safe; the model and the
+ * frames must outlive the findings.
+ */
+#ifndef PERFSHIM_ANALYZER_FINDINGS_H
+#define PERFSHIM_ANALYZER_FINDINGS_H
+
+#include "analyzer/finding.h"
+#include "analyzer/lock.h"
+
+enum { FINDING_EVIDENCE_MOST = 3, FINDING_TEXT_BYTES = 320 };
+
+struct finding {
+    enum finding_kind kind;
+    unsigned rank;     /* from 1 */
+    const char *title; /* says no name */
+    int64_t cost_ns;
+    double share, max_gain;
+    char lock[LOCK_NAME_BYTES]; /* name, "" = it is about no lock */
+    char lock_short[LOCK_NAME_BYTES];
+    const struct frame *where; /* NULL = not known */
+    const struct frame *work;  /* held too long: what was done meanwhile; else NULL */
+    char evidence[FINDING_EVIDENCE_MOST][FINDING_TEXT_BYTES];
+    unsigned evidence_count;
+    const char *advice; /* says no name */
+};
+
+enum findings_state { FINDINGS_MADE, FINDINGS_NO_TIME, FINDINGS_FEW_TICKS };
+
+struct findings {
+    enum findings_state state;
+    struct finding *items; /* by cost, what is not worth it last */
+    size_t count;
+    size_t worth; /* how many come before what is not worth it */
+    double ticks; /* of the CPU time that the shares rest on */
+};
+
+void findings_build(struct findings *to, const struct model *m, struct frames *f);
+void findings_release(struct findings *findings);
+
+/* Where, for a screen: "cache_lock in cache_get get.c:47"; "" if it is not known. Returns to. */
+enum { FINDINGS_WHERE_BYTES = 256 };
+char *findings_where(const struct finding *item, struct frames *f,
+                     char to[static FINDINGS_WHERE_BYTES]);
+
+struct json;
+void findings_json(struct json *j, const struct model *m, struct frames *f);
+
+#endif

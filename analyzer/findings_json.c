@@ -1,0 +1,46 @@
+#include "analyzer/findings.h"
+#include "analyzer/report_json.h"
+
+static void frame_put(struct json *j, const char *key, const struct frames *f,
+                      const struct frame *frame)
+{
+    if (frame)
+        json_put_frame(j, key, f, frame);
+    else
+        json_put_null(j, key);
+}
+
+static void finding_put(struct json *j, const struct frames *f, const struct finding *item)
+{
+    json_begin(j, NULL, '{');
+    json_put_int(j, "rank", item->rank);
+    json_put_string(j, "kind", finding_kind_word(item->kind));
+    json_put_string(j, "title", item->title);
+    json_put_int(j, "cost_ns", item->cost_ns);
+    json_put_real(j, "share", item->share);
+    json_put_real(j, "max_gain", item->max_gain);
+    json_put_string(j, "lock", *item->lock ? item->lock : NULL);
+    frame_put(j, "where", f, item->where);
+    frame_put(j, "work", f, item->work);
+    json_begin(j, "evidence", '[');
+    for (unsigned i = 0; i < item->evidence_count; i++)
+        json_put_string(j, NULL, item->evidence[i]);
+    json_end(j);
+    json_put_string(j, "advice", item->advice);
+    json_end(j);
+}
+
+void findings_json(struct json *j, const struct model *m, struct frames *f)
+{
+    struct findings findings;
+    findings_build(&findings, m, f);
+    if (findings.state == FINDINGS_MADE) {
+        json_begin(j, "findings", '[');
+        for (size_t i = 0; i < findings.count; i++)
+            finding_put(j, f, &findings.items[i]);
+        json_end(j);
+    } else {
+        json_put_null(j, "findings"); /* not known, which is not none */
+    }
+    findings_release(&findings);
+}

@@ -1,0 +1,288 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "analyzer/memory.h"
+#include "analyzer/rank.h"
+#include "analyzer/subject.h"
+
+/* What is known of each function while the cost is cut. */
+struct by_function {
+    size_t function, memory; /* its subjects: index + 1 */
+    size_t lock;             /* the lock that it takes, most contended first: subject index + 1 */
+    int64_t lock_contentions;
+    int64_t acquisitions, contentions; /* of all locks that it takes */
+};
+
+struct builder {
+    struct subjects *s;
+    struct by_function *functions;
+    size_t *lock_subject; /* of m->locks: index + 1 */
+    size_t allocator;     /* index + 1 */
+};
+
+static size_t subject_new(struct subjects *s, enum finding_subject kind, uint32_t function)
+{
+    memory_grow((void **)&s->items, &s->room, s->count, sizeof *s->items);
+    s->items[s->count] = (struct subject){.kind = kind, .function = function};
+    return ++s->count;
+}
+
+/* ---- locks ---- */
+
+static size_t lock_subject_get(struct subjects *s, const char *name)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (strcmp(s->items[i].lock, name) == 0)
+            return i + 1;
+    size_t made = subject_new(s, SUBJECT_LOCK, 0);
+    strcpy(s->items[made - 1].lock, name);
+    return made;
+}
+
+static void counts_add(struct model_lock_counts *to, const struct model_lock_counts *from)
+{
+    to->acquisitions = metric_sum(to->acquisitions, from->acquisitions);
+    to->contentions = metric_sum(to->contentions, from->contentions);
+    to->wait_ns = metric_sum(to->wait_ns, from->wait_ns);
+    to->hold_ns = metric_sum(to->hold_ns, from->hold_ns);
+    to->held_allocs = metric_sum(to->held_allocs, from->held_allocs);
+    if (from->wait_max_ns > to->wait_max_ns)
+        to->wait_max_ns = from->wait_max_ns;
+    if (from->hold_max_ns > to->hold_max_ns)
+        to->hold_max_ns = from->hold_max_ns;
+}
+
+static bool is_more(const struct model_lock_counts *a, const struct model_lock_counts *b)
+{
+    if (a->wait_ns != b->wait_ns)
+        return a->wait_ns > b->wait_ns;
+    if (a->contentions != b->contentions)
+        return a->contentions > b->contentions;
+    return a->hold_ns > b->hold_ns;
+}
+
+/* All locks of one name are one subject: a program may have one for each of its shards. */
+static void locks_add(struct builder *b)
+{
+    enum { named_most = 4096 }; /* most waited for first; the rest share a name */
+    const struct model *m = b->s->model;
+    const struct frame *stack[FRAMES_STACK_MAX];
+    char name[LOCK_NAME_BYTES];
+    for (size_t i = 0; i < m->lock_count; i++) {
+        if (i < named_most)
+            lock_name(&m->locks[i], b->s->frames, name);
+        else
+            strcpy(name, "other locks");
+        b->lock_subject[i] = lock_subject_get(b->s, name);
+        struct subject *of = &b->s->items[b->lock_subject[i] - 1];
+        if (of->locks++ == 0)
+            lock_short_name(&m->locks[i], b->s->frames, of->lock_short);
+    }
+    for (size_t i = 0; i < m->lock_site_count; i++) {
+        const struct model_lock_site *site = &m->lock_sites[i];
+        unsigned depth = frames_stack(b->s->frames, site->node, stack);
+        if (!rank_selected(b->s->frames, frames_selection(b->s->frames), stack, depth))
+            continue;
+        size_t subject = b->lock_subject[site->lock];
+        struct subject *to = &b->s->items[subject - 1];
+        const struct frame *place = lock_place(site->node, b->s->frames);
+        counts_add(&to->counts, &site->counts);
+        to->waited_ns = metric_sum(to->waited_ns, site->counts.wait_ns);
+        if (!to->place || is_more(&site->counts, &to->place_counts)) {
+            to->place = place;
+            to->place_counts = site->counts;
+        }
+        struct by_function *f = &b->functions[place->function];
+        f->acquisitions = metric_sum(f->acquisitions, site->counts.acquisitions);
+        f->contentions = metric_sum(f->contentions, site->counts.contentions);
+        if (!f->lock || site->counts.contentions > f->lock_contentions) {
+            f->lock = subject;
+            f->lock_contentions = site->counts.contentions;
+        }
+    }
+}
+
+/* What critical sections called, over the locks of one name. */
+static void works_add(struct builder *b, size_t subject)
+{
+    enum { locks_most = 64 };
+    const struct model *m = b->s->model;
+    struct subject *to = &b->s->items[subject];
+    struct subject_work *works = NULL;
+    size_t count = 0, room = 0, looked_at = 0;
+    for (size_t i = 0; i < m->lock_count && looked_at < locks_most; i++) {
+        if (b->lock_subject[i] != subject + 1)
+            continue;
+        looked_at++;
+        struct lock_work *of_lock;
+        size_t n = lock_works(m, b->s->frames, i, &of_lock);
+        for (size_t k = 0; k < n; k++) {
+            to->held_cpu_ns = metric_sum(to->held_cpu_ns, of_lock[k].cpu_ns);
+            if (of_lock[k].callee == of_lock[k].section)
+                continue;
+            size_t at = 0;
+            while (at < count && works[at].frame->function != of_lock[k].callee)
+                at++;
+            if (at == count) {
+                memory_grow((void **)&works, &room, count, sizeof *works);
+                works[count++] = (struct subject_work){.frame = of_lock[k].frame};
+            }
+            works[at].cpu_ns = metric_sum(works[at].cpu_ns, of_lock[k].cpu_ns);
+        }
+        free(of_lock);
+    }
+    for (size_t i = 0; i < count; i++)
+        if (!to->work.frame || works[i].cpu_ns > to->work.cpu_ns)
+            to->work = works[i];
+    free(works);
+}
+
+/* ---- samples ---- */
+
+static size_t function_subject(struct builder *b, const struct origin *o)
+{
+    struct by_function *f = &b->functions[o->frame->function];
+    if (!f->function) {
+        f->function = subject_new(b->s, SUBJECT_FUNCTION, o->frame->function);
+        b->s->items[f->function - 1].own = o->own;
+    }
+    return f->function;
+}
+
+static size_t memory_subject(struct builder *b, uint32_t routine)
+{
+    struct by_function *f = &b->functions[routine];
+    if (!f->memory)
+        f->memory = subject_new(b->s, SUBJECT_MEMORY, routine);
+    return f->memory;
+}
+
+static size_t subject_of(struct builder *b, const struct origin *o)
+{
+    const struct by_function *f = &b->functions[o->frame->function];
+    if (o->service == ORIGIN_NOBODY)
+        return 0;
+    if (o->service == ORIGIN_ALLOCATOR) {
+        if (!b->allocator)
+            b->allocator = subject_new(b->s, SUBJECT_ALLOCATOR, 0);
+        return b->allocator;
+    }
+    if (o->service == ORIGIN_MEMORY)
+        return memory_subject(b, o->leaf->function);
+    if (f->lock && (o->service == ORIGIN_LOCK || finding_spins(f->acquisitions, f->contentions)))
+        return f->lock;
+    return function_subject(b, o);
+}
+
+static void samples_add(struct builder *b, const struct origins *origins)
+{
+    const struct model *m = b->s->model;
+    const struct frame *stack[FRAMES_STACK_MAX];
+    for (size_t i = 0; i < m->sample_count; i++) {
+        struct subject_part *part = &b->s->parts[i];
+        part->cpu_ns = m->samples[i].m.v[METRIC_CPU_NS];
+        part->other_ns = m->samples[i].m.v[METRIC_IO_WAIT_NS];
+        if (part->cpu_ns == 0 && part->other_ns == 0)
+            continue;
+        unsigned depth = frames_stack(b->s->frames, m->samples[i].node, stack);
+        if (!rank_selected(b->s->frames, frames_selection(b->s->frames), stack, depth))
+            continue;
+        part->origin = origin_find(origins, b->s->frames, stack, depth);
+        part->subject = subject_of(b, &part->origin);
+        if (!part->subject)
+            continue;
+        struct subject *to = &b->s->items[part->subject - 1];
+        to->cpu_ns = metric_sum(to->cpu_ns, part->cpu_ns);
+        to->waited_ns = metric_sum(to->waited_ns, part->other_ns);
+        if (to->kind == SUBJECT_LOCK && part->origin.service != ORIGIN_LOCK)
+            to->spin_ns = metric_sum(to->spin_ns, part->cpu_ns);
+    }
+}
+
+/* Names every stack, so that no function gets an index later. */
+static void stacks_name(const struct model *m, struct frames *f)
+{
+    const struct frame *stack[FRAMES_STACK_MAX];
+    char name[LOCK_NAME_BYTES];
+    for (size_t i = 0; i < m->sample_count; i++)
+        frames_stack(f, m->samples[i].node, stack);
+    for (size_t i = 0; i < m->lock_site_count; i++)
+        frames_stack(f, m->lock_sites[i].node, stack);
+    for (size_t i = 0; i < m->held_count; i++)
+        frames_stack(f, m->held[i].node, stack);
+    for (size_t i = 0; i < m->lock_count; i++)
+        lock_name(&m->locks[i], f, name);
+}
+
+void subjects_build(struct subjects *s, const struct model *m, struct frames *f)
+{
+    stacks_name(m, f);
+    *s = (struct subjects){.model = m, .frames = f};
+    s->parts = memory_new(m->sample_count, sizeof *s->parts);
+    struct builder b = {.s = s};
+    struct origins *origins = origins_new(m->reader);
+    b.functions = memory_new(frames_function_count(f), sizeof *b.functions);
+    b.lock_subject = memory_new(m->lock_count, sizeof *b.lock_subject);
+    locks_add(&b);
+    samples_add(&b, origins);
+    double least = FINDING_LOCK_SHARE * (double)m->totals.v[METRIC_COST_NS];
+    for (size_t i = 0; i < s->count; i++)
+        if (s->items[i].kind == SUBJECT_LOCK && (double)subject_cost(&s->items[i]) >= least)
+            works_add(&b, i);
+    origins_free(origins);
+    free(b.functions);
+    free(b.lock_subject);
+}
+
+void subjects_release(struct subjects *s)
+{
+    free(s->parts);
+    free(s->items);
+    *s = (struct subjects){0};
+}
+
+/* ---- where in a subject ---- */
+
+static const struct frame *part_frame(const struct subject_part *p, enum subject_by by)
+{
+    switch (by) {
+    case SUBJECT_BY_OWN_LINE:
+        return p->origin.callee ? NULL : p->origin.frame;
+    case SUBJECT_BY_CALLEE:
+        return p->origin.callee;
+    case SUBJECT_BY_PLACE:
+        return p->origin.frame;
+    }
+    return NULL;
+}
+
+static bool is_same(const struct frame *a, const struct frame *b, enum subject_by by)
+{
+    return by == SUBJECT_BY_CALLEE ? a->function == b->function : frames_same_place(a, b);
+}
+
+const struct frame *subject_most(const struct subjects *s, size_t subject, enum subject_by by,
+                                 int64_t *ns)
+{
+    struct subject_work *places = NULL, most = {0};
+    size_t count = 0, room = 0;
+    for (size_t i = 0; i < s->model->sample_count; i++) {
+        const struct subject_part *p = &s->parts[i];
+        const struct frame *frame = p->subject == subject + 1 ? part_frame(p, by) : NULL;
+        if (!frame)
+            continue;
+        size_t at = 0;
+        while (at < count && !is_same(places[at].frame, frame, by))
+            at++;
+        if (at == count) {
+            memory_grow((void **)&places, &room, count, sizeof *places);
+            places[count++] = (struct subject_work){.frame = frame};
+        }
+        places[at].cpu_ns = metric_sum(places[at].cpu_ns, p->cpu_ns);
+        if (!most.frame || places[at].cpu_ns > most.cpu_ns)
+            most = places[at];
+    }
+    free(places);
+    *ns = most.cpu_ns;
+    return most.frame;
+}

@@ -1,0 +1,111 @@
+#include <string.h>
+
+#include "analyzer/findings.h"
+#include "analyzer/view.h"
+#include "common/units.h"
+
+enum { shown_most = 5, not_worth_shown = 3, indent = 4, few_ticks = 400 };
+
+static char *gain_text(double gain, char to[static TEXT_BUF])
+{
+    if (gain < 100)
+        snprintf(to, TEXT_BUF, "max %.2fx", gain);
+    else
+        strcpy(to, "max >100x");
+    return to;
+}
+
+static void row_put(struct table *t, const struct view *v, const struct finding *item,
+                    struct text_scale scale)
+{
+    char text[TEXT_BUF], where[FINDINGS_WHERE_BYTES];
+    table_cell(t, "%u", item->rank);
+    table_cell(t, "%s", item->title);
+    table_cell(t, "%s", text_scaled(text, scale, (double)item->cost_ns));
+    table_cell(t, "%s", text_percent(text, item->share, 1));
+    table_cell(t, "%s", gain_text(item->max_gain, text));
+    table_cell(t, "%s", findings_where(item, v->frames, where));
+}
+
+/* Evidence and advice: on one line if they are short. */
+static void words_print(const struct view *v, const struct finding *item)
+{
+    char text[FINDING_EVIDENCE_MOST * (FINDING_TEXT_BYTES + 2)] = "", escaped[4 * sizeof text];
+    size_t n = 0;
+    for (unsigned i = 0; i < item->evidence_count; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", i ? "; " : "", item->evidence[i]);
+    n = strlen(text_escape(escaped, sizeof escaped, text, sizeof escaped - 1));
+    if (indent + n + strlen(" -> ") + strlen(item->advice) <= TEXT_COLUMNS) {
+        fprintf(v->out, "%*s%s%s-> %s\n", indent, "", escaped, n ? " " : "", item->advice);
+        return;
+    }
+    text_wrap(v->out, indent, "", escaped);
+    text_wrap(v->out, indent, "-> ", item->advice);
+}
+
+static void items_print(const struct view *v, const struct findings *findings, size_t shown)
+{
+    struct table t = {0};
+    table_column(&t, NULL, TABLE_RIGHT);
+    table_column(&t, NULL, TABLE_LEFT);
+    table_column(&t, NULL, TABLE_RIGHT);
+    table_column(&t, NULL, TABLE_RIGHT);
+    table_column(&t, NULL, TABLE_RIGHT);
+    table_column(&t, NULL, TABLE_NAME);
+    struct text_scale scale = text_scale_for((double)findings->items[0].cost_ns);
+    for (size_t i = 0; i < shown; i++)
+        row_put(&t, v, &findings->items[i], scale);
+    for (size_t i = 0; i < shown; i++) {
+        table_print_row(&t, v->out, i);
+        words_print(v, &findings->items[i]);
+    }
+    table_release(&t);
+}
+
+static void not_worth_print(const struct view *v, const struct findings *findings)
+{
+    char line[TEXT_COLUMNS + 1] = "", piece[160], gain[TEXT_BUF], share[TEXT_BUF], name[64];
+    size_t n = (size_t)snprintf(line, sizeof line, " - not worth it:"), shown = 0;
+    for (size_t i = findings->worth; i < findings->count && shown < not_worth_shown; i++) {
+        const struct finding *item = &findings->items[i];
+        text_short_name(name, sizeof name, item->evidence[0], 40);
+        int bytes = snprintf(piece, sizeof piece, "%s %s %s (%s)", shown ? "," : "", name,
+                             text_percent(share, item->share, 1), gain_text(item->max_gain, gain));
+        if (n + (size_t)bytes >= sizeof line)
+            break;
+        memcpy(line + n, piece, (size_t)bytes + 1);
+        n += (size_t)bytes;
+        shown++;
+    }
+    if (shown)
+        fprintf(v->out, "%s\n", line);
+}
+
+void view_findings(const struct view *v)
+{
+    struct findings findings;
+    findings_build(&findings, v->model, v->frames);
+    size_t shown = v->all || findings.worth < shown_most ? findings.worth : shown_most;
+    if (findings.state == FINDINGS_NO_TIME) {
+        fputs("FINDINGS  none: without CPU ticks (--cpu-hz=0) it is not known what costs time\n",
+              v->out);
+    } else if (findings.state == FINDINGS_FEW_TICKS) {
+        fprintf(v->out, "FINDINGS  none: %.0f CPU ticks say too little, %d are the least\n",
+                findings.ticks, FINDING_RUN_TICKS_LEAST);
+    } else if (!shown) {
+        fputs("FINDINGS  none: nothing stands out\n", v->out);
+    } else {
+        fputs("FINDINGS  share of the cost; max = 1/(1 - share): how many times less it gets at "
+              "most\n",
+              v->out);
+        items_print(v, &findings, shown);
+        if (shown < findings.worth)
+            fprintf(v->out, " %zu more findings: --all\n", findings.worth - shown);
+    }
+    not_worth_print(v, &findings);
+    if (findings.state == FINDINGS_MADE && findings.ticks < few_ticks)
+        fprintf(v->out, " few CPU ticks (%.0f): shares may be off by %.0f points\n", findings.ticks,
+                100 * 2 * finding_deviation(findings.ticks / 2, findings.ticks));
+    fputc('\n', v->out);
+    findings_release(&findings);
+}

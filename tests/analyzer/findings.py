@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+# test: timeout=120
+"""What the report says to do: the program that is 40 % compaction, 25 % lock_acquire, 20 %
+serialization and 15 % memcpy is told so with the right advice for each, also when its functions
+are called f1 … f4; the lesson's pairs get theirs, and the cured ones do not."""
+import json
+import os
+import sys
+
+sys.path[:0] = [os.environ["SRC"] + "/tests", os.environ["SRC"] + "/tests/helpers"]
+from lib import *
+from figures import *
+
+KEYS = ["rank", "kind", "title", "cost_ns", "share", "max_gain", "lock", "where", "work",
+        "evidence", "advice"]
+
+
+def recorded(program, *options):
+    done = run([PERFSHIM, "record", "-o", program + ".pshim", "--", sample(program), *options],
+               env=clean_env(), timeout=100)
+    if not ok(done.status == 0, f"{program}: recorded", done):
+        sys.exit(1)
+    return report(program + ".pshim")
+
+
+def of(document, kind):
+    return [f for f in document["findings"] if f["kind"] == kind]
+
+
+def split(program, names):
+    """By the part that each name plays: what is said about it."""
+    document = recorded(program, "--ticks", "1000", "--threads", "2")
+    locks = document["mode"]["locks"] == "on"
+    said = {}
+    for f in document["findings"]:
+        who = f["where"]["name"]
+        part = "memcpy" if who == names["rows_copy"] else \
+            next((p for p, name in names.items() if name == who), who)
+        said[part] = f
+    equal(sorted(f["rank"] for f in document["findings"]),
+          list(range(1, len(document["findings"]) + 1)), f"{program}: ranks are 1, 2, 3 …")
+    ok(sum(f["share"] for f in document["findings"]) < 1.0001, f"{program}: shares add up to 1")
+    for part, kind in {"compaction": "focus_first", "serialization": "optimise",
+                       "lock_acquire": "check_contention" if locks else "optimise"}.items():
+        equal(said.get(part, {}).get("kind"), kind, f"{program}: {part}: {kind}")
+    memcpy = said.get("memcpy", {"share": 0, "kind": None, "evidence": [""]})
+    ticks = document["mode"]["cpu_ticks"]
+    chance = 2 * (memcpy["share"] * (1 - memcpy["share"]) / ticks) ** 0.5
+    equal(memcpy["kind"], "optimise" if memcpy["share"] - chance > 0.151 else "not_worth_it",
+          f"{program}: memcpy: {memcpy['share']:.1%} +- {chance:.1%} is not past 15 %")
+    match(memcpy["evidence"][0], "memcpy", f"{program}: memcpy is named")
+    for f in said.values():
+        near(f["max_gain"], 1 / (1 - f["share"]), f"{program}: {f['title']}: 1/(1 - share)", rel=1e-5)
+    if locks:
+        contended = said["lock_acquire"]
+        equal(contended["lock"], "held", f"{program}: the lock is named")
+        match(" ".join(contended["evidence"]), r"in vain [\d.]+ ?[kM]? times", f"{program}: counts")
+    else:
+        skip(f"{program}: the lock and its counts are named", "locks are not recorded yet")
+    return said
+
+
+parts = ("compaction", "lock_acquire", "serialization", "rows_copy")
+plain = split("split", {p: p for p in parts})
+renamed = split("split_renamed", dict(zip(parts, ("f1", "f2", "f3", "f4"))))
+for part in ("compaction", "lock_acquire", "serialization"):
+    equal([renamed[part][k] for k in ("kind", "title", "advice")],
+          [plain[part][k] for k in ("kind", "title", "advice")], f"{part}: the same by another name")
+
+bad = recorded("buffer", "--ops=3000000")
+reduce = of(bad, "reduce_allocations") + [f for f in of(bad, "focus_first") if "alloc" in f["title"]]
+if ok(len(reduce) == 1, "buffer: allocations are a finding", bad["findings"]):
+    equal(reduce[0]["where"]["name"], "buffer_new", "buffer: at the site that makes them")
+    match(" ".join(reduce[0]["evidence"]), r"100% of these are temporary", "buffer: temporary ones")
+    match(reduce[0]["advice"], "use it again", "buffer: with the cure")
+good = recorded("buffer_cured", "--ops=3000000")
+equal([f["title"] for f in good["findings"] or [] if "alloc" in f["title"]], [],
+      "buffer_cured: allocations are none")
+
+bad = recorded("get", "--ops=400000", "--threads=4")
+held = of(bad, "held_too_long")
+if bad["mode"]["locks"] != "on":
+    skip("get: lock, site and movable work are named", "locks are not recorded yet")
+elif ok(len(held) == 1, "get: a lock is held too long", bad["findings"]):
+    equal((held[0]["lock"], held[0]["where"]["name"], held[0]["work"]["name"]),
+          ("cache_lock", "cache_get", "entry_print"), "get: lock, site and movable work are named")
+    good = recorded("get_cured", "--ops=400000", "--threads=4")
+    equal(of(good, "held_too_long"), [], "get_cured: no more")
+
+for case, want in (("off", list), ("locks", list), ("allocations", type(None)),
+                   ("nothing", type(None)), ("hostile", type(None))):
+    run([helper("make_profile"), case, f"{case}.pshim"])
+    document = report(f"{case}.pshim")
+    ok(isinstance(document["findings"], want), f"{case}: findings are {want.__name__}: "
+       "null where they cannot be known", document["findings"])
+    for f in document["findings"] or []:
+        if list(f) != KEYS:
+            equal(list(f), KEYS, f"{case}: keys of a finding")
+equal(list(report("locks.pshim")["findings"][0]), KEYS, "the keys of a finding are the contract's")
