@@ -49,7 +49,7 @@ static inline uint64_t lock_site_sum(const struct lock_site *site)
 {
     uint64_t sum = 0;
     for (unsigned i = 0; i < site->callers; i++)
-        sum += site->caller.frame[site->at[i]] * (0x9e3779b97f4a7c15u * (2 * i + 1));
+        sum += site->caller.frame[site->at[i]] * (2 * i + 1); /* also where two changed places */
     return sum;
 }
 

@@ -17,22 +17,17 @@ struct known {
     uint32_t generation; /* atomic: last one in which this was seen to be true */
 };
 static struct known known[known_max];
-static uint32_t known_used;     /* atomic: slots handed out */
-static uint32_t generation_now; /* atomic */
+static uint32_t known_used; /* atomic: slots handed out */
+uint32_t modules_generation_now;
 
 struct build_id {
     uint32_t bytes;
     uint8_t id[PSHIM_BUILD_ID_MAX];
 };
 
-uint32_t modules_generation(void)
-{
-    return __atomic_load_n(&generation_now, __ATOMIC_ACQUIRE);
-}
-
 void modules_changed(void)
 {
-    __atomic_fetch_add(&generation_now, 1, __ATOMIC_ACQ_REL);
+    __atomic_fetch_add(&modules_generation_now, 1, __ATOMIC_ACQ_REL);
     unwind_flush();
 }
 

@@ -16,6 +16,10 @@ uint32_t modules_locate(uintptr_t pc, uint64_t *offset);
 void modules_changed(void);
 
 /* Moves with each modules_changed(). */
-uint32_t modules_generation(void);
+extern uint32_t modules_generation_now; /* atomic */
+static inline uint32_t modules_generation(void)
+{
+    return __atomic_load_n(&modules_generation_now, __ATOMIC_ACQUIRE);
+}
 
 #endif
