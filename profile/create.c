@@ -74,6 +74,8 @@ static int region_back(struct profile *p, struct pshim_region *r, uint64_t need)
 {
     uint64_t region_bytes = r->capacity * r->record_bytes;
     uint64_t have = pshim_load(&r->backed_bytes);
+    if (have >= need)
+        return PROFILE_OK; /* another thread was faster */
     uint64_t step = have ? grow_chunk_bytes : first_chunk_bytes;
     uint64_t want = (need + step - 1) / step * step;
     uint64_t limit = (region_bytes + PSHIM_PAGE_BYTES - 1) & ~(uint64_t)(PSHIM_PAGE_BYTES - 1);
