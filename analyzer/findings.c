@@ -141,7 +141,7 @@ static void lock_work_say(struct making *g)
     evidence_add(g->to, "%.0f%% of the CPU time under it is in %s",
                  100 * ratio((double)s->work.cpu_ns, (double)s->held_cpu_ns),
                  frame_text(g->frames, s->work.frame, text));
-    if (model_has(g->model, METRIC_ALLOC_CALLS) && c->held_allocs * 10 >= c->acquisitions)
+    if (model_has(g->model, METRIC_ALLOC_CALLS) && c->held_allocs >= c->acquisitions / 10)
         evidence_add(g->to, "%.2f allocations each time it is held",
                      ratio((double)c->held_allocs, (double)c->acquisitions));
 }
@@ -203,20 +203,20 @@ static void site_say(struct making *g, const struct sites *sites)
     enum { shown_part = 100 }; /* a site with less than 1 % is not counted */
     const struct site *top = &sites->sites[0];
     const int64_t *v = top->m.v;
-    char all[TEXT_BUF], here[TEXT_BUF], text[160];
+    char all[TEXT_BUF], text[160];
     int64_t calls = 0;
     size_t count = 0;
     for (size_t i = 0; i < sites->count; i++)
         calls = metric_sum(calls, sites->sites[i].m.v[METRIC_ALLOC_CALLS]);
     for (size_t i = 0; i < sites->count; i++)
-        count += sites->sites[i].m.v[METRIC_ALLOC_CALLS] * shown_part >= calls;
+        count += sites->sites[i].m.v[METRIC_ALLOC_CALLS] >= calls / shown_part;
     double n = (double)v[METRIC_ALLOC_CALLS];
     double temporary = ratio((double)v[METRIC_TEMPORARY_CALLS], n);
     double kept = ratio((double)v[METRIC_LIVE_BLOCKS], n);
     g->to->where = top->frame;
     if (count > 1)
-        evidence_add(g->to, "%s at %zu sites, %s at this one", calls_text(g->model, calls, all),
-                     count, calls_text(g->model, v[METRIC_ALLOC_CALLS], here));
+        evidence_add(g->to, "%s at %zu sites, %.0f%% of them at this one",
+                     calls_text(g->model, calls, all), count, 100 * ratio(n, (double)calls));
     else
         evidence_add(g->to, "%s, nearly all here", calls_text(g->model, calls, all));
     if (top->via)
