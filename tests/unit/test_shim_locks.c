@@ -135,6 +135,7 @@ static void threads_that_meet_a_lock_at_once_agree(void **state)
         assert_int_equal(pthread_create(&t[i], NULL, meet_all, found[i]), 0);
     for (int i = 0; i < threads; i++)
         pthread_join(t[i], NULL);
+    assert_int_equal(lost(), 0);
     for (int i = 1; i < threads; i++)
         for (int k = 0; k < shared_locks; k++)
             assert_int_equal(found[i][k], found[0][k]);
