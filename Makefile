@@ -127,7 +127,7 @@ $(B)/helpers/%: tests/helpers/%.c $(B)/flags shim/perfshim.h
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CSTD) -g -O2 $(WARN) $(call sample_flags,$<) -MMD -MP -MF $@.d -MT $@ -o $@ $< $(filter %.o,$^) $(LD_$(MODE)) -pthread -lm
 
 # Helpers that call the shim's unwinder itself, without its hooks.
-UNWIND_OBJ := $(addprefix $(B)/obj/shim/,cfi.o cfi_expr.o unwind.o unwind_module.o unwind_rule.o)
+UNWIND_OBJ := $(addprefix $(B)/obj/shim/,cfi.o cfi_expr.o unwind.o unwind_kept.o unwind_module.o unwind_rule.o)
 $(B)/helpers/unwind_diff $(B)/helpers/unwind_cost: $(UNWIND_OBJ)
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

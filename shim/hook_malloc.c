@@ -78,7 +78,7 @@ static __attribute__((noinline)) void block_new(void *p, size_t n, bool has_tag_
     struct pshim_account *a = NULL;
     if (likely(ts != NULL) && likely(shim_control->recording)) {
         node = recorder_stack(ts, regs);
-        a = account_get(ts->recorder, PSHIM_KIND_ALLOC, node);
+        a = recorder_account(ts, node);
     }
     if (likely(block_note(p, n, has_tag_room, a ? a->node : 0, ts ? ts->recorder : 0) && a))
         recorder_alloc(ts, a, n, p);

@@ -1,12 +1,20 @@
 #include "shim/nodes.h"
 
 #include "profile/sys.h"
+#include "shim/modules.h"
 #include "shim/shim.h"
 
 static uint32_t *node_slots; /* node id, 0 = free */
 static uint32_t node_mask;
 static uint64_t *account_slots; /* account_key() << 24 | account index + 1, 0 = free */
 static uint32_t account_mask;
+
+/*
+ * Nodes by (parent, pc), as a memory: a slot is overwritten by the next that falls into it, and
+ * what it says is checked against the node itself.
+ */
+enum { step_slot_count = 1 << 16 };
+static uint32_t step_slots[step_slot_count]; /* atomic: node id, 0 = free */
 
 /* Where events go when their own account, and those of all their callers, find no room. */
 enum { account_index_bits = 24, last_resort_recorder = shim_recorders - 1 };
@@ -56,6 +64,24 @@ uint32_t node_get(uint32_t parent, uint32_t module, uint64_t offset, uint32_t *s
         if (n->offset == offset && n->parent == parent && n->module == module)
             return id;
     }
+}
+
+uint32_t node_at_pc(uint32_t parent, uintptr_t pc, uint32_t *spare)
+{
+    uint64_t h = (pc ^ (uint64_t)parent << 40) * 0x9e3779b97f4a7c15u + parent;
+    uint32_t *slot = &step_slots[(h ^ h >> 31) * 0xbf58476d1ce4e5b9u >> 48];
+    uint32_t id = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+    if (likely(id)) {
+        const struct pshim_node *n = node_at(id);
+        if (likely(n->parent == parent && modules_is_at(n->module, n->offset, pc)))
+            return id;
+    }
+    uint64_t offset;
+    uint32_t module = modules_locate(pc, &offset);
+    id = node_get(parent, module, offset, spare);
+    if (id != parent) /* else the table is full */
+        __atomic_store_n(slot, id, __ATOMIC_RELEASE);
+    return id;
 }
 
 /*

@@ -21,6 +21,12 @@ int nodes_init(void);
  */
 uint32_t node_get(uint32_t parent, uint32_t module, uint64_t offset, uint32_t *spare);
 
+/*
+ * The node of the code at pc below `parent`, its module recorded if need be. What was looked up
+ * before is found again without asking the loader.
+ */
+uint32_t node_at_pc(uint32_t parent, uintptr_t pc, uint32_t *spare);
+
 static inline uint32_t node_special(uint32_t parent, enum pshim_special what, uint32_t *spare)
 {
     return node_get(parent, PSHIM_MODULE_SPECIAL, what, spare);

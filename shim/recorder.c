@@ -24,13 +24,6 @@ static uint32_t walk_root(struct thread_state *ts, enum unwind_end end)
     return node_special(0, walk_ends[end].special, &ts->spare_node);
 }
 
-static uint32_t frame_node(struct thread_state *ts, uint32_t parent, uintptr_t pc)
-{
-    uint64_t offset;
-    uint32_t module = modules_locate(pc, &offset);
-    return node_get(parent, module, offset, &ts->spare_node);
-}
-
 static unsigned walk(const struct unwind_regs *regs, int exact, const struct unwind_range *stacks,
                      unsigned stack_count, uintptr_t *pcs, enum unwind_end *end)
 {
@@ -40,49 +33,74 @@ static unsigned walk(const struct unwind_regs *regs, int exact, const struct unw
 }
 
 /*
- * The node of pcs[0..depth) (innermost first) below `root`. The thread's last stack is kept
- * outermost first: the frames it shares with this one, counted from the outermost, need no look-up.
- * Both stacks were walked to their ends, so equal pcs mean equal nodes.
+ * The node of pcs[0..depth) (innermost first) below `root`, of a stack that was walked whole. The
+ * frames that it shares with the kept one, counted from the outermost, need no look-up. A signal
+ * handler that allocates may come between: then nothing is kept.
  */
-static uint32_t stack_node(struct thread_state *ts, uint32_t root, const uintptr_t *pcs,
-                           unsigned depth, uint32_t serial)
+static uint32_t whole_stack_node(struct thread_state *ts, uint32_t root, const uintptr_t *pcs,
+                                 unsigned depth, unsigned most, uint32_t serial)
 {
-    uint32_t generation = modules_generation();
-    unsigned most = ts->walk_depth < depth ? ts->walk_depth : depth;
-    unsigned shared = 0;
-    if (likely(root == ts->walk_root && generation == ts->module_generation))
-        while (shared < most && pcs[depth - 1 - shared] == ts->walk_pcs[shared])
-            shared++;
-    uint32_t node = shared ? ts->walk_nodes[shared - 1] : root;
-    if (shared == depth)
-        return node;
-
-    /* A signal handler that allocates may come between: then nothing is kept. */
-    ts->walk_depth = 0;
-    ts->walk_root = root;
-    ts->module_generation = generation;
+    struct unwind_frame *frame = ts->kept.frame;
+    uint32_t node = root;
+    unsigned at = 0;
+    if (most > depth)
+        most = depth;
+    if (root == ts->kept.root)
+        for (; at < most && frame[at].rip == pcs[depth - 1 - at] + 1; at++)
+            node = frame[at].node;
+    ts->kept.depth = 0;
+    ts->kept.walked = 0;
+    ts->kept.root = root;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    for (unsigned i = shared; i < depth; i++) {
-        node = frame_node(ts, node, pcs[depth - 1 - i]);
-        ts->walk_pcs[i] = pcs[depth - 1 - i];
-        ts->walk_nodes[i] = node;
+    for (; at < depth; at++) {
+        node = node_at_pc(node, pcs[depth - 1 - at], &ts->spare_node);
+        frame[at].rip = pcs[depth - 1 - at] + 1;
+        frame[at].node = node;
     }
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     if (ts->walk_serial == serial)
-        ts->walk_depth = depth;
+        ts->kept.depth = depth;
     return node;
 }
 
-uint32_t recorder_stack(struct thread_state *ts, const struct unwind_regs *regs)
+/* most: frames of the kept stack that may be compared with. */
+static __attribute__((noinline)) uint32_t stack_whole(struct thread_state *ts,
+                                                      const struct unwind_regs *regs, unsigned most)
 {
     uint32_t serial = ++ts->walk_serial;
     enum unwind_end end;
+    ts->kept.depth = 0;
     unsigned depth = walk(regs, 1, &ts->stack, 1, ts->hook_pcs, &end);
     ts->hook_depth = depth;
     uint32_t root = walk_root(ts, end);
     if (unlikely(depth <= 1)) /* our hook alone */
         return root;
-    return stack_node(ts, root, ts->hook_pcs + 1, depth - 1, serial);
+    return whole_stack_node(ts, root, ts->hook_pcs + 1, depth - 1, most, serial);
+}
+
+uint32_t recorder_stack(struct thread_state *ts, const struct unwind_regs *regs)
+{
+    struct unwind_kept *kept = &ts->kept;
+    uint32_t generation = modules_generation();
+    uint32_t serial = ++ts->walk_serial;
+    unsigned known = likely(kept->generation == generation) ? kept->depth : 0, shared;
+    kept->generation = generation;
+    if (unlikely(shim.use_fp))
+        return stack_whole(ts, regs, known);
+    unsigned depth = unwind_kept_walk(kept, known, regs, ts->stack, &shared);
+    if (unlikely(depth == 0 || ts->walk_serial != serial))
+        return stack_whole(ts, regs, ts->walk_serial == serial ? known : 0);
+    uint32_t node = shared ? kept->frame[shared - 1].node : 0;
+    for (unsigned i = shared; i < depth; i++) {
+        node = node_at_pc(node, kept->frame[i].rip - 1, &ts->spare_node);
+        kept->frame[i].node = node;
+    }
+    kept->walked = 1;
+    kept->root = 0;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (likely(ts->walk_serial == serial))
+        kept->depth = depth;
+    return node;
 }
 
 uint32_t recorder_tick_stack(struct thread_state *ts, const struct unwind_regs *regs,
@@ -92,7 +110,7 @@ uint32_t recorder_tick_stack(struct thread_state *ts, const struct unwind_regs *
     unsigned depth = walk(regs, 1, stacks, stack_count, ts->tick_pcs, &end);
     uint32_t node = walk_root(ts, end);
     for (unsigned i = depth; i-- > 0;)
-        node = frame_node(ts, node, ts->tick_pcs[i]);
+        node = node_at_pc(node, ts->tick_pcs[i], &ts->spare_node);
     return node;
 }
 
@@ -165,7 +183,7 @@ void recorder_alloc(struct thread_state *ts, struct pshim_account *a, uint64_t b
 
 void recorder_free(struct thread_state *ts, uint32_t node, uint64_t bytes, const void *address)
 {
-    struct pshim_account *a = account_get(ts->recorder, PSHIM_KIND_ALLOC, node);
+    struct pshim_account *a = recorder_account(ts, node);
     bool shared = account_is_shared(a);
     account_touch(a);
     counter_add(&a->counter[PSHIM_ALLOC_FREE_CALLS], 1, shared);

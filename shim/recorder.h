@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include "shim/nodes.h"
 #include "shim/shim.h"
 
 /* Node of the stack that starts at *regs, a frame of our own hook, which is left out. */
@@ -16,6 +17,24 @@ uint32_t recorder_stack(struct thread_state *ts, const struct unwind_regs *regs)
 /* Node of an interrupted stack: all frames, *regs exact. */
 uint32_t recorder_tick_stack(struct thread_state *ts, const struct unwind_regs *regs,
                              const struct unwind_range *stacks, unsigned stack_count);
+
+/* account_get() of the thread's allocations at a node: what it used last is at hand. */
+HOT_INLINE struct pshim_account *recorder_account(struct thread_state *ts, uint32_t node)
+{
+    unsigned at = node % shim_accounts_at_hand;
+    struct pshim_account *a = ts->accounts[at].account;
+    if (likely(ts->accounts[at].node == node && a))
+        return a;
+    a = account_get(ts->recorder, PSHIM_KIND_ALLOC, node);
+    if (a->node == node) {               /* else the table is full, which is counted each time */
+        ts->accounts[at].account = NULL; /* a signal handler may allocate between these */
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        ts->accounts[at].node = node;
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        ts->accounts[at].account = a;
+    }
+    return a;
+}
 
 /* A block of `bytes` at `address` was allocated: *a is the account of its stack. The block must
    remember a->node, which is not the stack's own when the account table is full. */

@@ -13,7 +13,7 @@
 #include "profile/profile.h"
 #include "shim/held.h"
 #include "shim/lock_site.h"
-#include "shim/unwind.h"
+#include "shim/unwind_kept.h"
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -21,9 +21,10 @@
 #define HOT_INLINE  static inline __attribute__((always_inline))
 
 enum {
-    shim_depth_max = 256,    /* frames of a stack */
-    shim_own_recorders = 64, /* live threads with a recorder of their own */
-    shim_recorders = 128,    /* the other half is shared, with locked adds */
+    shim_depth_max = unwind_kept_max, /* frames of a stack */
+    shim_own_recorders = 64,          /* live threads with a recorder of their own */
+    shim_recorders = 128,             /* the other half is shared, with locked adds */
+    shim_accounts_at_hand = 16,       /* of a thread: those it used last */
 };
 
 /*
@@ -78,10 +79,7 @@ struct thread_state {
     uint32_t spare_lock;       /* a lock record likewise */
     uint32_t sites_generation; /* of the modules, when the sites below were entered */
     uint32_t hook_depth;       /* frames of the hook's walk below */
-    uint32_t module_generation; /* of the walk cache below */
     uint32_t walk_serial;       /* moves with each walk: tells a nested one */
-    uint32_t walk_depth;        /* frames kept, 0 = none */
-    uint32_t walk_root;         /* node the kept stack hangs from: 0, or why it is cut short */
     void *(*start)(void *);     /* the host's start routine and argument, until it runs */
     int (*start_c11)(void *);
     void *start_arg;
@@ -90,12 +88,15 @@ struct thread_state {
         const char *name;
         struct pshim_account *account;
     } progress[4];
-    uintptr_t walk_pcs[shim_depth_max];  /* the last stack of a hook, outermost first */
-    uint32_t walk_nodes[shim_depth_max]; /* node of each of its frames */
-    uintptr_t hook_pcs[shim_depth_max];  /* where a hook's walk is written, innermost first */
-    uintptr_t tick_pcs[shim_depth_max];  /* where a tick's is: it may interrupt the other */
-    struct held held;                    /* the locks it holds */
-    struct lock_site sites[lock_sites];  /* where it takes them */
+    struct { /* allocation accounts that were used last, by node */
+        uint32_t node;
+        struct pshim_account *account;
+    } accounts[shim_accounts_at_hand];
+    struct unwind_kept kept;            /* the last stack of a hook */
+    uintptr_t hook_pcs[shim_depth_max]; /* where a hook's whole walk is written, innermost first */
+    uintptr_t tick_pcs[shim_depth_max]; /* where a tick's is: it may interrupt the other */
+    struct held held;                   /* the locks it holds */
+    struct lock_site sites[lock_sites]; /* where it takes them */
 };
 
 /* Initial-exec TLS, 24 bytes. */

@@ -158,10 +158,11 @@ void thread_begin(struct thread_state *ts, bool newborn)
     ts->ticks = ts->paused_ticks = ts->pending_ticks = 0;
     ts->settled_ns = ts->booked_ns = ts->live_delta = ts->live_step = 0;
     ts->last_alloc = NULL;
-    ts->walk_depth = 0;
+    ts->kept.depth = 0;
     ts->sites_generation = modules_generation() - 1; /* of another thread's stack and recorder */
     held_clear(&ts->held);
     memset(ts->progress, 0, sizeof ts->progress);
+    memset(ts->accounts, 0, sizeof ts->accounts);
     recorder_claim(ts);
     record_claim(ts);
     ts->cpu_at_start_ns = newborn ? 0 : shim_clock_ns(CLOCK_THREAD_CPUTIME_ID);

@@ -22,9 +22,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 
-#include "shim/unwind.h"
+#include "shim/unwind_kept.h"
 
 #define DEPTH 256
 #define KINDS 512
@@ -37,8 +38,9 @@ extern void *__libc_malloc(size_t);
 extern void *__libc_calloc(size_t, size_t);
 extern void *__libc_realloc(void *, size_t);
 
-enum place { SYNC, TICK, PLACES };
-static const char *const place_name[PLACES] = {"sync", "tick"};
+/* KEPT: at allocations too, by the walk that joins the thread's last stack. */
+enum place { SYNC, TICK, KEPT, PLACES };
+static const char *const place_name[PLACES] = {"sync", "tick", "kept"};
 static const char *const end_name[] = {"root", "depth", "no_cfi", "bad_cfi", "stack", "bad_pc"};
 
 static struct {
@@ -76,6 +78,8 @@ static const char *out_path;
 static __thread int busy, warm;
 static __thread unsigned turn;
 static __thread struct unwind_range stack;
+static __thread struct unwind_kept *kept;
+static uint64_t shared_frames;
 
 static void kind_count_up(const struct kind *seen)
 {
@@ -120,6 +124,32 @@ static unsigned oracle_walk(unw_context_t *context, int signal_frame, uintptr_t 
     return count;
 }
 
+/*
+ * The stack as the kept walk has it, and how its frames were come by. 0 where the shim walks the
+ * whole stack anew.
+ */
+static unsigned kept_walk(const struct unwind_regs *regs, uintptr_t *pcs)
+{
+    unsigned shared, depth;
+    if (!kept) {
+        void *memory = mmap(NULL, sizeof *kept, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (memory == MAP_FAILED)
+            return 0;
+        kept = memory;
+        kept->walked = 1;
+    }
+    depth = unwind_kept_walk(kept, kept->depth, regs, stack, &shared);
+    kept->depth = depth;
+    if (depth == 0 || depth == DEPTH)
+        return 0;
+    __atomic_fetch_add(&shared_frames, shared, __ATOMIC_RELAXED);
+    pcs[0] = regs->reg[UNWIND_RIP];
+    for (unsigned i = 0; i < depth; i++)
+        pcs[depth - i] = kept->frame[i].rip - 1;
+    return depth + 1;
+}
+
 /* Compares from frame `from` outwards. */
 static void compare(enum place place, unsigned from, const struct unwind_regs *regs,
                     unw_context_t *context)
@@ -129,7 +159,13 @@ static void compare(enum place place, unsigned from, const struct unwind_regs *r
     struct unwind_module module;
     unsigned mine, other, i = from;
 
-    mine = unwind_walk(regs, 1, &stack, 1, ours, DEPTH, &seen.end);
+    if (place == KEPT) {
+        seen.end = UNWIND_END_ROOT;
+        if ((mine = kept_walk(regs, ours)) == 0)
+            return;
+    } else {
+        mine = unwind_walk(regs, 1, &stack, 1, ours, DEPTH, &seen.end);
+    }
     other = oracle_walk(context, place == TICK, theirs);
     while (i < mine && i < other && ours[i] == theirs[i])
         i++;
@@ -184,6 +220,7 @@ static __attribute__((noinline)) void compare_here(void)
         oracle.getcontext(&context);
         unwind_capture(&regs);
         compare(SYNC, 1, &regs, &context);
+        compare(KEPT, 1, &regs, &context);
         warm = 1;
     }
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -295,7 +332,7 @@ static __attribute__((destructor)) void summary_write(void)
             fprintf(out, "%s\"%s\":%lu", e ? "," : "", end_name[e], (unsigned long)ends[p][e]);
         fprintf(out, "}},\n");
     }
-    fprintf(out, "\"differences\":[");
+    fprintf(out, "\"shared_frames\":%lu,\n\"differences\":[", (unsigned long)shared_frames);
     for (unsigned i = 0; i < kind_count; i++) {
         fprintf(out, "%s\n{", i ? "," : "");
         fprintf(out, "\"depth\":%u,", kinds[i].depth);

@@ -202,7 +202,7 @@ static void reused_frames_give_what_a_fresh_walk_gives(void **state)
     (void)state;
     for (volatile int round = 0; round < 2; round++) { /* not unrolled: one call site */
         if (round)
-            me.walk_depth = 0; /* forget the last stack: every frame is looked up */
+            me.kept.depth = 0; /* forget the last stack: every frame is looked up */
         kept[round] = stack_deeper(7);
         stack_deeper(3);
     }
