@@ -50,9 +50,10 @@ const struct lock_site *lock_site_walk(struct thread_state *ts, const pthread_mu
         account_get(ts->recorder, PSHIM_KIND_LOCK, site_node(ts, stack, call, site->index));
     site->caller = caller;
     uintptr_t frame = (uintptr_t)caller.frame;
-    if (likely(frame >= ts->stack.lo && frame < ts->stack.hi && ts->hook_depth > 1)) {
-        lock_site_locate(site, ts->hook_pcs + 1, ts->hook_depth - 1,
-                         (const uintptr_t *)ts->stack.hi);
+    uintptr_t pcs[lock_site_callers + 1];
+    unsigned depth = recorder_last_stack(ts, pcs, lock_site_callers + 1);
+    if (likely(frame >= ts->stack.lo && frame < ts->stack.hi && depth)) {
+        lock_site_locate(site, pcs, depth, (const uintptr_t *)ts->stack.hi);
         site->mutex = m;
     }
     return site;

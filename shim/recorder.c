@@ -71,7 +71,6 @@ static __attribute__((noinline)) uint32_t stack_whole(struct thread_state *ts,
     enum unwind_end end;
     ts->kept.depth = 0;
     unsigned depth = walk(regs, 1, &ts->stack, 1, ts->hook_pcs, &end);
-    ts->hook_depth = depth;
     uint32_t root = walk_root(ts, end);
     if (unlikely(depth <= 1)) /* our hook alone */
         return root;
@@ -101,6 +100,14 @@ uint32_t recorder_stack(struct thread_state *ts, const struct unwind_regs *regs)
     if (likely(ts->walk_serial == serial))
         kept->depth = depth;
     return node;
+}
+
+unsigned recorder_last_stack(const struct thread_state *ts, uintptr_t *pcs, unsigned max)
+{
+    unsigned depth = ts->kept.depth, n = 0;
+    for (; n < depth && n < max; n++)
+        pcs[n] = ts->kept.frame[depth - 1 - n].rip - 1;
+    return n;
 }
 
 uint32_t recorder_tick_stack(struct thread_state *ts, const struct unwind_regs *regs,

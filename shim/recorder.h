@@ -14,6 +14,10 @@
 /* Node of the stack that starts at *regs, a frame of our own hook, which is left out. */
 uint32_t recorder_stack(struct thread_state *ts, const struct unwind_regs *regs);
 
+/* The pcs of the stack that recorder_stack() told last, innermost first, at most `max`. Returns how
+   many; 0 if it was not kept. */
+unsigned recorder_last_stack(const struct thread_state *ts, uintptr_t *pcs, unsigned max);
+
 /* Node of an interrupted stack: all frames, *regs exact. */
 uint32_t recorder_tick_stack(struct thread_state *ts, const struct unwind_regs *regs,
                              const struct unwind_range *stacks, unsigned stack_count);

@@ -78,9 +78,8 @@ struct thread_state {
     uint32_t spare_node;       /* a node record handed out, not used: taken by the next insertion */
     uint32_t spare_lock;       /* a lock record likewise */
     uint32_t sites_generation; /* of the modules, when the sites below were entered */
-    uint32_t hook_depth;       /* frames of the hook's walk below */
-    uint32_t walk_serial;       /* moves with each walk: tells a nested one */
-    void *(*start)(void *);     /* the host's start routine and argument, until it runs */
+    uint32_t walk_serial;      /* moves with each walk: tells a nested one */
+    void *(*start)(void *);    /* the host's start routine and argument, until it runs */
     int (*start_c11)(void *);
     void *start_arg;
     uint16_t host_blocks_tick; /* its creator's, which a new thread inherits */

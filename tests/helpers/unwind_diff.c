@@ -132,8 +132,8 @@ static unsigned kept_walk(const struct unwind_regs *regs, uintptr_t *pcs)
 {
     unsigned shared, depth;
     if (!kept) {
-        void *memory = mmap(NULL, sizeof *kept, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        void *memory =
+            mmap(NULL, sizeof *kept, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (memory == MAP_FAILED)
             return 0;
         kept = memory;
