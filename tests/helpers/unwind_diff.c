@@ -4,7 +4,8 @@
  * somebody else's program, and counts where they agree.
  *
  *   UNWIND_DIFF_OUT=FILE    where the JSON summary goes when the program exits
- *   UNWIND_DIFF_EVERY=N     every Nth allocation of a thread compares (default 1)
+ *   UNWIND_DIFF_EVERY=N     every Nth allocation of a thread compares (default 1); the walk that
+ *                           joins the last stack is made at each
  *   UNWIND_DIFF_TICK_US=N   and a SIGPROF handler does, every N µs of CPU time (default 0: none)
  *
  * libunwind is opened RTLD_LOCAL, so that the program's own exceptions do not go through it. A
@@ -222,6 +223,10 @@ static __attribute__((noinline)) void compare_here(void)
         compare(SYNC, 1, &regs, &context);
         compare(KEPT, 1, &regs, &context);
         warm = 1;
+    } else if (stack.hi) { /* each stack is the next one's to join */
+        uintptr_t pcs[DEPTH];
+        unwind_capture(&regs);
+        kept_walk(&regs, pcs);
     }
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     busy = 0;

@@ -25,6 +25,7 @@ from lib import *
 from figures import *
 
 LEAST_EQUAL = 0.99
+MANY = 300  # stacks
 LEAST_TICKS = 150  # of a program: a stack that may differ must not be more than a hundredth by chance
 MOST_RUNS = 8
 
@@ -75,19 +76,23 @@ def python():
     return os.path.realpath(sys.executable)
 
 
+PLACES = {"sync": "allocations", "kept": "allocations, joined to the last stack", "tick": "ticks"}
+
+
 def stacks(figures):
     return figures["equal"] + figures["different"] + figures["astray"]
 
 
 def counts_add(sum, more):
     """Adds what one run counted to what the runs before it did."""
-    for place in ("sync", "tick"):
+    for place in ("sync", "tick", "kept"):
         for key, value in more[place].items():
             if key != "ends":
                 sum[place][key] += value
         for end, value in more[place]["ends"].items():
             sum[place]["ends"][end] += value
     sum["differences"] += more["differences"]
+    sum["shared_frames"] += more["shared_frames"]
 
 
 def compared(name, argv, every, least, want, input=None):
@@ -111,16 +116,21 @@ def compared(name, argv, every, least, want, input=None):
             result["runs"] += 1
         else:
             result = {**more, "runs": 1}
-    for place, at_least in (("sync", least), ("tick", LEAST_TICKS)):
+    for place, at_least in (("sync", least), ("kept", 0.9 * least), ("tick", LEAST_TICKS)):
         figures = result[place]
         total = stacks(figures)
-        what = f"{name}: {'allocations' if place == 'sync' else 'ticks'}"
+        what = f"{name}: {PLACES[place]}"
         share = 1 - figures["different"] / total if total else 0
         note(f"{what}: {figures['equal']} of {total} stacks equal, {figures['astray']} astray, "
              f"{figures['frames'] / max(total, 1):.1f} frames each; ends "
              + ", ".join(f"{k} {v}" for k, v in figures["ends"].items() if v))
         ok(total >= at_least, f"{what}: at least {at_least} stacks were compared", f"got {total}")
         ok(share >= LEAST_EQUAL, f"{what}: at least {100 * LEAST_EQUAL:g} % of stacks do not differ")
+        if place == "kept":
+            note(f"{what}: {result['shared_frames']} frames were not walked again")
+            if at_least > MANY: # else there is too little between one and the next
+                ok(result["shared_frames"] > figures["frames"] / 2, f"{what}: most frames are the last's",
+                   result["shared_frames"])
         ok(figures["ends"]["root"] >= 0.95 * total and figures["frames"] >= 4 * total,
            f"{what}: stacks are whole")
     for d in sorted(result["differences"], key=lambda d: -d["count"])[:10]:
