@@ -176,7 +176,7 @@ static void frames_of_other_kinds_are_walked_whole_or_right(void **state)
  * that has the same frames' old words lie untouched in its alloca, at the very same place in the
  * stack. Only the return address of `mid` tells the two apart.
  */
-static FRAME void mid(void)
+static FRAME __attribute__((optimize("no-omit-frame-pointer"))) void mid(void)
 {
     event();
     NO_JUMP();
