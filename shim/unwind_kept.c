@@ -104,6 +104,11 @@ static CFI_READS_STACK unsigned holds_until(const struct unwind_kept *kept, unsi
     return at + 1;
 }
 
+static inline bool frame_is(const struct unwind_frame *f, const struct unwind_fresh *s)
+{
+    return f->sp == s->sp && f->rip == s->rip && f->rbp == s->rbp;
+}
+
 /* A kept frame, as a state to go on from. The inner frame's words are found before the frame's. */
 static struct unwind_fresh frame_state(const struct unwind_kept *kept, unsigned at)
 {
@@ -169,8 +174,7 @@ CFI_READS_STACK unsigned unwind_kept_walk(struct unwind_kept *kept, unsigned dep
     while (s.rip) {
         while (joined && kept->frame[joined - 1].sp < s.sp)
             joined--;
-        const struct unwind_frame *k = &kept->frame[joined - 1];
-        if (joined && k->sp == s.sp && k->rip == s.rip && k->rbp == s.rbp) {
+        if (joined && frame_is(&kept->frame[joined - 1], &s)) {
             unsigned last = holds_until(kept, --joined);
             if (__builtin_expect(last == 0, 1)) {
                 frame_put(kept, joined, &s); /* the inner frame may be another one now */

@@ -203,6 +203,9 @@ static void old_words_left_by_an_alloca_are_not_taken_for_frames(void **state)
 {
     (void)state;
     unsigned hits = 0;
+#ifdef __SANITIZE_ADDRESS__
+    skip(); /* its allocas have red zones around them: the two never meet */
+#endif
     for (unsigned depth = 8; depth < 40; depth++) {
         uintptr_t target = 0;
         leaf_sp = UINTPTR_MAX;
