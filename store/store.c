@@ -344,6 +344,11 @@ int store_delete(struct store *s, const void *key, size_t key_size)
     return s->wal ? delete_logged(s, hash, key, key_size) : table_delete(s, hash, key, key_size);
 }
 
+int store_sync_every(struct store *s, uint64_t sync_every)
+{
+    return s->wal ? wal_sync_every(s->wal, sync_every) : STORE_OK;
+}
+
 void store_statistics(struct store *s, struct store_statistics *out)
 {
     struct pool_counters counters;

@@ -149,6 +149,12 @@ struct store_statistics {
 void store_statistics(struct store *store, struct store_statistics *out);
 
 /*
+ * Replaces sync_every of the log; what is due by the new one is synced now. No other call may be
+ * under way. STORE_OK, also without a log; STORE_IO or STORE_NO_SPACE as for a write.
+ */
+int store_sync_every(struct store *store, uint64_t sync_every);
+
+/*
  * Frees everything but values not released yet, which must not be touched any more with the pool
  * on. *last, unless NULL, gets the final statistics: allocs == frees and pool_gets == pool_puts
  * unless values were never released. NULL is fine for store. STORE_OK; with a log of which the last

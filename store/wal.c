@@ -211,6 +211,22 @@ int wal_commit(struct wal *w, struct wal_record *r)
     return r->error;
 }
 
+int wal_sync_every(struct wal *w, uint64_t sync_every)
+{
+    struct wal_counters added = {0};
+    pthread_mutex_lock(&w->lock);
+    int error = w->broken;
+    w->sync_every = sync_every;
+    if (error == STORE_OK && sync_every && w->unsynced >= sync_every) {
+        error = log_sync(w, &added.wal_sync_ns);
+        added.wal_syncs = error == STORE_OK;
+        w->unsynced = error == STORE_OK ? 0 : w->unsynced;
+        counters_add(&w->counters, &added);
+    }
+    pthread_mutex_unlock(&w->lock);
+    return error;
+}
+
 void wal_count(struct wal *w, struct wal_counters *out)
 {
     pthread_mutex_lock(&w->lock);

@@ -80,6 +80,10 @@ int wal_close(struct wal *wal, struct pool_thread *here);
  * STORE_NO_SPACE or STORE_IO when nothing of it has happened. */
 int wal_commit(struct wal *wal, struct wal_record *record);
 
+/* Replaces sync_every, while no write is under way; syncs if that is due now. STORE_OK, or as
+ * wal_commit when a sync fails. */
+int wal_sync_every(struct wal *wal, uint64_t sync_every);
+
 /* A snapshot; writes that ended before the call are in it. */
 void wal_count(struct wal *wal, struct wal_counters *out);
 

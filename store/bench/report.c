@@ -53,9 +53,13 @@ static void log_rows(FILE *out, const struct bench_config *c, const struct bench
                 units_duration(time, (double)s->wal_sync_ns / (double)s->wal_syncs),
                 (double)s->wal_writes / (double)s->wal_syncs);
     fputc('\n', out);
-    if (r->store_run.wal_replayed || r->store_run.wal_cut_bytes)
-        fprintf(out, "log: began with %" PRIu64 " writes, a torn end of %" PRIu64 " B cut off\n",
-                r->store_run.wal_replayed, r->store_run.wal_cut_bytes);
+    const struct store_statistics *all = &r->store_run;
+    if (all->wal_replayed || all->wal_cut_bytes)
+        fprintf(out, "log: began with %" PRIu64 " writes", all->wal_replayed);
+    if (all->wal_cut_bytes)
+        fprintf(out, ", a torn end of %" PRIu64 " B cut off", all->wal_cut_bytes);
+    if (all->wal_replayed || all->wal_cut_bytes)
+        fputc('\n', out);
 }
 
 const char *report_log(char text[static 40], const struct bench_config *c)

@@ -132,14 +132,17 @@ first = json.loads(done.out)
 store, now = first["store"], first["store"]["measured"]
 equal((done.status, store["wal_writes"], now["wal_writes"]),
       (0, 500 + now["puts"], now["puts"]), "the log counts every put")
-equal(store["wal_syncs"], store["wal_writes"] // 50, "and is synced every 50")
+equal((store["wal_syncs"], now["wal_syncs"]), (1 + now["puts"] // 50, now["puts"] // 50),
+      "and is synced once behind the load, then every 50")
 records, end = decode(read("db/000001.log"), 20)
 equal((len(records), end, os.path.getsize("db/000001.log")),
       (store["wal_writes"], 20 + store["wal_bytes"], end), "the file is what was counted")
 equal((os.stat("db").st_mode & 0o777, os.stat("db/000001.log").st_mode & 0o777), (0o700, 0o600),
       "directory and log are the user's alone")
 done = bench("--dir=db", "--no-load", "--keys=500", "--ops=1000", "--verify", "--workload=get",
-             "--json")
+             "--json=second.json")
+match(done.out, rf"^log: began with {len(records)} writes$", "of an end that is whole nothing is said")
+done.out = read("second.json")
 second = json.loads(done.out)
 equal((second["errors"], second["store"]["puts"], second["store"]["wal_replayed"],
        second["store"]["keys"], second["store"]["wal_writes"]), (0, 0, len(records), 500, 0),
@@ -211,6 +214,10 @@ holder.kill()
 holder.communicate()
 
 # ---- no space ----
+done = run(["prlimit", "--fsize=100000", STORE_BENCH, "--no-live", "--dir=full", "--keys=1000", "--value-size=1000"],
+           env=clean_env())
+ok(done.status == 3 and re.fullmatch(r"store_bench: cannot load the keys: no space left for the log after \d\d of 1000\n",
+                                     done.err), "a load that does not fit: exit status 3, and how many did", done)
 shutil.rmtree("db")
 FULL = ["--dir=db", "--keys=100", "--value-size=1000", "--workload=put", "--ops=5000", "--threads=3",
         "--ledger=ledger", "--json"]
@@ -243,7 +250,7 @@ else:
         ok(done.status == 0 and re.search(r"^all +1000 +\S+ \S* +0 ", done.out, re.M),
            "and it reopens on the full disk, every key is there", done)
         done = bench("--dir=disk/other", "--keys=1000", "--value-size=1000", "--ops=10")
-        ok(done.status != 0 and re.search("no space left for the log|No space left on device",
-                                          done.err), "a load that does not fit is an error", done)
+        ok(done.status == 3 and re.search("no space left for the log after \\d+ of 1000$|No space left on device",
+                                          done.err), "a load that does not fit: exit status 3", done)
     finally:
         run(["umount", "disk"])

@@ -140,6 +140,42 @@ static void syncs_come_when_they_are_due(void **state)
     }
 }
 
+static void another_sync_every_syncs_what_is_due_by_it(void **state)
+{
+    struct store_statistics s;
+    (void)state;
+    struct store *store = open_log(1);
+    assert_int_equal(store_sync_every(store, 0), STORE_OK);
+    uint64_t before = disk.syncs;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(put_text(store, "k", "value"), STORE_OK);
+    assert_int_equal(store_sync_every(store, 4), STORE_OK); /* not due yet */
+    assert_int_equal(disk.syncs, before);
+    assert_int_equal(put_text(store, "k", "value"), STORE_OK);
+    assert_int_equal(disk.syncs, before + 1); /* the three from before count */
+    assert_int_equal(store_sync_every(store, 0), STORE_OK);
+    assert_int_equal(put_text(store, "k", "value"), STORE_OK);
+    assert_int_equal(store_sync_every(store, 1), STORE_OK);
+    assert_int_equal(disk.syncs, before + 2);
+    assert_int_equal(disk.synced_bytes, file_size(wal_file));
+    store_statistics(store, &s);
+    assert_int_equal(s.wal_syncs, 2);
+    assert_int_equal(store_sync_every(store, 0), STORE_OK);
+    assert_int_equal(put_text(store, "k", "value"), STORE_OK);
+    disk.sync_error = EIO;
+    assert_int_equal(store_sync_every(store, 1), STORE_IO);
+    disk.sync_error = 0;
+    assert_int_equal(put_text(store, "k", "value"), STORE_IO); /* as after any sync that failed */
+    assert_int_equal(store_sync_every(store, 1), STORE_IO);
+    assert_int_equal(store_close(store, NULL), STORE_IO);
+
+    struct store_config config;
+    store_config_init(&config);
+    assert_int_equal(store_open(&config, &store), STORE_OK);
+    assert_int_equal(store_sync_every(store, 1), STORE_OK); /* no log */
+    close_clean(store);
+}
+
 static void writers_that_wait_share_a_sync(void **state)
 {
     struct writer w[WRITERS];
@@ -281,6 +317,7 @@ int main(void)
         DISK_TEST(records_cross_blocks_wherever_they_begin),
         DISK_TEST(large_records_are_found_again),
         DISK_TEST(syncs_come_when_they_are_due),
+        DISK_TEST(another_sync_every_syncs_what_is_due_by_it),
         DISK_TEST(writers_that_wait_share_a_sync),
         DISK_TEST(an_acknowledged_write_survives_the_loss_of_all_unsynced_bytes),
         DISK_TEST(the_log_has_the_order_in_which_writes_took_effect),
