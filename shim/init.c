@@ -150,6 +150,17 @@ static int profile_make(const struct settings *s, const char *program, uint64_t 
     return -1;
 }
 
+static uint32_t note_add(struct profile *p, const char *setting)
+{
+    static const char why[] = ": not known, or not in this version; the default is used";
+    enum { most = 200 };
+    char text[most + sizeof why];
+    size_t n = strnlen(setting, most);
+    memcpy(text, setting, n);
+    memcpy(text + n, why, sizeof why);
+    return profile_string_add(p, text, sizeof text);
+}
+
 static void header_fill(const struct settings *s, int argc, char **argv, const char *exe)
 {
     struct pshim_header *h = shim.profile.header;
@@ -180,7 +191,7 @@ static void header_fill(const struct settings *s, int argc, char **argv, const c
     h->tick_period_ns = shim.tick_period_ns;
     h->recording = s->start;
     for (unsigned i = 0; i < s->bad_count && i < PSHIM_NOTES; i++)
-        h->notes[i] = profile_string_add(p, s->bad[i], 200);
+        h->notes[i] = note_add(p, s->bad[i]);
     h->losses[PSHIM_LOSS_bootstrap_alloc] = real_bootstrap_count();
 }
 

@@ -56,6 +56,15 @@ names = profiles(place)
 ok(done.status == 0 and len(names) == 1 and names[0].startswith("perfshim-resources-"),
    "without -o the profile has the default name, in the working directory", done, names)
 
+# What is not known, or not in this version, is told by record and by the report.
+for option, setting in (("--alloc=4096", "PERFSHIM_ALLOC=4096"), ("--unwind=libunwind", "PERFSHIM_UNWIND=libunwind"),
+                        ("--io=on", "PERFSHIM_IO=on")):
+    done = record("-f", "-o", "asked.pshim", option, *WORK)
+    told = f"{setting}: not known, or not in this version; the default is used"
+    ok(done.status == 0 and f"perfshim record: {told}\n" in done.err, f"{option}: record tells that it has no effect", done)
+    document = report("asked.pshim")
+    equal(document and document["process"]["notes"], [told], f"{option}: so does the report")
+
 # Work that is done in children is not in the profile: that is said.
 done = record("-o", "children.pshim", "--", "sh", "-c", f"{helper('busy')} 1 0.4; exit 6")
 equal(done.status, 6, "a shell with a busy child")

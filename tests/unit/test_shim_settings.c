@@ -58,15 +58,23 @@ static void values_are_understood(void **state)
 
 static void bad_values_are_told_and_change_nothing(void **state)
 {
-    static const char *const bad[] = {
-        "PERFSHIM_ALLOC=",       "PERFSHIM_ALLOC=exactly",
-        "PERFSHIM_ALLOC=0",      "PERFSHIM_ALLOC=5T",
-        "PERFSHIM_ALLOC=5Kx",    "PERFSHIM_CPU_HZ=",
-        "PERFSHIM_CPU_HZ=10001", "PERFSHIM_CPU_HZ=-1",
-        "PERFSHIM_CPU_HZ=1e3",   "PERFSHIM_UNWIND=dwarf",
-        "PERFSHIM_MAX_MB=0",     "PERFSHIM_MAX_MB=65537",
-        "PERFSHIM_LOCKS=yes",    "PERFSHIM_IO=wait",
-        "PERFSHIM_FOLLOW=1",     "PERFSHIM_MAX_MB=99999999999999999999"};
+    static const char *const bad[] = {"PERFSHIM_ALLOC=",
+                                      "PERFSHIM_ALLOC=exactly",
+                                      "PERFSHIM_ALLOC=0",
+                                      "PERFSHIM_ALLOC=5T",
+                                      "PERFSHIM_ALLOC=5Kx",
+                                      "PERFSHIM_CPU_HZ=",
+                                      "PERFSHIM_CPU_HZ=10001",
+                                      "PERFSHIM_CPU_HZ=-1",
+                                      "PERFSHIM_CPU_HZ=1e3",
+                                      "PERFSHIM_UNWIND=dwarf",
+                                      "PERFSHIM_MAX_MB=0",
+                                      "PERFSHIM_MAX_MB=65537",
+                                      "PERFSHIM_LOCKS=yes",
+                                      "PERFSHIM_IO=wait",
+                                      "PERFSHIM_IO=on",
+                                      "PERFSHIM_FOLLOW=1",
+                                      "PERFSHIM_MAX_MB=99999999999999999999"};
     (void)state;
     for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct settings s = of(bad[i]);
