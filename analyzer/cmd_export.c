@@ -22,6 +22,8 @@ static const struct opt *option_table(struct options *o)
     const struct opt filled[] = {
         {"format", OPT_CHOICE, &o->format, NULL, "what to write (pprof)", "pprof|collapsed", 0, 0,
          NULL},
+        {"format", OPT_RESERVED, NULL, NULL, NULL,
+         "speedscope|dhat|heaptrack|callgrind|csv|json|html", 0, 0, NULL},
         {"kind", OPT_CHOICE, &o->kind, NULL, "what it measures (cpu)", "cpu|heap|mutex|block|cost",
          0, 0, NULL},
         {"output|o", OPT_STRING, &o->out, "F",

@@ -14,6 +14,8 @@ static const struct verb {
     CMD_VERBS(X)
 #undef X
 };
+/* Names whose meaning is settled (docs/contract.md). */
+static const char *const reserved[] = {"serve", "push", "check", "merge", "symbolize", "doctor"};
 enum { verb_count = sizeof verbs / sizeof *verbs };
 
 static void usage(FILE *out)
@@ -48,6 +50,11 @@ int main(int argc, char **argv)
     for (int i = 0; i < verb_count; i++)
         if (strcmp(name, verbs[i].name) == 0)
             return verbs[i].run(argc - 1, argv + 1);
+    for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
+        if (strcmp(name, reserved[i]) == 0) {
+            fprintf(stderr, "perfshim: '%s' is not available yet; perfshim --help\n", name);
+            return CMD_USAGE;
+        }
     if (*name)
         fprintf(stderr, "perfshim: no verb '%s'\n", name);
     usage(stderr);

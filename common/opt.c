@@ -15,6 +15,7 @@
 /* One argument being parsed: who speaks, and how the user wrote the option ("--runs", "-r"). */
 struct at {
     const char *prog;
+    const struct opt *opts;
     char label[NAME_MAX_BYTES + 8];
 };
 
@@ -108,7 +109,7 @@ static const char *name_suggest(const struct opt *opts, const char *typed, size_
         const char *list = o->names, *piece;
         size_t n;
         while (piece_next(&list, &piece, &n)) {
-            if (n < 2 || n > NAME_MAX_BYTES)
+            if (n < 2 || n > NAME_MAX_BYTES || o->type == OPT_RESERVED)
                 continue;
             size_t distance = edit_distance(typed, typed_length, piece, n);
             if (typed_length >= 3 && n > typed_length &&
@@ -128,7 +129,7 @@ static int takes_value(const struct opt *o)
 {
     if (o->type == OPT_CALL)
         return o->arg != NULL;
-    return o->type != OPT_FLAG && o->type != OPT_OPTIONAL;
+    return o->type != OPT_FLAG && o->type != OPT_OPTIONAL && o->type != OPT_RESERVED;
 }
 
 /* min and max as the option's own kind of number. */
@@ -184,16 +185,26 @@ static int real_store(const struct at *at, const struct opt *o, const char *valu
     return 0;
 }
 
-static int choice_store(const struct at *at, const struct opt *o, const char *value)
+static int choice_has(const struct opt *o, const char *value)
 {
     const char *list = o->choices, *piece;
     size_t n;
 
     while (piece_next(&list, &piece, &n))
-        if (strlen(value) == n && memcmp(piece, value, n) == 0) {
-            *(const char **)o->value = value;
-            return 0;
-        }
+        if (strlen(value) == n && memcmp(piece, value, n) == 0)
+            return 1;
+    return 0;
+}
+
+static int choice_store(const struct at *at, const struct opt *o, const char *value)
+{
+    if (choice_has(o, value)) {
+        *(const char **)o->value = value;
+        return 0;
+    }
+    for (const struct opt *r = at->opts; r->names; r++)
+        if (r->type == OPT_RESERVED && strcmp(r->names, o->names) == 0 && choice_has(r, value))
+            return refuse(at, ": '%s': not available yet", value);
     return refuse(at, ": '%s' is not one of %s", value, o->choices);
 }
 
@@ -220,6 +231,8 @@ static int value_store(const struct at *at, const struct opt *o, const char *val
         return real_store(at, o, value);
     case OPT_CALL:
         return o->call(o, value);
+    case OPT_RESERVED:
+        return refuse(at, ": not available yet");
     }
     return -1;
 }
@@ -264,7 +277,7 @@ static int long_parse(struct at *at, const struct opt *opts, int argc, char **ar
         return OPT_HELP;
     if (!o)
         return unknown_refuse(at, opts, name, length);
-    if (value && o->type != OPT_OPTIONAL && !takes_value(o))
+    if (value && o->type != OPT_OPTIONAL && o->type != OPT_RESERVED && !takes_value(o))
         return refuse(at, " takes no value");
     if (!value && takes_value(o)) {
         if (*i + 1 >= argc)
@@ -304,7 +317,7 @@ static int short_parse(struct at *at, const struct opt *opts, int argc, char **a
 
 int opt_parse(const char *prog, const struct opt *opts, unsigned flags, int argc, char **argv)
 {
-    struct at at = {.prog = prog};
+    struct at at = {.prog = prog, .opts = opts};
     int operands = 0, ended = 0;
 
     for (int i = 1; i < argc; i++) {
@@ -382,6 +395,8 @@ static int wrapped_print(FILE *out, const char *text, int column)
 void opt_help(FILE *out, const struct opt *opts)
 {
     for (; opts->names; opts++) {
+        if (opts->type == OPT_RESERVED)
+            continue;
         int column = label_print(out, opts);
 
         if (column >= HELP_COLUMN)

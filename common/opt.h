@@ -22,6 +22,8 @@ enum opt_type {
     OPT_SIZE,     /* uint64_t *: bytes */
     OPT_CALL, /* opt.call(opt, value): repeatable or special; takes a value if opt.arg is set, else
                  value is NULL; 0 = fine, −1 = refused (it printed why) */
+    OPT_RESERVED, /* a later version's option; with choices, its values of the OPT_CHOICE of that
+                     name. Refused as not available yet, and not in --help */
 };
 
 struct opt {

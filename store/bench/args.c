@@ -147,6 +147,15 @@ static const struct opt opts[] = {
      "a line a second on stderr, terminal or not; --no-live: never", NULL, 0, 0, NULL},
     {"json", OPT_OPTIONAL, &parsed.json, "F",
      "the result as JSON to F; without F to stdout, in place of the table", NULL, 0, 0, NULL},
+#define RESERVED(names, values)                                                                    \
+    {                                                                                              \
+        names, OPT_RESERVED, NULL, NULL, NULL, values, 0, 0, NULL                                  \
+    }
+    RESERVED("rate|R", NULL),
+    RESERVED("arrivals|preset|cache-size|memtable-size|engine", NULL),
+    RESERVED("distribution", "zipfian|latest"),
+    RESERVED("workload", "ycsb-a|ycsb-b|ycsb-c|ycsb-d|ycsb-e|ycsb-f"),
+#undef RESERVED
     {"version", OPT_FLAG, &version, NULL, "print the version", NULL, 0, 0, NULL},
     OPT_END,
 };
@@ -215,7 +224,10 @@ enum args_outcome args_parse(struct bench_config *config, int argc, char **argv)
     if (version)
         return ARGS_VERSION;
     if (operands > 0 && strcmp(argv[1], "run") != 0 && strcmp(argv[1], "sweep") != 0) {
-        fprintf(stderr, "store_bench: '%s': unknown verb, not one of run sweep\n", argv[1]);
+        int later = strcmp(argv[1], "benchmark") == 0 || strcmp(argv[1], "search") == 0 ||
+                    strcmp(argv[1], "tune") == 0;
+        fprintf(stderr, "store_bench: '%s': %s\n", argv[1],
+                later ? "not available yet" : "unknown verb, not one of run sweep");
         return ARGS_ERROR;
     }
     if (operands > 1) {

@@ -35,6 +35,11 @@ match(done.out, r"^perfshim \d+\.\d+\.\d+$", "perfshim --version")
 refuses("no verb", 2, "usage: perfshim VERB")
 refuses("an unknown verb", 2, r"'frobnicate'[^$]*record[^$]*report[^$]*diff", "frobnicate")
 
+for verb in ("serve", "push", "check", "merge", "symbolize", "doctor"):
+    refuses(f"the reserved {verb}", 2, f"perfshim: '{verb}' is not available yet", verb)
+refuses("a reserved view", 2, "perfshim report: --view: 'pool': not available yet$", "report", "--view=pool")
+refuses("a reserved format", 2, "perfshim export: --format: 'dhat': not available yet$", "export", "--format=dhat")
+
 # Wrong use.
 for case in ("off", "on", "nothing"):
     run([MAKE, case, f"{case}.pshim"])
