@@ -20,7 +20,6 @@ static struct known known[known_max];
 static uint32_t known_used; /* atomic: slots handed out */
 
 uint32_t modules_generation_now = 1;
-struct modules_place modules_places[modules_placed_max];
 
 struct build_id {
     uint32_t bytes;
@@ -152,14 +151,8 @@ uint32_t modules_locate(uintptr_t pc, uint64_t *offset)
     *offset = pc;
     if (unwind_module_find(pc, &m) != 0)
         return PSHIM_MODULE_ANON;
-    uint32_t generation = modules_generation();
     uint32_t id = module_id(&m);
-    if (id == PSHIM_MODULE_ANON)
-        return id;
-    *offset = pc - m.bias;
-    if (id < modules_placed_max && modules_places[id].generation != generation) {
-        modules_places[id].bias = m.bias;
-        __atomic_store_n(&modules_places[id].generation, generation, __ATOMIC_RELEASE);
-    }
+    if (id != PSHIM_MODULE_ANON)
+        *offset = pc - m.bias;
     return id;
 }

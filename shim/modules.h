@@ -7,7 +7,6 @@
 #ifndef PERFSHIM_SHIM_MODULES_H
 #define PERFSHIM_SHIM_MODULES_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 /* Module id of pc and its offset in that module (PSHIM_MODULE_ANON and pc itself when in none). */
@@ -21,25 +20,6 @@ extern uint32_t modules_generation_now __attribute__((visibility("hidden"))); /*
 static inline uint32_t modules_generation(void)
 {
     return __atomic_load_n(&modules_generation_now, __ATOMIC_ACQUIRE);
-}
-
-/* Where a module's offsets lie now, by its id; generation 0: not known. */
-enum { modules_placed_max = 1024 };
-struct modules_place {
-    uintptr_t bias;
-    uint32_t generation; /* atomic: the last one in which this was seen to be true */
-};
-extern struct modules_place modules_places[modules_placed_max]
-    __attribute__((visibility("hidden")));
-
-/* Is (module, offset) what modules_locate(pc) would say? False may also mean "not known". */
-static inline bool modules_is_at(uint32_t module, uint64_t offset, uintptr_t pc)
-{
-    if (module >= modules_placed_max)
-        return false;
-    const struct modules_place *p = &modules_places[module];
-    return __atomic_load_n(&p->generation, __ATOMIC_ACQUIRE) == modules_generation() &&
-           p->bias + offset == pc;
 }
 
 #endif

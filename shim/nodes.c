@@ -10,11 +10,13 @@ static uint64_t *account_slots; /* account_key() << 24 | account index + 1, 0 = 
 static uint32_t account_mask;
 
 /*
- * Nodes by (parent, pc), as a memory: a slot is overwritten by the next that falls into it, and
- * what it says is checked against the node itself.
+ * Nodes by (parent, pc), as a memory: a slot is overwritten by the next that falls into it. What
+ * it stands for is told by 40 bits of the hash of parent, pc and the modules' generation: of 10^12
+ * look-ups that should find nothing one would find a wrong node.
  */
-enum { step_slot_count = 1 << 16 };
-static uint32_t step_slots[step_slot_count]; /* atomic: node id, 0 = free */
+enum { step_slot_bits = 16, step_slot_count = 1 << step_slot_bits, step_node_bits = 24 };
+static uint64_t step_slots[step_slot_count]; /* atomic: hash's upper bits | node id; 0 = free */
+static uint64_t step_salt; /* moves with nodes_init(): the nodes of another profile are not ours */
 
 /* Where events go when their own account, and those of all their callers, find no room. */
 enum { account_index_bits = 24, last_resort_recorder = shim_recorders - 1 };
@@ -68,19 +70,21 @@ uint32_t node_get(uint32_t parent, uint32_t module, uint64_t offset, uint32_t *s
 
 uint32_t node_at_pc(uint32_t parent, uintptr_t pc, uint32_t *spare)
 {
-    uint64_t h = (pc ^ (uint64_t)parent << 40) * 0x9e3779b97f4a7c15u + parent;
-    uint32_t *slot = &step_slots[(h ^ h >> 31) * 0xbf58476d1ce4e5b9u >> 48];
-    uint32_t id = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
-    if (likely(id)) {
-        const struct pshim_node *n = node_at(id);
-        if (likely(n->parent == parent && modules_is_at(n->module, n->offset, pc)))
-            return id;
-    }
+    const uint64_t node_mask_bits = (1u << step_node_bits) - 1;
+    uint64_t generation = modules_generation();
+    uint64_t h = mix(step_salt + pc * 0x9e3779b97f4a7c15u +
+                     (parent ^ generation << 32) * 0xd6e8feb86659fd93u);
+    h *= 0xbf58476d1ce4e5b9u;
+    uint64_t *slot = &step_slots[(h ^ h >> 32) & (step_slot_count - 1)];
+    uint64_t word = __atomic_load_n(slot, __ATOMIC_RELAXED);
+    if (likely(((word ^ h) & ~node_mask_bits) == 0 && word & node_mask_bits))
+        return (uint32_t)(word & node_mask_bits);
     uint64_t offset;
     uint32_t module = modules_locate(pc, &offset);
-    id = node_get(parent, module, offset, spare);
-    if (id != parent) /* else the table is full */
-        __atomic_store_n(slot, id, __ATOMIC_RELEASE);
+    uint32_t id = node_get(parent, module, offset, spare);
+    /* Not if the table is full, nor for code that may be another's next time (a JIT's). */
+    if (id != parent && module != PSHIM_MODULE_ANON && generation == modules_generation())
+        __atomic_store_n(slot, (h & ~node_mask_bits) | id, __ATOMIC_RELEASE);
     return id;
 }
 
@@ -149,6 +153,7 @@ struct pshim_account *account_get(uint32_t recorder, enum pshim_kind kind, uint3
 int nodes_init(void)
 {
     uint32_t spare = 0;
+    step_salt += 0xa24baed4963ee407u;
     uint32_t nodes =
         power_of_two_above(profile_region(&shim.profile, PSHIM_REGION_NODE)->capacity * 2);
     uint32_t accounts =
