@@ -315,8 +315,7 @@ static int accounts_load(struct model *m)
     return error;
 }
 
-/* Is the stack's leaf the profiler itself: a tick in a hook's own work, or in its code? */
-static bool leaf_is_profiler(const struct model *m, uint32_t id)
+bool model_leaf_is_profiler(const struct model *m, uint32_t id)
 {
     const struct pshim_node *node = id ? reader_node(m->reader, id) : NULL;
     if (!node)
@@ -337,7 +336,7 @@ void model_finish(struct model *m)
         int64_t *v = m->samples[i].m.v;
         v[METRIC_LIVE_BLOCKS] = metric_difference(v[METRIC_ALLOC_CALLS], v[METRIC_FREE_CALLS]);
         v[METRIC_LIVE_BYTES] = metric_difference(v[METRIC_ALLOC_BYTES], v[METRIC_FREE_BYTES]);
-        if (leaf_is_profiler(m, m->samples[i].node)) {
+        if (model_leaf_is_profiler(m, m->samples[i].node)) {
             v[METRIC_PROFILER_NS] = v[METRIC_CPU_NS];
             v[METRIC_CPU_NS] = 0;
             m->samples[i].ticks = 0;

@@ -116,6 +116,9 @@ void model_release(struct model *m);
  */
 void model_finish(struct model *m);
 
+/* Is the stack's leaf the profiler itself: a tick in a hook's own work, or in its code? */
+bool model_leaf_is_profiler(const struct model *m, uint32_t node);
+
 static inline bool model_has(const struct model *m, enum metric metric)
 {
     return m->measured >> metric & 1;

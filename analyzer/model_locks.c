@@ -85,6 +85,8 @@ int model_locks_add(struct model_locks *l, const struct pshim_account *a, uint32
     size_t lock;
     if (lock_of(l, a, index, &lock, node) != 0)
         return -1;
+    if (a->kind == PSHIM_KIND_HELD && model_leaf_is_profiler(l->m, *node))
+        return 0; /* our work, not the holder's */
     if (a->kind == PSHIM_KIND_HELD) {
         l->held[l->held_count++] = (struct model_held){
             .lock = lock,

@@ -27,7 +27,8 @@ struct held_lock {
 
 struct held {
     uint32_t count;
-    uint32_t overflow; /* taken when there was no room, not given back yet */
+    uint32_t overflow;   /* taken when there was no room, not given back yet */
+    const void *leaving; /* being given back now: the real call may wake who waits for it */
     struct held_lock locks[held_max];
 };
 
@@ -40,10 +41,13 @@ static inline struct held_lock *held_find(struct held *h, const void *mutex)
     return NULL;
 }
 
-/* The lock taken last, or NULL. */
+/* The lock taken last that is still held, or NULL. */
 static inline const struct held_lock *held_last(const struct held *h)
 {
-    return h->count ? &h->locks[h->count - 1] : NULL;
+    for (uint32_t i = h->count; i-- > 0;)
+        if (h->locks[i].mutex != h->leaving)
+            return &h->locks[i];
+    return NULL;
 }
 
 /* Adds an entry for the caller to fill; NULL, and counted in `overflow`, when there is no room. */
@@ -76,6 +80,7 @@ static inline bool held_overflow_left(struct held *h)
 static inline void held_clear(struct held *h)
 {
     h->count = h->overflow = 0;
+    h->leaving = NULL;
 }
 
 #endif

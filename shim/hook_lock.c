@@ -135,9 +135,14 @@ EXPORT int pthread_mutex_unlock(pthread_mutex_t *m)
 {
     if (unlikely(lock_mode() != PSHIM_ON))
         return REAL_LOCK(pthread_mutex_unlock)(m);
+    struct thread_state *ts = shim_tls.self;
+    if (likely(ts != NULL))
+        ts->held.leaving = m; /* what a tick finds from now on is not the critical section */
     uint64_t now = lock_clock();
     int error = real.pthread_mutex_unlock(m);
     if (likely(error == 0))
         lock_given_back(m, now);
+    if (likely(ts != NULL))
+        ts->held.leaving = NULL;
     return error;
 }

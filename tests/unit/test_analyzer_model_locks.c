@@ -258,6 +258,7 @@ static void work_inside_is_where_the_stacks_part(void **state)
     fixture_held(&f, call(section, format), lock, 4);
     fixture_held(&f, section, lock, 1);
     fixture_held(&f, call(0, find), lock, 3); /* of a stack that shares nothing */
+    fixture_held(&f, fixture_special(&f, section, PSHIM_SPECIAL_PROFILER), lock, 8);
     loaded();
     struct frames *names = frames_new(&r, NULL);
     struct lock_work *works;

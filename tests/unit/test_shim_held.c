@@ -50,6 +50,21 @@ static void locks_given_back_in_any_order_leave_the_others(void **state)
     assert_int_equal(h.count, 0);
 }
 
+static void lock_that_is_being_given_back_is_not_held_any_more(void **state)
+{
+    (void)state;
+    take(1);
+    take(2);
+    h.leaving = mutex(2);
+    assert_int_equal(held_last(&h)->lock, 1);
+    h.leaving = mutex(1);
+    assert_int_equal(held_last(&h)->lock, 2);
+    held_remove(&h, held_find(&h, mutex(2)));
+    assert_null(held_last(&h));
+    held_clear(&h);
+    assert_null(h.leaving);
+}
+
 static void more_than_there_is_room_for_is_known_when_given_back(void **state)
 {
     (void)state;
@@ -136,6 +151,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(locks_given_back_in_any_order_leave_the_others, empty),
+        cmocka_unit_test_setup(lock_that_is_being_given_back_is_not_held_any_more, empty),
         cmocka_unit_test_setup(more_than_there_is_room_for_is_known_when_given_back, empty),
         cmocka_unit_test(place_is_known_again_by_its_callers),
         cmocka_unit_test(callers_are_looked_for_on_the_stack_only),
