@@ -66,13 +66,20 @@ static bool starts_with(const char *s, const char *prefix)
     return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
+/* …/include/c++/12/mutex, …/include/x86_64-linux-gnu/c++/12/bits/gthr-default.h, …/c++/v1/mutex */
+static bool is_runtime_header(const char *file)
+{
+    const char *include = strstr(file, "/include/");
+    return (include && strstr(include, "/c++/")) || strstr(file, "/c++/v1/");
+}
+
 static bool is_runtime(const struct function *fn)
 {
     return starts_with(fn->name, "operator new") ||
            (fn->module &&
             (starts_with(fn->module, "libstdc++.so") || starts_with(fn->module, "libc++.so") ||
              starts_with(fn->module, "libc++abi.so"))) ||
-           (fn->file && (strstr(fn->file, "/include/c++/") || strstr(fn->file, "/c++/v1/")));
+           (fn->file && is_runtime_header(fn->file));
 }
 
 static uint32_t function_get(struct frames *f, const char *name, const char *file,

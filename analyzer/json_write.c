@@ -19,8 +19,22 @@ static void break_line(struct json *j)
         fputc(' ', j->out);
 }
 
+/* Does a string stand for itself between quotes? Nearly all do, and need not be encoded. */
+static bool is_plain(const char *s)
+{
+    while ((unsigned char)(*s - ' ') <= '~' - ' ' && *s != '"' && *s != '\\')
+        s++;
+    return *s == '\0';
+}
+
 static void text_put(struct json *j, const char *s)
 {
+    if (is_plain(s)) {
+        fputc('"', j->out);
+        fputs(s, j->out);
+        fputc('"', j->out);
+        return;
+    }
     json_t *value = json_string(s);
     if (!value) { /* not UTF-8 */
         char *clean = memory_new(strlen(s) + 1, 3), *to = clean;

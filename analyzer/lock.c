@@ -34,6 +34,13 @@ const struct frame *lock_place(uint32_t node, struct frames *f)
     return stack[place_index(f, stack, depth)];
 }
 
+const char *lock_call(uint32_t node, struct frames *f)
+{
+    const struct frame *stack[FRAMES_STACK_MAX];
+    frames_stack(f, node, stack);
+    return is_call(f, stack[0]) ? frames_function(f, stack[0]->function)->name : NULL;
+}
+
 static const char *name_make(const struct model_lock *lock, struct frames *f,
                              char to[static LOCK_NAME_BYTES], bool with_place)
 {
@@ -68,15 +75,24 @@ const char *lock_short_name(const struct model_lock *lock, struct frames *f,
     return name_make(lock, f, to, false);
 }
 
+/* The first of m->lock_sites, which are sorted, with a lock not below this one. */
+static size_t site_from(const struct model *m, size_t lock)
+{
+    size_t low = 0, high = m->lock_site_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (m->lock_sites[middle].lock < lock)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 size_t lock_first_site(const struct model *m, size_t lock, size_t *count)
 {
-    size_t first = 0;
-    while (first < m->lock_site_count && m->lock_sites[first].lock < lock)
-        first++;
-    size_t end = first;
-    while (end < m->lock_site_count && m->lock_sites[end].lock == lock)
-        end++;
-    *count = end - first;
+    size_t first = site_from(m, lock);
+    *count = site_from(m, lock + 1) - first;
     return first;
 }
 

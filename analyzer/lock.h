@@ -28,6 +28,8 @@ const char *lock_kind_name(uint32_t kind);
  * C++ runtime. `node` is the call's.
  */
 const struct frame *lock_place(uint32_t node, struct frames *f);
+/* The call that took the lock there ("pthread_mutex_lock"), or NULL. */
+const char *lock_call(uint32_t node, struct frames *f);
 
 /*
  * CPU time with the lock held, by the work that the critical section called: the frame where the

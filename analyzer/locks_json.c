@@ -1,7 +1,10 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "analyzer/lock.h"
 #include "analyzer/locks_json.h"
+#include "analyzer/memory.h"
+#include "analyzer/model_locks.h"
 #include "analyzer/report_json.h"
 
 static void counts_put(struct json *j, const struct model *m, const struct model_lock_counts *c)
@@ -14,23 +17,68 @@ static void counts_put(struct json *j, const struct model *m, const struct model
     json_put_metric(j, "hold_max_ns", m, METRIC_LOCK_HOLD_NS, c->hold_max_ns);
 }
 
+/* Where a lock is taken, as a person sees it: stacks that differ further out only are one. */
+struct place {
+    const struct frame *frame;
+    const char *call; /* that took it there; NULL = not known */
+    struct model_lock_counts counts;
+};
+
+static int places_compare(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+    const struct frame *f = x->frame, *g = y->frame;
+    if (f->function != g->function)
+        return f->function < g->function ? -1 : 1;
+    if (f->line != g->line)
+        return f->line < g->line ? -1 : 1;
+    if (f->line == 0 && f->offset != g->offset)
+        return f->offset < g->offset ? -1 : 1;
+    return strcmp(x->call ? x->call : "", y->call ? y->call : "");
+}
+
+static int most_first(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+    int order = model_lock_counts_compare(&x->counts, &y->counts);
+    return order ? order : places_compare(a, b);
+}
+
 static void sites_put(struct json *j, const struct model *m, struct frames *f, size_t lock)
 {
-    const struct frame *stack[FRAMES_STACK_MAX];
-    size_t count, first = lock_first_site(m, lock, &count);
+    size_t sites, count = 0, first = lock_first_site(m, lock, &sites);
+    struct place *places = memory_new(sites, sizeof *places);
+    for (size_t i = 0; i < sites; i++) {
+        const struct model_lock_site *s = &m->lock_sites[first + i];
+        places[i] = (struct place){
+            .frame = lock_place(s->node, f), .call = lock_call(s->node, f), .counts = s->counts};
+    }
+    if (sites)
+        qsort(places, sites, sizeof *places, places_compare);
+    for (size_t i = 0; i < sites; i++) {
+        if (count && places_compare(&places[count - 1], &places[i]) == 0)
+            model_lock_counts_add(&places[count - 1].counts, &places[i].counts);
+        else
+            places[count++] = places[i];
+    }
+    if (count)
+        qsort(places, count, sizeof *places, most_first);
     json_begin(j, "sites", '[');
-    for (size_t i = first; i < first + count; i++) {
-        const struct model_lock_site *s = &m->lock_sites[i];
-        unsigned depth = frames_stack(f, s->node, stack);
+    for (size_t i = 0; i < count; i++) {
+        const struct place *p = &places[i];
         json_begin(j, NULL, '{');
-        counts_put(j, m, &s->counts);
-        json_begin(j, "frames", '[');
-        for (unsigned k = 0; k < depth; k++)
-            json_put_frame(j, NULL, f, stack[k]);
-        json_end(j);
+        json_put_string(j, "name", frames_function(f, p->frame->function)->name);
+        json_put_string(j, "file", p->frame->file);
+        if (p->frame->line)
+            json_put_int(j, "line", p->frame->line);
+        else
+            json_put_null(j, "line");
+        json_put_string(j, "call", p->call);
+        counts_put(j, m, &p->counts);
         json_end(j);
     }
     json_end(j);
+    free(places);
 }
 
 static void inside_put(struct json *j, const struct model *m, struct frames *f, size_t lock)

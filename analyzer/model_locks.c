@@ -108,7 +108,7 @@ int model_locks_add(struct model_locks *l, const struct pshim_account *a, uint32
     return 0;
 }
 
-static void counts_add(struct model_lock_counts *to, const struct model_lock_counts *from)
+void model_lock_counts_add(struct model_lock_counts *to, const struct model_lock_counts *from)
 {
     to->acquisitions = metric_sum(to->acquisitions, from->acquisitions);
     to->contentions = metric_sum(to->contentions, from->contentions);
@@ -121,8 +121,7 @@ static void counts_add(struct model_lock_counts *to, const struct model_lock_cou
         to->hold_max_ns = from->hold_max_ns;
 }
 
-/* Most waited for first, then longest held, then most often taken. */
-static int counts_compare(const struct model_lock_counts *x, const struct model_lock_counts *y)
+int model_lock_counts_compare(const struct model_lock_counts *x, const struct model_lock_counts *y)
 {
     if (x->wait_ns != y->wait_ns)
         return x->wait_ns < y->wait_ns ? 1 : -1;
@@ -136,7 +135,7 @@ static int counts_compare(const struct model_lock_counts *x, const struct model_
 static int locks_compare(const void *a, const void *b)
 {
     const struct model_lock *x = a, *y = b;
-    int by_counts = counts_compare(&x->counts, &y->counts);
+    int by_counts = model_lock_counts_compare(&x->counts, &y->counts);
     return by_counts ? by_counts : (x->record > y->record) - (x->record < y->record);
 }
 
@@ -153,7 +152,7 @@ static int sites_compare(const void *a, const void *b)
     const struct model_lock_site *x = a, *y = b;
     if (x->lock != y->lock)
         return x->lock < y->lock ? -1 : 1;
-    int by_counts = counts_compare(&x->counts, &y->counts);
+    int by_counts = model_lock_counts_compare(&x->counts, &y->counts);
     return by_counts ? by_counts : sites_compare_places(a, b);
 }
 
@@ -183,7 +182,7 @@ static void recorders_join(struct model_locks *l)
         qsort(l->sites, l->site_count, sizeof *l->sites, sites_compare_places);
     for (size_t i = 0; i < l->site_count; i++) {
         if (kept && sites_compare_places(&l->sites[kept - 1], &l->sites[i]) == 0)
-            counts_add(&l->sites[kept - 1].counts, &l->sites[i].counts);
+            model_lock_counts_add(&l->sites[kept - 1].counts, &l->sites[i].counts);
         else
             l->sites[kept++] = l->sites[i];
     }
@@ -209,7 +208,7 @@ static void locks_make(struct model_locks *l)
     bool *seen = memory_new(room, sizeof *seen);
     for (size_t i = 0; i < l->site_count; i++) {
         seen[l->sites[i].lock] = true;
-        counts_add(&locks[l->sites[i].lock].counts, &l->sites[i].counts);
+        model_lock_counts_add(&locks[l->sites[i].lock].counts, &l->sites[i].counts);
     }
     for (size_t i = 0; i < l->held_count; i++) {
         seen[l->held[i].lock] = true;

@@ -26,4 +26,10 @@ int model_locks_add(struct model_locks *l, const struct pshim_account *a, uint32
 /* Fills m->locks, lock_sites and held; each account was added once. */
 void model_locks_finish(struct model_locks *l);
 
+/* Adds `from` to `to`; of the longest waits and holds the longer one is kept. */
+void model_lock_counts_add(struct model_lock_counts *to, const struct model_lock_counts *from);
+
+/* The order of locks and sites: most waited for first, then longest held, then most often taken. */
+int model_lock_counts_compare(const struct model_lock_counts *x, const struct model_lock_counts *y);
+
 #endif

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "analyzer/memory.h"
+#include "analyzer/model_locks.h"
 #include "analyzer/rank.h"
 #include "analyzer/subject.h"
 
@@ -39,19 +40,6 @@ static size_t lock_subject_get(struct subjects *s, const char *name)
     return made;
 }
 
-static void counts_add(struct model_lock_counts *to, const struct model_lock_counts *from)
-{
-    to->acquisitions = metric_sum(to->acquisitions, from->acquisitions);
-    to->contentions = metric_sum(to->contentions, from->contentions);
-    to->wait_ns = metric_sum(to->wait_ns, from->wait_ns);
-    to->hold_ns = metric_sum(to->hold_ns, from->hold_ns);
-    to->held_allocs = metric_sum(to->held_allocs, from->held_allocs);
-    if (from->wait_max_ns > to->wait_max_ns)
-        to->wait_max_ns = from->wait_max_ns;
-    if (from->hold_max_ns > to->hold_max_ns)
-        to->hold_max_ns = from->hold_max_ns;
-}
-
 static bool is_more(const struct model_lock_counts *a, const struct model_lock_counts *b)
 {
     if (a->wait_ns != b->wait_ns)
@@ -86,7 +74,7 @@ static void locks_add(struct builder *b)
         size_t subject = b->lock_subject[site->lock];
         struct subject *to = &b->s->items[subject - 1];
         const struct frame *place = lock_place(site->node, b->s->frames);
-        counts_add(&to->counts, &site->counts);
+        model_lock_counts_add(&to->counts, &site->counts);
         to->waited_ns = metric_sum(to->waited_ns, site->counts.wait_ns);
         if (!to->place || is_more(&site->counts, &to->place_counts)) {
             to->place = place;

@@ -3,6 +3,7 @@
 
 #include "analyzer/lock.h"
 #include "analyzer/memory.h"
+#include "analyzer/model_locks.h"
 #include "analyzer/view.h"
 #include "common/units.h"
 
@@ -19,17 +20,8 @@ struct group {
 
 static void group_add(struct group *g, const struct model_lock *lock)
 {
-    const struct model_lock_counts *c = &lock->counts;
     g->locks++;
-    g->counts.acquisitions = metric_sum(g->counts.acquisitions, c->acquisitions);
-    g->counts.contentions = metric_sum(g->counts.contentions, c->contentions);
-    g->counts.wait_ns = metric_sum(g->counts.wait_ns, c->wait_ns);
-    g->counts.hold_ns = metric_sum(g->counts.hold_ns, c->hold_ns);
-    g->counts.held_allocs = metric_sum(g->counts.held_allocs, c->held_allocs);
-    if (c->wait_max_ns > g->counts.wait_max_ns)
-        g->counts.wait_max_ns = c->wait_max_ns;
-    if (c->hold_max_ns > g->counts.hold_max_ns)
-        g->counts.hold_max_ns = c->hold_max_ns;
+    model_lock_counts_add(&g->counts, &lock->counts);
     g->held_cpu_ns = metric_sum(g->held_cpu_ns, lock->held_cpu_ns);
 }
 

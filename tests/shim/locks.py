@@ -30,8 +30,11 @@ if document:
         return lock[name]["acquisitions"]
 
     equal(taken("crowded"), 100 * 1000, "100 threads that share recorders: each acquisition counts")
-    sites = {s["frames"][2]["name"]: s["acquisitions"] for s in lock["wrapped"]["sites"]}
+    sites = {f["name"]: s["lock_acquisitions"] for s in document["sites"] if s["kind"] == "lock"
+             for f in s["frames"] if f["name"] in ("via_a", "via_b")}
     equal(sites, {"via_a": 700, "via_b": 300}, "behind a wrapper each caller has its own")
+    equal([(s["name"], s["call"], s["acquisitions"]) for s in lock["wrapped"]["sites"]],
+          [("take_and_leave", "pthread_mutex_lock", 1000)], "and the wrapper is the place of both")
     nested = [e for name, entries in by_name.items() if name.startswith("nested") for e in entries]
     equal([e["acquisitions"] for e in nested], [1] * 20, "20 locks at once: each is counted")
     equal(sum(e["hold_ns"] > 0 for e in nested), 16, "20 locks at once: 16 holds are timed")
