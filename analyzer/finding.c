@@ -25,12 +25,13 @@ static enum finding_kind lock_judge(const struct finding_evidence *e)
 {
     if (is_chance(e, FINDING_LOCK_SHARE) || e->share < FINDING_LOCK_SHARE)
         return FINDING_NONE;
-    if (e->contentions > 0 && e->held_work >= FINDING_HELD_WORK &&
-        e->held_run >= FINDING_HELD_RUN && e->held_ticks >= FINDING_TICKS_LEAST)
+    bool contended = e->contentions > 0 && e->waited_share + e->spin_share >= FINDING_LOCK_SHARE;
+    if (contended && e->held_work >= FINDING_HELD_WORK && e->held_run >= FINDING_HELD_RUN &&
+        e->held_ticks >= FINDING_TICKS_LEAST)
         return FINDING_HELD_TOO_LONG; /* more to the point than how much it is */
     if (e->share >= FINDING_FOCUS_SHARE)
         return FINDING_FOCUS_FIRST;
-    if (e->contentions > 0)
+    if (contended)
         return FINDING_CHECK_CONTENTION;
     return e->share >= FINDING_OPTIMISE_SHARE ? FINDING_OPTIMISE : FINDING_NONE;
 }

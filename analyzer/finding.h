@@ -31,7 +31,7 @@ enum finding_kind {
 #define FINDING_OPTIMISE_SHARE    0.05 /* the program's own code; below it is not worth it */
 #define FINDING_MEMORY_SHARE      0.15 /* libc's memory routines are well made: up to here let be */
 #define FINDING_ALLOCATOR_SHARE   0.02 /* from here on: an allocation has a cheap cure */
-#define FINDING_LOCK_SHARE        0.01 /* waiting from here on */
+#define FINDING_LOCK_SHARE        0.01 /* waiting (and spinning) from here on */
 #define FINDING_HELD_WORK         0.50 /* of the CPU time under a lock, in one callee: movable work */
 #define FINDING_HELD_RUN          0.10 /* of the run a lock must be held to be held too long */
 #define FINDING_TICKS_LEAST       20   /* what rests on fewer CPU ticks is no finding */
@@ -43,7 +43,7 @@ enum finding_kind {
 
 enum finding_subject {
     SUBJECT_FUNCTION,  /* what a function does itself, with what it calls of the system's */
-    SUBJECT_LOCK,      /* waiting for it, spinning included */
+    SUBJECT_LOCK,      /* waiting and spinning for it, and the calls that take and give it back */
     SUBJECT_ALLOCATOR, /* malloc, free and their kind */
     SUBJECT_MEMORY,    /* memcpy and its kind in libc */
 };
@@ -54,6 +54,7 @@ struct finding_evidence {
     double deviation;    /* standard deviation of share, by the number of its ticks */
     double ticks;        /* CPU ticks in it */
     double waited_share; /* of the whole cost: the part of share that was timed, not sampled */
+    double spin_share;   /* lock, of the whole cost: CPU time of functions that spin for it */
     bool own;            /* function: the program's own code */
     int64_t acquisitions, contentions; /* lock */
     double held_ticks;                 /* lock: CPU ticks while it was held */

@@ -100,6 +100,12 @@ static bool is_stopped(const struct subject *s)
            ratio((double)c->wait_ns, (double)c->contentions) >= much * hold;
 }
 
+/* Is its cost mostly that of the calls, not waiting or spinning? */
+static bool is_calls(const struct subject *s)
+{
+    return s->cpu_ns - s->spin_ns > subject_cost(s) / 2;
+}
+
 static void lock_counts_say(struct making *g)
 {
     char taken[UNITS_BUF], found[UNITS_BUF], wait[UNITS_BUF], hold[UNITS_BUF], text[200];
@@ -112,8 +118,13 @@ static void lock_counts_say(struct making *g)
     units_duration(wait, ratio((double)c->wait_ns, (double)c->contentions));
     if (s->locks > 1)
         SAY("%zu locks: ", s->locks);
-    SAY("taken %s time%s", taken, c->acquisitions == 1 ? "" : "s");
-    if (finding_spins(c->acquisitions, c->contentions))
+    if (!model_has(g->model, METRIC_LOCK_ACQUISITIONS)) /* only waits are counted */
+        SAY("%s wait%s, %s each", found, c->contentions == 1 ? "" : "s", wait);
+    else
+        SAY("taken %s time%s", taken, c->acquisitions == 1 ? "" : "s");
+    if (!model_has(g->model, METRIC_LOCK_ACQUISITIONS))
+        ; /* how many did not wait is not known */
+    else if (finding_spins(c->acquisitions, c->contentions))
         SAY(", asked for in vain %s times", found);
     else
         SAY(", %s (%.1f%%) had to wait, %s each", found,
@@ -127,6 +138,10 @@ static void lock_counts_say(struct making *g)
     if (s->spin_ns > 0)
         evidence_add(g->to, "%.0f%% of it is CPU time of the function that asks in vain: it spins",
                      100 * ratio((double)s->spin_ns, (double)subject_cost(s)));
+    else if (is_calls(s))
+        evidence_add(g->to,
+                     "%.0f%% of it is CPU time in the calls that take it, wait, or give it back",
+                     100 * ratio((double)s->cpu_ns, (double)subject_cost(s)));
     else if (g->to->kind != FINDING_HELD_TOO_LONG && is_stopped(s))
         evidence_add(g->to, "the longest hold %s: a holder that was stopped, or rare work",
                      units_duration(hold, (double)c->hold_max_ns));
@@ -148,6 +163,8 @@ static void lock_work_say(struct making *g)
 
 static const char *lock_advice(const struct subject *s, bool first)
 {
+    if (is_calls(s))
+        return first ? "start here: take it less often" : "take it less often";
     if (s->spin_ns > s->waited_ns)
         return first ? "start here: wait instead of spinning, or hold it for less"
                      : "wait instead of spinning, or hold it for less";
@@ -175,10 +192,11 @@ static void lock_say(struct making *g)
         break;
     case FINDING_OPTIMISE:
         g->to->title = "optimise: locking";
-        g->to->advice = "nobody waits, but taking it costs: take it less often";
+        g->to->advice = "hardly anybody waits, but the calls cost: take it less often";
         break;
     default:
         g->to->title = !first                      ? "check contention"
+                       : is_calls(s)               ? "focus first: locking"
                        : s->spin_ns > s->waited_ns ? "focus first: spinning"
                                                    : "focus first: lock wait";
         g->to->advice = lock_advice(s, first);
@@ -295,6 +313,7 @@ static struct finding_evidence evidence_of(const struct subject *s, const struct
         .subject = s->kind,
         .share = ratio((double)subject_cost(s), cost),
         .waited_share = ratio((double)s->waited_ns, cost),
+        .spin_share = ratio((double)s->spin_ns, cost),
         .ticks = ratio((double)s->cpu_ns, period),
         .own = s->own,
         .acquisitions = s->counts.acquisitions,
@@ -355,6 +374,9 @@ void findings_build(struct findings *to, const struct model *m, struct frames *f
 {
     *to = (struct findings){0};
     to->ticks = ratio((double)m->totals.v[METRIC_CPU_NS], (double)m->header->tick_period_ns);
+    /* Of the cost only its CPU part scatters. */
+    to->scatter = 2 * finding_deviation(to->ticks / 2, to->ticks) *
+                  ratio((double)m->totals.v[METRIC_CPU_NS], (double)m->totals.v[METRIC_COST_NS]);
     to->state = state_of(to, m);
     if (to->state != FINDINGS_MADE)
         return;

@@ -41,8 +41,9 @@ struct findings {
     enum findings_state state;
     struct finding *items; /* by cost, what is not worth it last */
     size_t count;
-    size_t worth; /* how many come before what is not worth it */
-    double ticks; /* of the CPU time that the shares rest on */
+    size_t worth;   /* how many come before what is not worth it */
+    double ticks;   /* of the CPU time that the shares rest on */
+    double scatter; /* by how much a share may be off: two standard deviations of the largest */
 };
 
 void findings_build(struct findings *to, const struct model *m, struct frames *f);

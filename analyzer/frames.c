@@ -351,25 +351,41 @@ bool frames_problem(const struct frames *f, unsigned i, const char **path, const
     return false;
 }
 
+/* The module mapped at an address, the last one if several were; 0 = none. */
+static uint32_t module_at(struct frames *f, uint64_t address, uint64_t *at)
+{
+    for (uint32_t i = reader_count(f->reader, PSHIM_REGION_MODULE); i-- > 1;) {
+        const struct pshim_module *record = reader_module(f->reader, i);
+        if (record && address >= record->start && address < record->end) {
+            *at = address - record->bias;
+            return i;
+        }
+    }
+    return 0;
+}
+
+const char *frames_variable(struct frames *f, uint64_t address, uint64_t *offset)
+{
+    uint64_t at;
+    uint32_t index = module_at(f, address, &at);
+    struct module *m = index ? module_get(f, index) : NULL;
+    return m && m->symbols ? symbols_object(m->symbols, at, offset) : NULL;
+}
+
 const char *frames_object(struct frames *f, uint64_t address, char *buffer, size_t size)
 {
-    for (uint32_t i = reader_count(f->reader, PSHIM_REGION_MODULE);
-         i-- > 0;) { /* the last one mapped there */
-        const struct pshim_module *record = reader_module(f->reader, i);
-        if (!record || address < record->start || address >= record->end)
-            continue;
-        struct module *m = module_get(f, i);
-        uint64_t offset, at = address - record->bias;
-        const char *name = m->symbols ? symbols_object(m->symbols, at, &offset) : NULL;
-        if (!name)
-            snprintf(buffer, size, "%s+0x%llx", m->name, (unsigned long long)at);
-        else if (offset)
-            snprintf(buffer, size, "%s+0x%llx", name, (unsigned long long)offset);
-        else
-            snprintf(buffer, size, "%s", name);
-        return buffer;
-    }
-    return NULL;
+    uint64_t at, offset;
+    uint32_t index = module_at(f, address, &at);
+    if (!index)
+        return NULL;
+    const char *name = frames_variable(f, address, &offset);
+    if (!name)
+        snprintf(buffer, size, "%s+0x%llx", module_get(f, index)->name, (unsigned long long)at);
+    else if (offset)
+        snprintf(buffer, size, "%s+0x%llx", name, (unsigned long long)offset);
+    else
+        snprintf(buffer, size, "%s", name);
+    return buffer;
 }
 
 const char *frames_module(const char *name, const char *module)

@@ -69,6 +69,8 @@ bool frames_problem(const struct frames *f, unsigned i, const char **path, const
  * has no name for it, "libx.so+0x4028". NULL: in no module's mapping, so on a heap or a stack.
  */
 const char *frames_object(struct frames *f, uint64_t address, char *buffer, size_t size);
+/* The variable's name alone, and how far in the address lies; NULL = not known. */
+const char *frames_variable(struct frames *f, uint64_t address, uint64_t *offset);
 
 /* The module to show beside a name: "" if there is none, or the name says it ("module+0x12"). */
 const char *frames_module(const char *name, const char *module);

@@ -75,24 +75,36 @@ const char *lock_short_name(const struct model_lock *lock, struct frames *f,
     return name_make(lock, f, to, false);
 }
 
-/* The first of m->lock_sites, which are sorted, with a lock not below this one. */
-static size_t site_from(const struct model *m, size_t lock)
+bool lock_is_call(const struct function *fn)
 {
-    size_t low = 0, high = m->lock_site_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (m->lock_sites[middle].lock < lock)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    if (!fn->module || strncmp(fn->module, "libc.so", 7) != 0)
+        return false;
+    const char *name = fn->name + strspn(fn->name, "_");
+    /* Without a symbol: the body of pthread_mutex_unlock(), which is not public. */
+    return strncmp(name, "pthread_mutex_", 14) == 0 || strncmp(name, "lll_", 4) == 0 ||
+           strncmp(name, "libc.so", 7) == 0;
 }
+
+/* The first of things sorted by lock that is not below `wanted`. */
+#define FIRST_OF(items, item_count, wanted, first)                                                 \
+    do {                                                                                           \
+        size_t end_ = (item_count);                                                                \
+        (first) = 0;                                                                               \
+        while ((first) < end_) {                                                                   \
+            size_t middle_ = (first) + (end_ - (first)) / 2;                                       \
+            if ((items)[middle_].lock < (wanted))                                                  \
+                (first) = middle_ + 1;                                                             \
+            else                                                                                   \
+                end_ = middle_;                                                                    \
+        }                                                                                          \
+    } while (0)
 
 size_t lock_first_site(const struct model *m, size_t lock, size_t *count)
 {
-    size_t first = site_from(m, lock);
-    *count = site_from(m, lock + 1) - first;
+    size_t first, end;
+    FIRST_OF(m->lock_sites, m->lock_site_count, lock, first);
+    FIRST_OF(m->lock_sites, m->lock_site_count, lock + 1, end);
+    *count = end - first;
     return first;
 }
 
@@ -121,15 +133,62 @@ static unsigned shared(const struct chain *c, const struct frame *const *stack, 
     return n;
 }
 
-static struct lock_work *work_get(struct lock_work **works, size_t *count, size_t *room,
-                                  uint32_t section, uint32_t callee)
+static struct lock_work *work_get(struct lock_works *works, uint32_t section, uint32_t callee)
 {
-    for (size_t i = 0; i < *count; i++)
-        if ((*works)[i].section == section && (*works)[i].callee == callee)
-            return &(*works)[i];
-    memory_grow((void **)works, room, *count, sizeof **works);
-    (*works)[*count] = (struct lock_work){.section = section, .callee = callee};
-    return &(*works)[(*count)++];
+    for (size_t i = 0; i < works->count; i++)
+        if (works->items[i].section == section && works->items[i].callee == callee)
+            return &works->items[i];
+    memory_grow((void **)&works->items, &works->room, works->count, sizeof *works->items);
+    works->items[works->count] = (struct lock_work){.section = section, .callee = callee};
+    return &works->items[works->count++];
+}
+
+/* Is a tick in the section's call to take or give back a lock? Its stack below the section. */
+static bool in_call(const struct frames *f, const struct frame *const *stack, unsigned below)
+{
+    while (below > 0 && frames_function(f, stack[below - 1]->function)->runtime)
+        below--;
+    return below > 0 && lock_is_call(frames_function(f, stack[below - 1]->function));
+}
+
+static void work_add(struct lock_works *works, struct frames *f, const struct model_held *held,
+                     const struct chain *chains, size_t chain_count)
+{
+    const struct frame *stack[FRAMES_STACK_MAX];
+    unsigned depth = frames_stack(f, held->node, stack), best = 0;
+    for (size_t k = 0; k < chain_count; k++) {
+        unsigned n = shared(&chains[k], stack, depth);
+        best = n > best ? n : best;
+    }
+    if (best == 0 || in_call(f, stack, depth - best))
+        return; /* taken on a stack that is not known */
+    const struct frame *section = stack[depth - best];
+    const struct frame *callee = best < depth ? stack[depth - best - 1] : section;
+    struct lock_work *w = work_get(works, section->function, callee->function);
+    w->cpu_ns = metric_sum(w->cpu_ns, held->cpu_ns);
+    if (!w->frame || held->cpu_ns > w->most) {
+        w->frame = callee;
+        w->most = held->cpu_ns;
+    }
+}
+
+void lock_works_add(struct lock_works *works, const struct model *m, struct frames *f, size_t lock)
+{
+    enum { sites_most = 64, works_most = 1024 }; /* the busiest: each tick is compared with all */
+    struct chain chains[sites_most];
+    size_t sites, first_site = lock_first_site(m, lock, &sites), first, end;
+    FIRST_OF(m->held, m->held_count, lock, first);
+    FIRST_OF(m->held, m->held_count, lock + 1, end);
+    if (first == end)
+        return;
+    if (sites > sites_most)
+        sites = sites_most;
+    for (size_t i = 0; i < sites; i++)
+        chains[i] = chain_new(f, m->lock_sites[first_site + i].node);
+    for (size_t i = first; i < end && works->count < works_most; i++)
+        work_add(works, f, &m->held[i], chains, sites);
+    for (size_t i = 0; i < sites; i++)
+        free(chains[i].functions);
 }
 
 static int works_compare(const void *a, const void *b)
@@ -140,39 +199,8 @@ static int works_compare(const void *a, const void *b)
     return (x->callee > y->callee) - (x->callee < y->callee);
 }
 
-size_t lock_works(const struct model *m, struct frames *f, size_t lock, struct lock_work **works)
+void lock_works_sort(struct lock_works *works)
 {
-    enum { sites_most = 64, works_most = 1024 }; /* the busiest: each tick is compared with all */
-    const struct frame *stack[FRAMES_STACK_MAX];
-    struct chain chains[sites_most];
-    size_t sites, first = lock_first_site(m, lock, &sites), count = 0, room = 0;
-    if (sites > sites_most)
-        sites = sites_most;
-    for (size_t i = 0; i < sites; i++)
-        chains[i] = chain_new(f, m->lock_sites[first + i].node);
-    *works = NULL;
-    for (size_t i = 0; i < m->held_count && count < works_most; i++) {
-        if (m->held[i].lock != lock)
-            continue;
-        unsigned depth = frames_stack(f, m->held[i].node, stack), best = 0;
-        for (size_t k = 0; k < sites; k++) {
-            unsigned n = shared(&chains[k], stack, depth);
-            best = n > best ? n : best;
-        }
-        if (best == 0)
-            continue; /* taken on a stack that is not known */
-        const struct frame *section = stack[depth - best];
-        const struct frame *callee = best < depth ? stack[depth - best - 1] : section;
-        struct lock_work *w = work_get(works, &count, &room, section->function, callee->function);
-        w->cpu_ns = metric_sum(w->cpu_ns, m->held[i].cpu_ns);
-        if (!w->frame || m->held[i].cpu_ns > w->most) {
-            w->frame = callee;
-            w->most = m->held[i].cpu_ns;
-        }
-    }
-    for (size_t i = 0; i < sites; i++)
-        free(chains[i].functions);
-    if (count)
-        qsort(*works, count, sizeof **works, works_compare);
-    return count;
+    if (works->count)
+        qsort(works->items, works->count, sizeof *works->items, works_compare);
 }

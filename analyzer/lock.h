@@ -23,6 +23,9 @@ const char *lock_short_name(const struct model_lock *lock, struct frames *f,
                             char to[static LOCK_NAME_BYTES]);
 const char *lock_kind_name(uint32_t kind);
 
+/* Does the function belong to the calls that take and give back mutexes? */
+bool lock_is_call(const struct function *fn);
+
 /*
  * The frame that a person would call the place of a lock call: the innermost one outside of the
  * C++ runtime. `node` is the call's.
@@ -34,6 +37,7 @@ const char *lock_call(uint32_t node, struct frames *f);
 /*
  * CPU time with the lock held, by the work that the critical section called: the frame where the
  * stack of the tick leaves the stack that took the lock. Without a callee the section's own code.
+ * Time in the calls that take and give back locks is left out: a hold ends where its unlock begins.
  */
 struct lock_work {
     uint32_t section; /* function (index) that both stacks stand in last: the critical section */
@@ -41,9 +45,15 @@ struct lock_work {
     const struct frame *frame; /* the callee's frame, or the section's, with the most time */
     int64_t most, cpu_ns;
 };
+struct lock_works {
+    struct lock_work *items; /* sorted: most time first */
+    size_t count, room;
+};
 
-/* The works of m->locks[lock], most time first. Returns their number; free(*works). */
-size_t lock_works(const struct model *m, struct frames *f, size_t lock, struct lock_work **works);
+/* Adds the works of m->locks[lock]; sort when all are there. Zeroed at first; free(works->items).
+ */
+void lock_works_add(struct lock_works *works, const struct model *m, struct frames *f, size_t lock);
+void lock_works_sort(struct lock_works *works);
 
 /* The first of m->lock_sites that belongs to m->locks[lock], and how many do. */
 size_t lock_first_site(const struct model *m, size_t lock, size_t *count);

@@ -83,18 +83,19 @@ static void sites_put(struct json *j, const struct model *m, struct frames *f, s
 
 static void inside_put(struct json *j, const struct model *m, struct frames *f, size_t lock)
 {
-    struct lock_work *works;
-    size_t count = lock_works(m, f, lock, &works);
+    struct lock_works works = {0};
+    lock_works_add(&works, m, f, lock);
+    lock_works_sort(&works);
     json_begin(j, "inside", '[');
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < works.count; i++) {
         json_begin(j, NULL, '{');
-        json_put_string(j, "section", frames_function(f, works[i].section)->name);
-        json_put_frame(j, "callee", f, works[i].frame);
-        json_put_int(j, "cpu_ns", works[i].cpu_ns);
+        json_put_string(j, "section", frames_function(f, works.items[i].section)->name);
+        json_put_frame(j, "callee", f, works.items[i].frame);
+        json_put_int(j, "cpu_ns", works.items[i].cpu_ns);
         json_end(j);
     }
     json_end(j);
-    free(works);
+    free(works.items);
 }
 
 static void lock_put(struct json *j, const struct model *m, struct frames *f, size_t lock)

@@ -52,7 +52,8 @@ struct model_lock_site {
     struct model_lock_counts counts;
 };
 
-/* CPU time on one stack while one lock was held (the one taken last, if several were). */
+/* CPU time on one stack while one lock was held (the one taken last, if several were), without that
+   of the profiler. */
 struct model_held {
     size_t lock; /* index in model.locks */
     uint32_t node;

@@ -1,6 +1,7 @@
 /*
  * The part of the model that is about locks: from accounts of KIND_LOCK and KIND_HELD to locks,
- * their sites and what ran while they were held. Used by model.c alone.
+ * their sites and what ran while they were held. Used by model.c; the sums at the end by whoever
+ * gathers locks.
  *
  * An account's node is (stack > call > lock) or (stack > lock). Where the tables were full it may
  * hang further out, without the lock: that counts for record 0, "other locks".

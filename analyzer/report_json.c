@@ -76,7 +76,7 @@ void json_put_process(struct json *j, const struct model *m)
     json_end(j);
     put_name(j, "cwd", profile_string(&m->reader->profile, h->cwd));
     json_put_int(j, "pid", h->pid);
-    json_put_real(j, "start_time", (double)h->start_realtime_ns / 1e9);
+    json_put_number(j, "start_time", (double)h->start_realtime_ns / 1e9);
     json_put_int(j, "wall_ns", m->wall_ns);
     json_put_int(j, "threads", (int64_t)m->thread_count);
     json_put_string(j, "end", end_name(m->end));

@@ -1,8 +1,9 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyzer/lock_groups.h"
 #include "analyzer/memory.h"
-#include "analyzer/model_locks.h"
 #include "analyzer/rank.h"
 #include "analyzer/subject.h"
 
@@ -17,8 +18,8 @@ struct by_function {
 struct builder {
     struct subjects *s;
     struct by_function *functions;
-    size_t *lock_subject; /* of m->locks: index + 1 */
-    size_t allocator;     /* index + 1 */
+    struct lock_groups groups; /* the i-th is the i-th subject */
+    size_t allocator;          /* index + 1 */
 };
 
 static size_t subject_new(struct subjects *s, enum finding_subject kind, uint32_t function)
@@ -30,99 +31,67 @@ static size_t subject_new(struct subjects *s, enum finding_subject kind, uint32_
 
 /* ---- locks ---- */
 
-static size_t lock_subject_get(struct subjects *s, const char *name)
-{
-    for (size_t i = 0; i < s->count; i++)
-        if (strcmp(s->items[i].lock, name) == 0)
-            return i + 1;
-    size_t made = subject_new(s, SUBJECT_LOCK, 0);
-    strcpy(s->items[made - 1].lock, name);
-    return made;
-}
-
-static bool is_more(const struct model_lock_counts *a, const struct model_lock_counts *b)
-{
-    if (a->wait_ns != b->wait_ns)
-        return a->wait_ns > b->wait_ns;
-    if (a->contentions != b->contentions)
-        return a->contentions > b->contentions;
-    return a->hold_ns > b->hold_ns;
-}
-
-/* All locks of one name are one subject: a program may have one for each of its shards. */
+/* All locks of a group are one subject: a program may have one for each of its shards. */
 static void locks_add(struct builder *b)
 {
-    enum { named_most = 4096 }; /* most waited for first; the rest share a name */
     const struct model *m = b->s->model;
     const struct frame *stack[FRAMES_STACK_MAX];
-    char name[LOCK_NAME_BYTES];
-    for (size_t i = 0; i < m->lock_count; i++) {
-        if (i < named_most)
-            lock_name(&m->locks[i], b->s->frames, name);
-        else
-            strcpy(name, "other locks");
-        b->lock_subject[i] = lock_subject_get(b->s, name);
-        struct subject *of = &b->s->items[b->lock_subject[i] - 1];
-        if (of->locks++ == 0)
-            lock_short_name(&m->locks[i], b->s->frames, of->lock_short);
+    for (size_t i = 0; i < b->groups.count; i++) {
+        struct lock_group *group = &b->groups.items[i];
+        size_t made = subject_new(b->s, SUBJECT_LOCK, 0);
+        struct subject *to = &b->s->items[made - 1];
+        snprintf(to->lock, sizeof to->lock, "%s", group->name);
+        snprintf(to->lock_short, sizeof to->lock_short, "%s", group->short_name);
+        to->locks = group->locks;
+        to->counts = group->counts;
+        to->waited_ns = group->counts.wait_ns;
+        to->place = group->place;
     }
     for (size_t i = 0; i < m->lock_site_count; i++) {
         const struct model_lock_site *site = &m->lock_sites[i];
         unsigned depth = frames_stack(b->s->frames, site->node, stack);
         if (!rank_selected(b->s->frames, frames_selection(b->s->frames), stack, depth))
             continue;
-        size_t subject = b->lock_subject[site->lock];
-        struct subject *to = &b->s->items[subject - 1];
-        const struct frame *place = lock_place(site->node, b->s->frames);
-        model_lock_counts_add(&to->counts, &site->counts);
-        to->waited_ns = metric_sum(to->waited_ns, site->counts.wait_ns);
-        if (!to->place || is_more(&site->counts, &to->place_counts)) {
-            to->place = place;
-            to->place_counts = site->counts;
-        }
-        struct by_function *f = &b->functions[place->function];
+        struct by_function *f = &b->functions[lock_place(site->node, b->s->frames)->function];
         f->acquisitions = metric_sum(f->acquisitions, site->counts.acquisitions);
         f->contentions = metric_sum(f->contentions, site->counts.contentions);
         if (!f->lock || site->counts.contentions > f->lock_contentions) {
-            f->lock = subject;
+            f->lock = b->groups.of[site->lock] + 1; /* the groups are the first subjects */
             f->lock_contentions = site->counts.contentions;
         }
     }
 }
 
-/* What critical sections called, over the locks of one name. */
+/* What critical sections called, over the locks of a group. */
 static void works_add(struct builder *b, size_t subject)
 {
-    enum { locks_most = 64 };
     const struct model *m = b->s->model;
     struct subject *to = &b->s->items[subject];
     struct subject_work *works = NULL;
-    size_t count = 0, room = 0, looked_at = 0;
-    for (size_t i = 0; i < m->lock_count && looked_at < locks_most; i++) {
-        if (b->lock_subject[i] != subject + 1)
+    struct lock_works all = {0};
+    size_t count = 0, room = 0;
+    for (size_t i = 0; i < m->lock_count; i++)
+        if (b->groups.of[i] == subject)
+            lock_works_add(&all, m, b->s->frames, i);
+    for (size_t k = 0; k < all.count; k++) {
+        const struct lock_work *w = &all.items[k];
+        to->held_cpu_ns = metric_sum(to->held_cpu_ns, w->cpu_ns);
+        if (w->callee == w->section)
             continue;
-        looked_at++;
-        struct lock_work *of_lock;
-        size_t n = lock_works(m, b->s->frames, i, &of_lock);
-        for (size_t k = 0; k < n; k++) {
-            to->held_cpu_ns = metric_sum(to->held_cpu_ns, of_lock[k].cpu_ns);
-            if (of_lock[k].callee == of_lock[k].section)
-                continue;
-            size_t at = 0;
-            while (at < count && works[at].frame->function != of_lock[k].callee)
-                at++;
-            if (at == count) {
-                memory_grow((void **)&works, &room, count, sizeof *works);
-                works[count++] = (struct subject_work){.frame = of_lock[k].frame};
-            }
-            works[at].cpu_ns = metric_sum(works[at].cpu_ns, of_lock[k].cpu_ns);
+        size_t at = 0;
+        while (at < count && works[at].frame->function != w->callee)
+            at++;
+        if (at == count) {
+            memory_grow((void **)&works, &room, count, sizeof *works);
+            works[count++] = (struct subject_work){.frame = w->frame};
         }
-        free(of_lock);
+        works[at].cpu_ns = metric_sum(works[at].cpu_ns, w->cpu_ns);
     }
     for (size_t i = 0; i < count; i++)
         if (!to->work.frame || works[i].cpu_ns > to->work.cpu_ns)
             to->work = works[i];
     free(works);
+    free(all.items);
 }
 
 /* ---- samples ---- */
@@ -157,7 +126,9 @@ static size_t subject_of(struct builder *b, const struct origin *o)
     }
     if (o->service == ORIGIN_MEMORY)
         return memory_subject(b, o->leaf->function);
-    if (f->lock && (o->service == ORIGIN_LOCK || finding_spins(f->acquisitions, f->contentions)))
+    bool known = model_has(b->s->model, METRIC_LOCK_ACQUISITIONS); /* else only waits are */
+    if (f->lock &&
+        (o->service == ORIGIN_LOCK || (known && finding_spins(f->acquisitions, f->contentions))))
         return f->lock;
     return function_subject(b, o);
 }
@@ -191,15 +162,12 @@ static void samples_add(struct builder *b, const struct origins *origins)
 static void stacks_name(const struct model *m, struct frames *f)
 {
     const struct frame *stack[FRAMES_STACK_MAX];
-    char name[LOCK_NAME_BYTES];
     for (size_t i = 0; i < m->sample_count; i++)
         frames_stack(f, m->samples[i].node, stack);
     for (size_t i = 0; i < m->lock_site_count; i++)
         frames_stack(f, m->lock_sites[i].node, stack);
     for (size_t i = 0; i < m->held_count; i++)
         frames_stack(f, m->held[i].node, stack);
-    for (size_t i = 0; i < m->lock_count; i++)
-        lock_name(&m->locks[i], f, name);
 }
 
 void subjects_build(struct subjects *s, const struct model *m, struct frames *f)
@@ -208,9 +176,9 @@ void subjects_build(struct subjects *s, const struct model *m, struct frames *f)
     *s = (struct subjects){.model = m, .frames = f};
     s->parts = memory_new(m->sample_count, sizeof *s->parts);
     struct builder b = {.s = s};
+    lock_groups_build(&b.groups, m, f);
     struct origins *origins = origins_new(m->reader);
     b.functions = memory_new(frames_function_count(f), sizeof *b.functions);
-    b.lock_subject = memory_new(m->lock_count, sizeof *b.lock_subject);
     locks_add(&b);
     samples_add(&b, origins);
     double least = FINDING_LOCK_SHARE * (double)m->totals.v[METRIC_COST_NS];
@@ -219,7 +187,7 @@ void subjects_build(struct subjects *s, const struct model *m, struct frames *f)
             works_add(&b, i);
     origins_free(origins);
     free(b.functions);
-    free(b.lock_subject);
+    lock_groups_release(&b.groups);
 }
 
 void subjects_release(struct subjects *s)

@@ -29,13 +29,12 @@ struct subject {
     int64_t waited_ns; /* timed */
     /* lock */
     char lock[LOCK_NAME_BYTES], lock_short[LOCK_NAME_BYTES];
-    size_t locks; /* how many have that name */
+    size_t locks; /* how many have that name (lock_groups.h) */
     struct model_lock_counts counts;
     int64_t held_cpu_ns;      /* while held, as far as the critical section is known */
     int64_t spin_ns;          /* of cpu_ns: in functions that spin */
     struct subject_work work; /* what a critical section called and that took most of it */
     const struct frame *place;
-    struct model_lock_counts place_counts;
 };
 
 struct subjects {

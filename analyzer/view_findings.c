@@ -1,3 +1,4 @@
+#include <math.h>
 #include <string.h>
 
 #include "analyzer/findings.h"
@@ -90,8 +91,9 @@ void view_findings(const struct view *v)
         fputs("FINDINGS  none: without CPU ticks (--cpu-hz=0) it is not known what costs time\n",
               v->out);
     } else if (findings.state == FINDINGS_FEW_TICKS) {
-        fprintf(v->out, "FINDINGS  none: %.0f CPU ticks say too little, %d are the least\n",
-                findings.ticks, FINDING_RUN_TICKS_LEAST);
+        fprintf(v->out, "FINDINGS  none: %.0f CPU tick%s too little, %d are the least\n",
+                findings.ticks, round(findings.ticks) == 1 ? " says" : "s say",
+                FINDING_RUN_TICKS_LEAST);
     } else if (!shown) {
         fputs("FINDINGS  none: nothing stands out\n", v->out);
     } else {
@@ -103,9 +105,10 @@ void view_findings(const struct view *v)
             fprintf(v->out, " %zu more findings: --all\n", findings.worth - shown);
     }
     not_worth_print(v, &findings);
-    if (findings.state == FINDINGS_MADE && findings.ticks < few_ticks)
-        fprintf(v->out, " few CPU ticks (%.0f): shares may be off by %.0f points\n", findings.ticks,
-                100 * 2 * finding_deviation(findings.ticks / 2, findings.ticks));
+    if (findings.state == FINDINGS_MADE && findings.ticks < few_ticks && findings.scatter >= 0.005)
+        fprintf(v->out, " few CPU ticks (%.0f): shares may be off by %.0f point%s\n",
+                findings.ticks, 100 * findings.scatter,
+                round(100 * findings.scatter) == 1 ? "" : "s");
     fputc('\n', v->out);
     findings_release(&findings);
 }

@@ -1,7 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analyzer/lock.h"
+#include "analyzer/lock_groups.h"
 #include "analyzer/memory.h"
 #include "analyzer/model_locks.h"
 #include "analyzer/view.h"
@@ -9,25 +9,16 @@
 
 enum { name_columns = 44, inside_locks = 3, inside_rows = 4 };
 
-/* Locks of one name: the shards of a table, say. */
-struct group {
-    char *name;
-    size_t locks;
-    size_t busiest; /* index of the first one in m->locks: they are sorted */
-    struct model_lock_counts counts;
-    int64_t held_cpu_ns;
+/* One row. */
+struct row {
+    const struct lock_group *group;
+    size_t index; /* of the group */
 };
 
-static void group_add(struct group *g, const struct model_lock *lock)
+static int rows_compare(const void *a, const void *b)
 {
-    g->locks++;
-    model_lock_counts_add(&g->counts, &lock->counts);
-    g->held_cpu_ns = metric_sum(g->held_cpu_ns, lock->held_cpu_ns);
-}
-
-static int groups_compare(const void *a, const void *b)
-{
-    const struct group *x = a, *y = b;
+    const struct lock_group *x = ((const struct row *)a)->group;
+    const struct lock_group *y = ((const struct row *)b)->group;
     if (x->counts.wait_ns != y->counts.wait_ns)
         return x->counts.wait_ns < y->counts.wait_ns ? 1 : -1;
     if (x->counts.hold_ns != y->counts.hold_ns)
@@ -35,37 +26,19 @@ static int groups_compare(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
-/* A lock's place passes --focus and --ignore if any of its sites does. */
-static bool is_selected(const struct view *v, size_t lock)
+/* Groups that were taken at a selected stack. Returns how many. */
+static size_t rows_make(const struct lock_groups *groups, struct row *rows,
+                        struct model_lock_counts *totals)
 {
-    const struct frame *stack[FRAMES_STACK_MAX];
-    size_t count, first = lock_first_site(v->model, lock, &count);
-    for (size_t i = first; i < first + count; i++) {
-        unsigned depth = frames_stack(v->frames, v->model->lock_sites[i].node, stack);
-        if (rank_selected(v->frames, frames_selection(v->frames), stack, depth))
-            return true;
-    }
-    return count == 0;
-}
-
-static size_t groups_make(const struct view *v, struct group *groups)
-{
-    const struct model *m = v->model;
-    char name[LOCK_NAME_BYTES];
     size_t count = 0;
-    for (size_t i = 0; i < m->lock_count; i++) {
-        if (!is_selected(v, i))
+    for (size_t i = 0; i < groups->count; i++) {
+        if (!groups->items[i].place)
             continue;
-        lock_name(&m->locks[i], v->frames, name);
-        size_t k = 0;
-        while (k < count && strcmp(groups[k].name, name) != 0)
-            k++;
-        if (k == count)
-            groups[count++] = (struct group){.name = memory_string(name), .busiest = i};
-        group_add(&groups[k], &m->locks[i]);
+        rows[count++] = (struct row){&groups->items[i], i};
+        model_lock_counts_add(totals, &groups->items[i].counts);
     }
     if (count)
-        qsort(groups, count, sizeof *groups, groups_compare);
+        qsort(rows, count, sizeof *rows, rows_compare);
     return count;
 }
 
@@ -92,12 +65,11 @@ static char *place_text(const struct view *v, const struct frame *frame, char *t
     return to;
 }
 
-static void row_put(struct table *t, const struct view *v, const struct group *g,
+static void row_put(struct table *t, const struct view *v, const struct lock_group *g,
                     struct text_scale wait, struct text_scale hold, bool holds)
 {
-    char text[256], name[LOCK_NAME_BYTES], escaped[name_columns + 1];
+    char text[256], escaped[name_columns + 1];
     const struct model_lock_counts *c = &g->counts;
-    size_t sites, first = lock_first_site(v->model, g->busiest, &sites);
     time_cell(t, wait, c->wait_ns);
     duration_cell(t, c->wait_max_ns);
     if (holds) {
@@ -111,26 +83,23 @@ static void row_put(struct table *t, const struct view *v, const struct group *g
     } else {
         table_cell(t, "%s", view_calls(v, text, c->contentions));
     }
-    lock_short_name(&v->model->locks[g->busiest], v->frames, name);
-    text_escape(escaped, sizeof escaped, name, name_columns);
+    text_escape(escaped, sizeof escaped, g->short_name, name_columns);
     if (g->locks > 1)
         table_cell(t, "%zu x %s", g->locks, escaped);
     else
         table_cell(t, "%s", escaped);
-    table_cell(t, "%s",
-               sites ? place_text(v, lock_place(v->model->lock_sites[first].node, v->frames), text,
-                                  sizeof text)
-                     : "");
+    table_cell(t, "%s", place_text(v, g->place, text, sizeof text));
 }
 
-static void table_put(const struct view *v, const struct group *groups, size_t count)
+static void table_put(const struct view *v, const struct row *rows, size_t count)
 {
     struct table t = {0};
     bool holds = model_has(v->model, METRIC_LOCK_HOLD_NS), ops = model_ops(v->model) != 0;
     int64_t longest = 0;
     for (size_t i = 0; i < count; i++)
-        longest = groups[i].counts.hold_ns > longest ? groups[i].counts.hold_ns : longest;
-    struct text_scale wait = text_scale_for((double)groups[0].counts.wait_ns);
+        if (rows[i].group->counts.hold_ns > longest)
+            longest = rows[i].group->counts.hold_ns;
+    struct text_scale wait = text_scale_for((double)rows[0].group->counts.wait_ns);
     struct text_scale hold = text_scale_for((double)longest);
     table_column(&t, "wait", TABLE_RIGHT);
     table_column(&t, "longest", TABLE_RIGHT);
@@ -145,36 +114,46 @@ static void table_put(const struct view *v, const struct group *groups, size_t c
     table_column(&t, "lock", TABLE_NAME);
     table_column(&t, "most at", TABLE_NAME);
     for (size_t i = 0; i < count && (v->all || i < v->limit); i++)
-        row_put(&t, v, &groups[i], wait, hold, holds);
+        row_put(&t, v, rows[i].group, wait, hold, holds);
     table_print(&t, v->out);
     table_release(&t);
     if (!v->all && count > v->limit)
         fprintf(v->out, " %zu more: --all\n", count - v->limit);
 }
 
-/* What the holders of a group's busiest lock did, by their ticks. */
-static void inside_put(const struct view *v, const struct group *g)
+/* What the holders of a row's locks did, by their ticks. */
+static void inside_put(const struct view *v, const struct lock_groups *groups,
+                       const struct row *row)
 {
-    struct lock_work *works;
+    struct lock_works works = {0};
     struct table t = {0};
     char text[256], buf[UNITS_BUF], hold[UNITS_BUF];
-    size_t count = lock_works(v->model, v->frames, g->busiest, &works);
-    const struct model_lock *lock = &v->model->locks[g->busiest];
-    if (count == 0)
-        return;
-    fprintf(v->out, "\nWhile %s was held: cpu %s of %s",
-            text_escape(text, sizeof text, g->name, 60),
-            units_duration(buf, (double)lock->held_cpu_ns),
-            units_duration(hold, (double)lock->counts.hold_ns));
-    if (lock->counts.held_allocs)
-        fprintf(v->out, ", %s allocations", units_count(buf, (double)lock->counts.held_allocs));
-    fputc('\n', v->out);
+    const struct lock_group *g = row->group;
+    int64_t cpu = 0;
+    for (size_t i = 0; i < v->model->lock_count; i++)
+        if (groups->of[i] == row->index)
+            lock_works_add(&works, v->model, v->frames, i);
+    lock_works_sort(&works);
+    for (size_t i = 0; i < works.count; i++)
+        cpu = metric_sum(cpu, works.items[i].cpu_ns);
+    if (works.count) {
+        fputs("\nWhile ", v->out);
+        if (g->locks > 1)
+            fprintf(v->out, "%zu x ", g->locks);
+        fprintf(v->out, "%s %s held: cpu %s of %s", text_escape(text, sizeof text, g->name, 44),
+                g->locks > 1 ? "were" : "was", units_duration(buf, (double)cpu),
+                units_duration(hold, (double)g->counts.hold_ns));
+        if (g->counts.held_allocs)
+            fprintf(v->out, ", %s allocation%s", units_count(buf, (double)g->counts.held_allocs),
+                    g->counts.held_allocs == 1 ? "" : "s");
+        fputc('\n', v->out);
+    }
     table_column(&t, NULL, TABLE_RIGHT);
     table_column(&t, NULL, TABLE_RIGHT);
     table_column(&t, NULL, TABLE_NAME);
-    for (size_t i = 0; i < count && (v->all || i < inside_rows); i++) {
-        const struct lock_work *w = &works[i];
-        table_cell(&t, "%s", text_percent(text, (double)w->cpu_ns, (double)lock->held_cpu_ns));
+    for (size_t i = 0; i < works.count && (v->all || i < inside_rows); i++) {
+        const struct lock_work *w = &works.items[i];
+        table_cell(&t, "%s", text_percent(text, (double)w->cpu_ns, (double)cpu));
         table_cell(&t, "%s", units_duration(buf, (double)w->cpu_ns));
         place_text(v, w->frame, text, sizeof text);
         if (w->callee == w->section)
@@ -184,36 +163,43 @@ static void inside_put(const struct view *v, const struct group *g)
     }
     table_print(&t, v->out);
     table_release(&t);
-    free(works);
+    free(works.items);
+}
+
+void view_locks_line(const struct view *v, const struct model_lock_counts *totals)
+{
+    char a[UNITS_BUF], b[UNITS_BUF];
+    fprintf(v->out, "LOCKS   wait %s in %s wait%s", units_duration(a, (double)totals->wait_ns),
+            units_count(b, (double)totals->contentions), totals->contentions == 1 ? "" : "s");
+    if (model_has(v->model, METRIC_LOCK_HOLD_NS))
+        fprintf(v->out, "   hold %s, taken %s time%s", units_duration(a, (double)totals->hold_ns),
+                units_count(b, (double)totals->acquisitions), totals->acquisitions == 1 ? "" : "s");
+    fputc('\n', v->out);
 }
 
 void view_locks(const struct view *v)
 {
     const struct model *m = v->model;
-    char a[UNITS_BUF], b[UNITS_BUF];
+    struct lock_groups groups;
+    struct model_lock_counts totals = {0};
     view_header(v);
     if (!model_has(m, METRIC_LOCK_WAIT_NS)) {
         fputs("Locks were not measured (--locks=off).\n", v->out);
         return;
     }
-    struct group *groups = memory_new(m->lock_count, sizeof *groups);
-    size_t count = groups_make(v, groups);
-    fprintf(v->out, "LOCKS   wait %s in %s waits",
-            units_duration(a, (double)m->totals.v[METRIC_LOCK_WAIT_NS]),
-            units_count(b, (double)m->totals.v[METRIC_LOCK_CONTENTIONS]));
-    if (model_has(m, METRIC_LOCK_HOLD_NS)) {
-        fprintf(v->out, "   hold %s", units_duration(a, (double)m->totals.v[METRIC_LOCK_HOLD_NS]));
-        fprintf(v->out, ", taken %s times",
-                units_count(b, (double)m->totals.v[METRIC_LOCK_ACQUISITIONS]));
-    }
-    fputs("\n\n", v->out);
-    if (count == 0)
+    lock_groups_build(&groups, m, v->frames);
+    struct row *rows = memory_new(groups.count, sizeof *rows);
+    size_t count = rows_make(&groups, rows, &totals);
+    view_locks_line(v, &totals);
+    fputc('\n', v->out);
+    if (count)
+        table_put(v, rows, count);
+    else if (model_has(m, METRIC_LOCK_HOLD_NS))
         fputs(" no lock was taken\n", v->out);
     else
-        table_put(v, groups, count);
+        fputs(" nobody waited for a lock\n", v->out);
     for (size_t i = 0; i < count && i < inside_locks; i++)
-        inside_put(v, &groups[i]);
-    for (size_t i = 0; i < count; i++)
-        free(groups[i].name);
-    free(groups);
+        inside_put(v, &groups, &rows[i]);
+    free(rows);
+    lock_groups_release(&groups);
 }

@@ -35,6 +35,18 @@ static void time_line(const struct view *v)
     fputc('\n', v->out);
 }
 
+/* Without CPU time, which the line TIME begins with, what is known of the locks. */
+static void locks_line(const struct view *v)
+{
+    const int64_t *t = v->model->totals.v;
+    if (model_has(v->model, METRIC_CPU_NS) || !model_has(v->model, METRIC_LOCK_WAIT_NS))
+        return;
+    view_locks_line(v, &(struct model_lock_counts){.acquisitions = t[METRIC_LOCK_ACQUISITIONS],
+                                                   .contentions = t[METRIC_LOCK_CONTENTIONS],
+                                                   .wait_ns = t[METRIC_LOCK_WAIT_NS],
+                                                   .hold_ns = t[METRIC_LOCK_HOLD_NS]});
+}
+
 static void memory_line(const struct view *v)
 {
     char a[UNITS_BUF], b[UNITS_BUF];
@@ -85,16 +97,21 @@ static void path_line(const struct view *v, enum metric metric)
 
 void view_summary(const struct view *v)
 {
-    bool timed = model_has(v->model, METRIC_COST_NS);
-    enum metric metric = timed ? METRIC_COST_NS : METRIC_ALLOC_CALLS;
+    const struct model *m = v->model;
+    bool allocs = model_has(m, METRIC_ALLOC_CALLS), locks = model_has(m, METRIC_LOCK_WAIT_NS);
+    enum metric metric = model_has(m, METRIC_COST_NS) ? METRIC_COST_NS
+                         : locks && !allocs           ? METRIC_LOCK_WAIT_NS
+                                                      : METRIC_ALLOC_CALLS;
     view_header(v);
     time_line(v);
+    locks_line(v);
     memory_line(v);
-    fputc('\n', v->out);
+    if (model_has(m, METRIC_CPU_NS) || locks || allocs)
+        fputc('\n', v->out);
     view_findings(v);
     view_functions(v, metric);
     path_line(v, metric);
     fprintf(v->out,
             "Next: perfshim report --view=cpu|alloc|peak|leaks%s    perfshim diff BEFORE AFTER\n",
-            model_has(v->model, METRIC_LOCK_WAIT_NS) ? "|locks" : "");
+            locks ? "|locks" : "");
 }

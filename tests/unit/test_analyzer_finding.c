@@ -24,6 +24,7 @@ static enum finding_kind own_function(double share)
 static enum finding_kind contended_lock(double share)
 {
     struct finding_evidence e = of(SUBJECT_LOCK, share);
+    e.waited_share = share;
     e.acquisitions = 1000;
     e.contentions = 10;
     return finding_judge(&e);
@@ -105,10 +106,32 @@ static void a_lock_that_nobody_waits_for_is_at_most_costly_to_take(void **state)
     assert_int_equal(finding_judge(&e), FINDING_OPTIMISE);
 }
 
+static void the_cost_of_the_calls_is_not_contention(void **state)
+{
+    (void)state;
+    struct finding_evidence e = of(SUBJECT_LOCK, 0.100);
+    e.acquisitions = 1000000;
+    e.contentions = 100;
+    e.held_work = e.held_run = 1;
+    e.held_ticks = 1000;
+    e.waited_share = 0.009;
+    assert_int_equal(finding_judge(&e), FINDING_OPTIMISE);
+    e.waited_share = 0.011;
+    assert_int_equal(finding_judge(&e), FINDING_HELD_TOO_LONG);
+    e.held_work = 0;
+    assert_int_equal(finding_judge(&e), FINDING_CHECK_CONTENTION);
+    e.waited_share = 0.004;
+    e.spin_share = 0.006;
+    assert_int_equal(finding_judge(&e), FINDING_CHECK_CONTENTION);
+    e.spin_share = 0.005;
+    assert_int_equal(finding_judge(&e), FINDING_OPTIMISE);
+}
+
 static void half_of_the_time_under_a_lock_in_one_callee_is_held_too_long(void **state)
 {
     (void)state;
     struct finding_evidence e = of(SUBJECT_LOCK, 0.200);
+    e.waited_share = 0.200;
     e.acquisitions = 1000;
     e.contentions = 10;
     e.held_ticks = 20;
@@ -127,6 +150,7 @@ static void a_lock_held_less_than_10_percent_of_the_run_is_not_held_too_long(voi
 {
     (void)state;
     struct finding_evidence e = of(SUBJECT_LOCK, 0.200);
+    e.waited_share = 0.200;
     e.acquisitions = 1000;
     e.contentions = 10;
     e.held_ticks = 100;
@@ -214,6 +238,7 @@ int main(void)
         cmocka_unit_test(nor_past_15_percent_by_what_may_be_chance),
         cmocka_unit_test(waiting_for_a_lock_counts_from_1_percent_on),
         cmocka_unit_test(a_lock_that_nobody_waits_for_is_at_most_costly_to_take),
+        cmocka_unit_test(the_cost_of_the_calls_is_not_contention),
         cmocka_unit_test(half_of_the_time_under_a_lock_in_one_callee_is_held_too_long),
         cmocka_unit_test(a_lock_held_less_than_10_percent_of_the_run_is_not_held_too_long),
         cmocka_unit_test(allocating_counts_from_2_percent_on),

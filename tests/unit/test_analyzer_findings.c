@@ -224,6 +224,53 @@ static void waiting_for_a_holder_that_was_stopped_is_told(void **state)
     assert_non_null(strstr(wait->advice, "no more busy threads than CPUs"));
 }
 
+static void waits_alone_say_nothing_of_locks_taken(void **state)
+{
+    (void)state;
+    uint32_t at = call(call(0, worker), get);
+    fixture_taken(&f, at, fixture_lock(&f, 0x1000, at, true), 199, 200, 2000000000, 0);
+    fixture_cpu(&f, call(at, format), 600);
+    fixture_cpu(&f, at, 50); /* one wait in vain is no spinning */
+    f.h->locks_mode = PSHIM_WAIT;
+    built(NULL);
+    const struct finding *wait = &findings.items[1];
+    assert_string_equal(wait->title, "focus first: lock wait");
+    assert_string_equal(wait->evidence[0], "200 waits, 10.0 ms each");
+    assert_int_equal(wait->cost_ns, 2000000000);
+    assert_int_equal(wait->evidence_count, 1);
+}
+
+static void the_calls_cost_is_told_as_that(void **state)
+{
+    (void)state;
+    uint32_t at = call(call(0, worker), get);
+    fixture_taken(&f, at, fixture_lock(&f, 0x1000, at, true), 1000, 4, 10000000, 50000000);
+    fixture_cpu(&f, libc_call(at, "pthread_mutex_unlock"), 150);
+    fixture_cpu(&f, call(at, format), 850);
+    built(NULL);
+    const struct finding *calls = &findings.items[1];
+    assert_string_equal(calls->title, "optimise: locking");
+    assert_true(is_evidence(calls, "99% of it is CPU time in the calls"));
+    assert_string_equal(calls->advice,
+                        "hardly anybody waits, but the calls cost: take it less often");
+}
+
+static void scatter_is_told_of_the_part_that_scatters(void **state)
+{
+    (void)state;
+    uint32_t at = call(call(0, worker), get);
+    fixture_cpu(&f, call(at, format), 100);
+    built(NULL);
+    assert_float_equal(findings.scatter, 0.1, 1e-9);
+    findings_release(&findings);
+    frames_free(frames);
+    model_release(&m);
+    reader_close(&r);
+    fixture_taken(&f, at, fixture_lock(&f, 0x1000, at, true), 199, 200, 500000000, 0);
+    built(NULL);
+    assert_float_equal(findings.scatter, 0.05, 1e-9);
+}
+
 static void locks_of_one_name_are_one_finding(void **state)
 {
     (void)state;
@@ -321,6 +368,9 @@ int main(void)
         EACH(waiting_without_such_work_is_contention),
         EACH(a_function_that_asks_in_vain_spins_for_the_lock),
         EACH(waiting_for_a_holder_that_was_stopped_is_told),
+        EACH(waits_alone_say_nothing_of_locks_taken),
+        EACH(the_calls_cost_is_told_as_that),
+        EACH(scatter_is_told_of_the_part_that_scatters),
         EACH(locks_of_one_name_are_one_finding),
         EACH(advice_on_allocations_follows_their_lives),
         EACH(what_stays_is_to_be_allocated_at_once),

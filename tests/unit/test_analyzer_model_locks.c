@@ -6,7 +6,7 @@
 
 #include <limits.h>
 
-#include "analyzer/lock.h"
+#include "analyzer/lock_groups.h"
 #include "analyzer/model.h"
 #include "tests/unit/profile_fixture.h"
 
@@ -261,15 +261,81 @@ static void work_inside_is_where_the_stacks_part(void **state)
     fixture_held(&f, fixture_special(&f, section, PSHIM_SPECIAL_PROFILER), lock, 8);
     loaded();
     struct frames *names = frames_new(&r, NULL);
-    struct lock_work *works;
+    struct lock_works works = {0};
     assert_int_equal(m.locks[0].held_cpu_ns, 13 * FIXTURE_TICK_NS);
-    assert_int_equal(lock_works(&m, names, 0, &works), 2);
-    assert_string_equal(frames_function(names, works[0].section)->name, "get");
-    assert_string_equal(frames_function(names, works[0].callee)->name, "format");
-    assert_int_equal(works[0].cpu_ns, 9 * FIXTURE_TICK_NS);
-    assert_int_equal(works[1].callee, works[1].section);
-    assert_int_equal(works[1].cpu_ns, FIXTURE_TICK_NS);
-    free(works);
+    lock_works_add(&works, &m, names, 0);
+    lock_works_sort(&works);
+    assert_int_equal(works.count, 2);
+    assert_string_equal(frames_function(names, works.items[0].section)->name, "get");
+    assert_string_equal(frames_function(names, works.items[0].callee)->name, "format");
+    assert_int_equal(works.items[0].cpu_ns, 9 * FIXTURE_TICK_NS);
+    assert_int_equal(works.items[1].callee, works.items[1].section);
+    assert_int_equal(works.items[1].cpu_ns, FIXTURE_TICK_NS);
+    free(works.items);
+    frames_free(names);
+    released();
+}
+
+static void neither_the_profiler_nor_the_unlock_is_work_inside(void **state)
+{
+    (void)state;
+    uint32_t libc = fixture_module(&f, "/nowhere/libc.so.6", 0);
+    uint32_t section = call(call(0, worker), get);
+    uint32_t lock = fixture_lock(&f, 0x1000, section, true);
+    fixture_taken(&f, section, lock, 9, 0, 0, 100);
+    fixture_held(&f, fixture_special(&f, section, PSHIM_SPECIAL_PROFILER), lock, 20);
+    fixture_held(&f, fixture_node(&f, section, libc, 0x1234), lock, 10); /* no public function */
+    fixture_held(&f, call(section, format), lock, 4);
+    loaded();
+    struct frames *names = frames_new(&r, NULL);
+    struct lock_works works = {0};
+    lock_works_add(&works, &m, names, 0);
+    assert_int_equal(works.count, 1);
+    assert_string_equal(frames_function(names, works.items[0].callee)->name, "format");
+    assert_int_equal(m.locks[0].held_cpu_ns, 14 * FIXTURE_TICK_NS);
+    free(works.items);
+    frames_free(names);
+    released();
+}
+
+static void calls_that_take_and_give_back_are_known_by_libcs_names(void **state)
+{
+    (void)state;
+    assert_true(lock_is_call(
+        &(struct function){.name = "__pthread_mutex_unlock_usercnt", .module = "libc.so.6"}));
+    assert_true(lock_is_call(&(struct function){.name = "__lll_lock_wake", .module = "libc.so.6"}));
+    assert_false(lock_is_call(&(struct function){.name = "memcpy", .module = "libc.so.6"}));
+    assert_false(lock_is_call(&(struct function){.name = "pthread_cond_signal",
+                                                 .module = "libc.so.6"})); /* can be moved */
+    assert_false(lock_is_call(&(struct function){.name = "pthread_mutex_unlock", .module = "a"}));
+}
+
+static void elements_of_an_array_are_one_group_and_members_are_not(void **state)
+{
+    (void)state;
+    struct pshim_module *own = profile_record(&f.profile, PSHIM_REGION_MODULE, module);
+    own->start = (uintptr_t)&variable & ~(uintptr_t)0xfffff;
+    own->end = own->start + 0x200000;
+    uint32_t a = call(0, get), b = call(0, find);
+    for (unsigned i = 0; i < 4; i++) /* one of them is waited for at b, most */
+        fixture_taken(&f, i == 3 ? b : a, fixture_lock(&f, (uintptr_t)variable + 8 * i, a, false),
+                      1, i == 3, i == 3, 10);
+    fixture_taken(&f, b, fixture_lock(&f, (uintptr_t)variable + 40, b, false), 7, 0, 0, 10);
+    fixture_taken(&f, b, fixture_lock(&f, (uintptr_t)variable + 48, b, false), 8, 0, 0, 10);
+    loaded();
+    struct frames *names = frames_new(&r, NULL);
+    struct lock_groups groups;
+    lock_groups_build(&groups, &m, names);
+    assert_int_equal(groups.count, 3);
+    const struct lock_group *array = &groups.items[groups.of[0]];
+    assert_string_equal(array->name, "variable");
+    assert_string_equal(array->short_name, "variable");
+    assert_int_equal(array->locks, 4);
+    assert_int_equal(array->counts.acquisitions, 4);
+    assert_string_equal(frames_function(names, array->place->function)->name, "find");
+    assert_string_equal(groups.items[groups.of[1]].name, "variable+0x30");
+    assert_string_equal(groups.items[groups.of[2]].name, "variable+0x28");
+    lock_groups_release(&groups);
     frames_free(names);
     released();
 }
@@ -289,6 +355,9 @@ int main(void)
         TEST(site_of_a_lock_must_exist),
         TEST(lock_is_named_after_its_variable_or_its_place),
         TEST(work_inside_is_where_the_stacks_part),
+        TEST(neither_the_profiler_nor_the_unlock_is_work_inside),
+        TEST(calls_that_take_and_give_back_are_known_by_libcs_names),
+        TEST(elements_of_an_array_are_one_group_and_members_are_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,32 @@
+/*
+ * Locks that a person would call by one name: those made at one place (the shards of a table), and
+ * the elements of one array. Not thread-safe; the model and the frames must outlive the groups.
+ */
+#ifndef PERFSHIM_ANALYZER_LOCK_GROUPS_H
+#define PERFSHIM_ANALYZER_LOCK_GROUPS_H
+
+#include "analyzer/lock.h"
+
+/* Variables of an array: so many parts of one variable, first taken (or made) at one place. */
+enum { LOCK_ARRAY_LEAST = 4 };
+
+struct lock_group {
+    char *name, *short_name; /* lock_name(), lock_short_name(); an array's: its variable's */
+    uint32_t kind;
+    size_t locks; /* how many */
+    /* Of the selected stacks: */
+    struct model_lock_counts counts;
+    const struct frame *place; /* that waited most, else had it longest; NULL = not known */
+    struct model_lock_counts place_counts;
+};
+
+struct lock_groups {
+    struct lock_group *items; /* in the order of their first lock in the model */
+    size_t count;
+    size_t *of; /* group of each of the model's locks */
+};
+
+void lock_groups_build(struct lock_groups *groups, const struct model *m, struct frames *f);
+void lock_groups_release(struct lock_groups *groups);
+
+#endif
