@@ -104,14 +104,16 @@ static void unit_line(const struct diff *d, FILE *out)
 
 /* ---- totals ---- */
 
-/* Nearly all is not all: decimals are added until it does not look like 100 %. */
+/* Nearly all is not all: decimals are added until it does not look like 100 %, or cut off. */
 static char *percent_text(double percent, const char *sign, char to[static TEXT_BUF])
 {
     for (int decimals = 1; decimals <= 4; decimals++) {
         snprintf(to, TEXT_BUF, *sign ? "%+.*f%%" : "%.*f%%", decimals, percent);
         if (fabs(percent) == 100 || !strstr(to, "100.0"))
-            break;
+            return to;
     }
+    if (fabs(percent) < 100)
+        snprintf(to, TEXT_BUF, "%s99.9999%%", percent < 0 ? "-" : sign);
     return to;
 }
 
