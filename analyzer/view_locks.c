@@ -140,9 +140,10 @@ static void inside_put(const struct view *v, const struct lock_groups *groups,
         fputs("\nWhile ", v->out);
         if (g->locks > 1)
             fprintf(v->out, "%zu x ", g->locks);
-        fprintf(v->out, "%s %s held: cpu %s of %s", text_escape(text, sizeof text, g->name, 44),
-                g->locks > 1 ? "were" : "was", units_duration(buf, (double)cpu),
-                units_duration(hold, (double)g->counts.hold_ns));
+        fprintf(v->out, "%s %s held: cpu %s", text_escape(text, sizeof text, g->name, 44),
+                g->locks > 1 ? "were" : "was", units_duration(buf, (double)cpu));
+        if (g->counts.hold_ns) /* 0: never given back */
+            fprintf(v->out, " of %s", units_duration(hold, (double)g->counts.hold_ns));
         if (g->counts.held_allocs)
             fprintf(v->out, ", %s allocation%s", units_count(buf, (double)g->counts.held_allocs),
                     g->counts.held_allocs == 1 ? "" : "s");

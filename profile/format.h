@@ -81,7 +81,7 @@ struct pshim_region {
     X(bootstrap_alloc, "allocations served before the real allocator was found")                   \
     X(thread_late, "events of threads after their end was recorded")                               \
     X(recursion, "events inside the profiler's own work, passed through")                          \
-    X(lock_table_full, "locks merged into one record: the lock table is full")                     \
+    X(lock_table_full, "times a lock found no record of its own: the lock table is full")          \
     X(held_overflow, "holds not timed: the thread held more locks at once than are tracked")       \
     X(unlock_unknown, "unlocks of locks that were not seen taken by the same thread")
 

@@ -1,7 +1,8 @@
 /*
  * Mutexes in the situations that are easy to count wrongly, each on variables of its own; how often
  * each is taken is what tests/shim/locks.py expects. With an argument, only a program that takes
- * locks in a signal handler, which prints how many it took.
+ * locks in a signal handler, which prints how many it took; or, with "short-lived", one whose many
+ * mutexes live for a moment, and every other one is never given back.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -255,8 +256,30 @@ static void handler_takes_locks(void)
     printf("%d\n", handled);
 }
 
+enum { SHORT_LIVED = 50000 };
+
+static void short_lived(void)
+{
+    for (int i = 0; i < SHORT_LIVED; i++) {
+        pthread_mutex_t *m = malloc(sizeof *m);
+        if (!m)
+            abort();
+        pthread_mutex_init(m, NULL);
+        pthread_mutex_lock(m);
+        if (i % 2 == 0) {
+            pthread_mutex_unlock(m);
+            pthread_mutex_destroy(m);
+        }
+        free(m);
+    }
+}
+
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "short-lived") == 0) {
+        short_lived();
+        return 0;
+    }
     (void)argv;
     if (argc > 1) {
         handler_takes_locks();

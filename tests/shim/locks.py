@@ -60,3 +60,15 @@ if document:
     equal(lock["wrapped"], 2_000_000, "signal handlers take locks meanwhile: each of the program's counts")
     equal(lock.get("in_handler", 0) + document["loss"].get("recursion", 0), took,
           f"each of the handlers' {took} is counted, or told as lost inside a hook")
+
+done, document = profile("short-lived", "short-lived")
+if document:
+    locks = document["locks"]
+    without = sum(entry["acquisitions"] for entry in locks if entry["name"] == "other locks")
+    equal((sum(entry["acquisitions"] for entry in locks), document["totals"]["lock_acquisitions"]),
+          (50_000, 50_000), "50 000 short-lived mutexes: each is counted, with a record or without")
+    ok(0 < without <= document["loss"].get("lock_table_full", 0), "those without a record are told",
+       without, document["loss"])
+    screen = run([PERFSHIM, "report", "--view=locks", "short-lived.pshim"], env=clean_env()).out
+    match(screen, r"^LOST .* times a lock found no record of its own", "on the screen too")
+    ok("of 0 ns" not in screen, "no CPU time of a hold of nothing", screen)
