@@ -21,4 +21,5 @@ if document:
         places = {site["name"] for site in got["sites"]}
         equal(places, {f"take_{name}"}, f"{name}: taken in take_{name}")
         equal(sum(site["acquisitions"] for site in got["sites"]), want, f"{name}: its places add up")
-    equal(document["loss"], {}, "nothing was lost")
+    lost = {"recursion", "lock_table_full", "held_overflow", "unlock_unknown"} & set(document["loss"])
+    equal(lost, set(), "no lock was lost")  # a CPU tick may fall where a stack cannot be walked
