@@ -3,8 +3,8 @@
 
 usage: tests/coverage.py [--build DIR] [--no-run] [--missed PART] [--tap]
 
-Runs all unit tests, and all end-to-end tests whose result does not depend on the machine's speed;
-each process under the shim adds its counts when it ends, so the shim's lines count from both. Exits
+Runs all unit tests, and the end-to-end tests but those whose result depends on the machine's speed
+or that repeat what others reach (CONTRIBUTING.md tells the marks); each process under the shim adds its counts when it ends, so the shim's lines count from both. Exits
 1 if a part is under 90 % of its lines. Whether tests pass is judged in the release build: some cannot
 here, where a process allocates and opens files as it ends; they are marked (no).
 
@@ -48,7 +48,7 @@ def clear_counts(build):
 
 def run_tests(build, quiet):
     parts = [p for p in TESTS if p == "unit" or os.path.isdir(os.path.join(SRC, "tests", p))]
-    command = [os.path.join(SRC, "tests/run"), "--build", build, "--not-timing", "--scale", "3", *parts]
+    command = [os.path.join(SRC, "tests/run"), "--build", build, "--coverage", "--scale", "3", *parts]
     # Where a process may not write its counts it must at least not say so on its stderr.
     env = dict(os.environ, GCOV_ERROR_FILE="/dev/null")
     with subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# test: timeout=120
+# test: timeout=120 no-coverage
 """What the report says to do: the program that is 40 % compaction, 25 % lock_acquire, 20 %
 serialization and 15 % memcpy is told so with the right advice for each, also when its functions
 are called f1 … f4; the lesson's pairs get theirs, and the cured ones do not."""

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# test: timeout=180
+# test: timeout=180 no-coverage
 """Damaged and hostile profiles: report and diff end by themselves with exit code 0 or 3, and a
 refusal says what and where. A real profile cut at many lengths, with bits flipped, with fields set
 to the worst values, and records that refer to each other in circles."""

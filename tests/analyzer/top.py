@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# test: timeout=120 timing
+# test: timeout=120 timing coverage
 """perfshim top: what a running program changes is printed within a second, the program does not notice,
 its end is told; what cannot be watched gets a message and exit code 3."""
 import calendar

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # The runner counts what went wrong, whatever the way it went wrong.
 import os
+import re
 import shutil
 import sys
 
@@ -39,7 +40,15 @@ for name, (text, passed, failed, skipped, told) in SCRIPTS.items():
     last = done.out.splitlines()[-1]
     ok(last == f"{passed} passed, {failed} failed, {skipped} skipped" and told in done.out
        and done.status == (1 if failed else 0), f"a file that {name[:-3]} is counted right", done)
-done = runner("--not-timing", "--tier", "soak")
+done = runner("--tier", "soak")
 equal((done.status, done.out.splitlines()[-1]), (1, "0 passed, 0 failed, 0 skipped"),
       "a run of no test fails")
+os.mkdir(f"{root}/marked")
+for name, marks in (("plain", ""), ("slow", "timing"), ("only", "timing coverage"), ("again", "no-coverage")):
+    with open(f"{root}/marked/{name}.sh", "w") as f:
+        f.write(f"#!/bin/bash\n# test: timeout=9 {marks}\necho 'ok 1'; echo 1..1\n")
+    os.chmod(f"{root}/marked/{name}.sh", 0o755)
+listed = [re.search(r"(\w+)\.sh", line)[1] for line in runner("--coverage", "--list", "marked").out.splitlines()
+          if ".sh" in line]
+equal(sorted(listed), ["only", "plain"], "a coverage run leaves out what is marked so")
 equal(runner("nosuch").status, 2, "an unknown test is wrong use")

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# test: no-coverage
 """Processes never mix: whatever children a program makes, its profile counts its own work exactly,
 and a child that nobody follows writes no file and inherits no preload."""
 import json

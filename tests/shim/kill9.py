@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# test: no-coverage
 """kill -9 at 50 random moments: the file opens, and its counts lie between what the program's own
 ledger says was done and what it says was begun."""
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# test: no-coverage
 """The shim's unwinder against libunwind, in real programs: at allocations (helpers/unwind_diff wraps
 malloc) and at CPU ticks (SIGPROF). A stack counts as equal only if every frame is. What is left,
 after a look at each kind of difference (its frames are printed below):

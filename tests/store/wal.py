@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# test: timeout=240
+# test: timeout=240 no-coverage
 """The write-ahead log of store_bench: 30 times killed and no acknowledged write lost, read by a decoder
 written from docs/store_format.md alone; reopening; a damaged log; a full disk."""
 import json

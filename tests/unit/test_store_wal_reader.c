@@ -244,8 +244,11 @@ static void a_flipped_bit_is_found_and_told_with_its_offset(void **state)
     (void)state;
     assert_int_equal(bytes_scan(sample.bytes, sample.size), STORE_OK);
     for (size_t at = 0; at < sample.size; at++) {
-        /* all bits of headers and short records, one of each byte of the long one */
+        /* all bits of short records; of the long one, whose parts begin with the blocks, one of
+           each byte near these, else of each 11th */
         int all = at < sample.end[LONG] || at >= sample.end[LONG + 1];
+        if (!all && at % WAL_BLOCK > 64 && at % WAL_BLOCK < WAL_BLOCK - 64 && at % 11)
+            continue;
         for (int bit = all ? 0 : (int)(at % 8); bit < (all ? 8 : (int)(at % 8) + 1); bit++) {
             unsigned char damaged = (unsigned char)(sample.bytes[at] ^ 1 << bit);
             assert_int_equal(pwrite(fd, &damaged, 1, (off_t)at), 1);
