@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# test: timeout=1500
 """What the default mode (exact allocations, locks, 199 Hz) takes of the throughput of real programs,
 by the pair runner: plain and profiled, interleaved, medians and ratio."""
 import json
