@@ -32,31 +32,49 @@ static void sites_follow_modules(struct thread_state *ts)
     if (ts->sites_generation == generation)
         return;
     for (unsigned i = 0; i < lock_sites; i++)
-        ts->sites[i].mutex = NULL;
+        ts->sites[i].caller.pc = 0;
     ts->sites_generation = generation;
 }
 
-const struct lock_site *lock_site_walk(struct thread_state *ts, const pthread_mutex_t *m,
+const struct lock_book *lock_book_make(struct thread_state *ts, const pthread_mutex_t *m,
+                                       enum pshim_call call, uint32_t stack)
+{
+    struct lock_book *b = lock_book_slot(ts->books, m, stack);
+    b->mutex = NULL; /* until it is whole: a signal handler may take locks */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    b->index = locks_get(m, stack, &ts->spare_lock);
+    b->lock = locks_record(b->index);
+    b->account = account_get(ts->recorder, PSHIM_KIND_LOCK, site_node(ts, stack, call, b->index));
+    b->stack = stack;
+    b->call = call;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    b->mutex = m;
+    return b;
+}
+
+const struct lock_book *lock_book_walk(struct thread_state *ts, const pthread_mutex_t *m,
                                        enum pshim_call call, const struct unwind_regs *regs,
                                        struct lock_caller caller)
 {
     sites_follow_modules(ts);
-    struct lock_site *site = lock_site_slot(ts->sites, m, caller);
-    site->mutex = NULL; /* until it is whole */
+    struct lock_site *site = lock_site_slot(ts->sites, caller);
+    site->caller.pc = 0; /* likewise */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     uint32_t stack = recorder_stack(ts, regs);
-    site->index = locks_get(m, stack, &ts->spare_lock);
-    site->lock = locks_record(site->index);
-    site->account =
-        account_get(ts->recorder, PSHIM_KIND_LOCK, site_node(ts, stack, call, site->index));
-    site->caller = caller;
     uintptr_t frame = (uintptr_t)caller.frame;
     uintptr_t pcs[lock_site_callers + 1];
     unsigned depth = recorder_last_stack(ts, pcs, lock_site_callers + 1);
     if (likely(frame >= ts->stack.lo && frame < ts->stack.hi && depth)) {
+        site->stack = stack;
+        site->caller.frame = caller.frame;
         lock_site_locate(site, pcs, depth, (const uintptr_t *)ts->stack.hi);
-        site->mutex = m;
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        site->caller.pc = caller.pc;
     }
-    return site;
+    struct lock_book *b = lock_book_slot(ts->books, m, stack);
+    if (lock_book_is(b, m, stack, call, ts->recorder) && lock_is_alive(b->lock))
+        return b;
+    return lock_book_make(ts, m, call, stack);
 }
 
 void lock_taken_again(struct thread_state *ts, const pthread_mutex_t *m)
@@ -131,9 +149,9 @@ void lock_waited(const pthread_mutex_t *m, enum pshim_call call, const struct un
     struct pshim_account *a = NULL;
     uint32_t index = 0;
     if (likely(shim_control->recording)) {
-        const struct lock_site *site = lock_site_walk(ts, m, call, regs, caller);
-        a = site->account;
-        index = site->index;
+        const struct lock_book *book = lock_book_walk(ts, m, call, regs, caller);
+        a = book->account;
+        index = book->index;
         bool shared = account_is_shared(a);
         if (got)
             counter_add(&a->counter[PSHIM_LOCK_ACQUISITIONS], 1, shared);
@@ -188,9 +206,9 @@ void lock_pause_begin(struct lock_pause *p, const pthread_mutex_t *m, enum pshim
         p->was_overflow = held_overflow_left(&ts->held);
     }
     if (shim_control->recording) {
-        const struct lock_site *site = lock_site_walk(ts, m, call, regs, caller);
-        p->account = site->account;
-        p->index = site->index;
+        const struct lock_book *book = lock_book_walk(ts, m, call, regs, caller);
+        p->account = book->account;
+        p->index = book->index;
     }
     lock_leave(ts, p->account);
 }

@@ -39,12 +39,16 @@ HOT_INLINE bool lock_is_taken_again(const pthread_mutex_t *m)
 }
 
 /*
- * The place where a hook's caller takes this lock, found by a walk from the hook's registers and
- * entered into *site; never NULL. With the guard held.
+ * What a hook's caller taking this lock is booked on, by a walk from the hook's registers; never
+ * NULL. With the guard held.
  */
-const struct lock_site *lock_site_walk(struct thread_state *ts, const pthread_mutex_t *m,
+const struct lock_book *lock_book_walk(struct thread_state *ts, const pthread_mutex_t *m,
                                        enum pshim_call call, const struct unwind_regs *regs,
                                        struct lock_caller caller);
+
+/* The same at a stack that is known. */
+const struct lock_book *lock_book_make(struct thread_state *ts, const pthread_mutex_t *m,
+                                       enum pshim_call call, uint32_t stack);
 
 /* One more time. With the guard held. */
 void lock_taken_again(struct thread_state *ts, const pthread_mutex_t *m);
@@ -78,20 +82,23 @@ HOT_INLINE void lock_leave(struct thread_state *ts, const struct pshim_account *
 }
 
 /*
- * The place where the exported function that this stands in takes a lock: as kept, or by a walk.
- * With the guard held.
+ * What the exported function that this stands in, taking a lock, is booked on: as kept, or by a
+ * walk. With the guard held.
  */
-HOT_INLINE const struct lock_site *lock_site_here(struct thread_state *ts, const pthread_mutex_t *m,
+HOT_INLINE const struct lock_book *lock_book_here(struct thread_state *ts, const pthread_mutex_t *m,
                                                   enum pshim_call call)
 {
     struct lock_caller caller = LOCK_CALLER();
-    const struct lock_site *site = lock_site_slot(ts->sites, m, caller);
-    if (likely(ts->sites_generation == modules_generation() && lock_site_is(site, m, caller) &&
-               lock_is_alive(site->lock)))
-        return site;
+    const struct lock_site *site = lock_site_slot(ts->sites, caller);
+    if (likely(ts->sites_generation == modules_generation() && lock_site_is(site, caller))) {
+        const struct lock_book *b = lock_book_slot(ts->books, m, site->stack);
+        if (likely(lock_book_is(b, m, site->stack, call, ts->recorder) && lock_is_alive(b->lock)))
+            return b;
+        return lock_book_make(ts, m, call, site->stack);
+    }
     struct unwind_regs regs;
     unwind_capture(&regs);
-    return lock_site_walk(ts, m, call, &regs, caller);
+    return lock_book_walk(ts, m, call, &regs, caller);
 }
 
 /* The thread has got a lock that was free. In an exported function: its registers are the site. */
@@ -108,9 +115,9 @@ HOT_INLINE void lock_taken(const pthread_mutex_t *m, enum pshim_call call)
     struct pshim_account *a = NULL;
     uint32_t index = 0;
     if (likely(shim_control->recording)) {
-        const struct lock_site *site = lock_site_here(ts, m, call);
-        a = site->account;
-        index = site->index;
+        const struct lock_book *book = lock_book_here(ts, m, call);
+        a = book->account;
+        index = book->index;
         counter_add(&a->counter[PSHIM_LOCK_ACQUISITIONS], 1, account_is_shared(a));
     }
     lock_hold_begin(ts, m, a, index);

@@ -1,8 +1,10 @@
 /*
- * A thread's small table of where it takes which locks: so that taking a free lock again needs no
- * stack walk and touches nothing that other threads write.
+ * Two small tables of a thread, so that taking a free lock again needs no stack walk and touches
+ * nothing that other threads write: of the stacks at which it takes locks, and of what each lock
+ * taken at a stack is booked on. A call that goes through many locks (the shards of a table) has
+ * one entry in the first and as many in the second as there are locks.
  *
- * An entry is believed when the mutex, the hook's return address and the hook's frame are the same
+ * A stack is believed when the hook's return address and the hook's frame are the same
  * and the return addresses of the callers further out, as many as are kept, stand in the stack
  * where they stood. Only stacks of the thread's own are kept: their memory is always there.
  */
@@ -16,7 +18,8 @@
 #include "profile/format.h"
 
 enum {
-    lock_sites = 64,
+    lock_sites = 32,
+    lock_books = 128,
     lock_site_callers = 12,    /* return addresses that are compared, beside the hook's own */
     lock_site_words_max = 4096 /* of stack in which they are looked for */
 };
@@ -28,21 +31,42 @@ struct lock_caller {
 };
 
 struct lock_site {
-    const void *mutex; /* NULL = no entry */
-    struct lock_caller caller;
-    struct pshim_account *account;
-    const struct pshim_lock *lock;
-    uint64_t sum; /* of the callers' return addresses */
-    uint32_t index;
+    struct lock_caller caller; /* pc 0 = no entry */
+    uint64_t sum;              /* of the callers' return addresses */
+    uint32_t stack;            /* node */
     uint16_t callers;
     uint16_t at[lock_site_callers]; /* where they stand: words above the frame */
 };
 
-static inline struct lock_site *lock_site_slot(struct lock_site *sites, const void *mutex,
-                                               struct lock_caller c)
+/* What a mutex is booked on when a call takes it at a stack. */
+struct lock_book {
+    const void *mutex; /* NULL = no entry */
+    const struct pshim_lock *lock;
+    struct pshim_account *account;
+    uint32_t index; /* of the lock */
+    uint32_t stack;
+    uint32_t call; /* enum pshim_call */
+};
+
+static inline struct lock_site *lock_site_slot(struct lock_site *sites, struct lock_caller c)
 {
-    uint64_t h = (uintptr_t)mutex >> 3 ^ c.pc << 7 ^ (uintptr_t)c.frame << 13;
-    return &sites[h * 0x9e3779b97f4a7c15u >> 58];
+    uint64_t h = c.pc << 7 ^ (uintptr_t)c.frame << 13;
+    return &sites[h * 0x9e3779b97f4a7c15u >> 59];
+}
+
+static inline struct lock_book *lock_book_slot(struct lock_book *books, const void *mutex,
+                                               uint32_t stack)
+{
+    uint64_t h = (uintptr_t)mutex >> 3 ^ (uint64_t)stack << 32;
+    return &books[h * 0x9e3779b97f4a7c15u >> 57];
+}
+
+/* A lock may have been destroyed since, and the thread may have another recorder. */
+static inline bool lock_book_is(const struct lock_book *b, const void *mutex, uint32_t stack,
+                                enum pshim_call call, uint32_t recorder)
+{
+    return b->mutex == mutex && b->stack == stack && b->call == call &&
+           b->account->recorder == recorder;
 }
 
 static inline uint64_t lock_site_sum(const struct lock_site *site)
@@ -53,11 +77,10 @@ static inline uint64_t lock_site_sum(const struct lock_site *site)
     return sum;
 }
 
-/* Is the entry of this mutex, at this very stack? The lock itself may have been destroyed since. */
-static inline bool lock_site_is(const struct lock_site *site, const void *mutex,
-                                struct lock_caller c)
+/* Is it the entry of this very stack? */
+static inline bool lock_site_is(const struct lock_site *site, struct lock_caller c)
 {
-    return site->mutex == mutex && site->caller.pc == c.pc && site->caller.frame == c.frame &&
+    return site->caller.pc == c.pc && site->caller.frame == c.frame &&
            lock_site_sum(site) == site->sum;
 }
 

@@ -96,6 +96,7 @@ struct thread_state {
     uintptr_t tick_pcs[shim_depth_max]; /* where a tick's is: it may interrupt the other */
     struct held held;                   /* the locks it holds */
     struct lock_site sites[lock_sites]; /* where it takes them */
+    struct lock_book books[lock_books]; /* and what that is booked on */
 };
 
 /* Initial-exec TLS, 24 bytes. */

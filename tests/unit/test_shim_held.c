@@ -88,9 +88,9 @@ static void more_than_there_is_room_for_is_known_when_given_back(void **state)
 static uintptr_t stack[40];
 static const uintptr_t pcs[] = {0x100, 0x200, 0x300, 0x400};
 
-static struct lock_site site_at(const void *m)
+static struct lock_site site_here(void)
 {
-    struct lock_site s = {.mutex = m, .caller = {0x101, stack}};
+    struct lock_site s = {.caller = {0x101, stack}};
     memset(stack, 0, sizeof stack);
     stack[3] = pcs[1] + 1;
     stack[10] = pcs[2] + 1;
@@ -102,30 +102,29 @@ static struct lock_site site_at(const void *m)
 static void place_is_known_again_by_its_callers(void **state)
 {
     (void)state;
-    struct lock_site s = site_at(mutex(1));
+    struct lock_site s = site_here();
     struct lock_caller here = {0x101, stack}, other_pc = {0x102, stack}, other = {0x101, stack + 1};
     assert_int_equal(s.callers, 3);
-    assert_true(lock_site_is(&s, mutex(1), here));
-    assert_false(lock_site_is(&s, mutex(2), here));
-    assert_false(lock_site_is(&s, mutex(1), other_pc));
-    assert_false(lock_site_is(&s, mutex(1), other));
+    assert_true(lock_site_is(&s, here));
+    assert_false(lock_site_is(&s, other_pc));
+    assert_false(lock_site_is(&s, other));
     stack[20] = 77; /* a variable of a caller */
-    assert_true(lock_site_is(&s, mutex(1), here));
+    assert_true(lock_site_is(&s, here));
     for (unsigned i = 0; i < 3; i++) { /* the same wrapper, called from elsewhere at any level */
-        s = site_at(mutex(1));
+        s = site_here();
         stack[s.at[i]] += 16;
-        assert_false(lock_site_is(&s, mutex(1), here));
+        assert_false(lock_site_is(&s, here));
     }
-    s = site_at(mutex(1)); /* two callers that changed places */
+    s = site_here(); /* two callers that changed places */
     stack[3] = pcs[2] + 1;
     stack[10] = pcs[1] + 1;
-    assert_false(lock_site_is(&s, mutex(1), here));
+    assert_false(lock_site_is(&s, here));
 }
 
 static void callers_are_looked_for_on_the_stack_only(void **state)
 {
     (void)state;
-    struct lock_site s = site_at(mutex(1));
+    struct lock_site s = site_here();
     lock_site_locate(&s, pcs, 4, stack + 30); /* the third stands behind its end */
     assert_int_equal(s.callers, 2);
     lock_site_locate(&s, pcs, 4, stack);
@@ -134,17 +133,34 @@ static void callers_are_looked_for_on_the_stack_only(void **state)
     assert_int_equal(s.callers, 0);
 }
 
-static void places_of_all_locks_fall_into_the_table(void **state)
+static void everything_falls_into_the_tables(void **state)
 {
     struct lock_site sites[lock_sites];
-    uint64_t used = 0;
+    struct lock_book books[lock_books];
+    bool site_used[lock_sites] = {false}, book_used[lock_books] = {false};
+    unsigned used = 0;
     (void)state;
     for (unsigned i = 0; i < 4096; i++) {
-        struct lock_site *s = lock_site_slot(sites, mutex(i), (struct lock_caller){i * 5, stack});
-        assert_true(s >= sites && s < sites + lock_sites);
-        used |= (uint64_t)1 << (s - sites);
+        struct lock_site *s = lock_site_slot(sites, (struct lock_caller){i * 5, stack});
+        struct lock_book *b = lock_book_slot(books, mutex(i), i % 7);
+        assert_true(s >= sites && s < sites + lock_sites && b >= books && b < books + lock_books);
+        used += !site_used[s - sites] + !book_used[b - books];
+        site_used[s - sites] = book_used[b - books] = true;
     }
-    assert_int_equal(used, UINT64_MAX);
+    assert_int_equal(used, lock_sites + lock_books);
+}
+
+static void book_is_of_one_lock_at_one_stack_by_one_call(void **state)
+{
+    struct pshim_account account = {.recorder = 3};
+    struct lock_book b = {
+        .mutex = mutex(1), .account = &account, .stack = 9, .call = PSHIM_CALL_MUTEX_LOCK};
+    (void)state;
+    assert_true(lock_book_is(&b, mutex(1), 9, PSHIM_CALL_MUTEX_LOCK, 3));
+    assert_false(lock_book_is(&b, mutex(2), 9, PSHIM_CALL_MUTEX_LOCK, 3));
+    assert_false(lock_book_is(&b, mutex(1), 8, PSHIM_CALL_MUTEX_LOCK, 3));
+    assert_false(lock_book_is(&b, mutex(1), 9, PSHIM_CALL_MUTEX_TRYLOCK, 3));
+    assert_false(lock_book_is(&b, mutex(1), 9, PSHIM_CALL_MUTEX_LOCK, 4)); /* another recorder */
 }
 
 int main(void)
@@ -155,7 +171,8 @@ int main(void)
         cmocka_unit_test_setup(more_than_there_is_room_for_is_known_when_given_back, empty),
         cmocka_unit_test(place_is_known_again_by_its_callers),
         cmocka_unit_test(callers_are_looked_for_on_the_stack_only),
-        cmocka_unit_test(places_of_all_locks_fall_into_the_table),
+        cmocka_unit_test(everything_falls_into_the_tables),
+        cmocka_unit_test(book_is_of_one_lock_at_one_stack_by_one_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
