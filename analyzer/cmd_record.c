@@ -64,8 +64,9 @@ static int allocation_mode(const struct opt *opt, const char *value)
 {
     uint64_t bytes;
     if (strcmp(value, "exact") != 0 && strcmp(value, "off") != 0 &&
-        (units_parse_size(value, &bytes) != 0 || bytes == 0)) {
-        fprintf(stderr, PROG ": --alloc: '%s' is neither 'exact' nor 'off' nor a size\n", value);
+        (units_parse_size(value, &bytes) != 0 || bytes == 0 || bytes > 1 << 30)) {
+        fprintf(stderr, PROG ": --alloc: '%s' is neither 'exact' nor 'off' nor a size up to 1G\n",
+                value);
         return -1;
     }
     *(const char **)opt->value = value;
@@ -80,7 +81,7 @@ static const struct opt table[] = {
     {"cpu-hz|F", OPT_CALL, &o.hz, "N", "CPU ticks a second and thread; 0 = none (199)", NULL, 0,
      10000, number},
     {"alloc", OPT_CALL, &o.alloc, "MODE",
-     "exact, off, or a size: sample once in that many bytes (not in this version)", NULL, 0, 0,
+     "exact, off, or a size: sample once in that many bytes, say 512K (exact)", NULL, 0, 0,
      allocation_mode},
     {"locks", OPT_CHOICE, &o.locks, NULL, "mutexes: waits and holds, waits only, or nothing (on)",
      "on|wait|off", 0, 0, NULL},

@@ -161,9 +161,24 @@ static const struct diff_scatter no_scatter, some_scatter = {.relative = 0.01};
 /* Waits and holds depend on how threads happen to meet: two equal runs differ by that much. */
 static const struct diff_scatter meeting_scatter = {.relative = 0.05};
 
-static struct diff_scatter allocation_scatter(const struct diff *d)
+/* Of sampled allocations: what one sample more or less is, on average. */
+static struct diff_scatter allocation_scatter(const struct diff *d, enum metric metric,
+                                              bool per_unit)
 {
-    return exact_allocations(d) ? no_scatter : some_scatter;
+    if (exact_allocations(d))
+        return no_scatter;
+    struct diff_scatter s = some_scatter;
+    for (int side = 0; side < DIFF_SIDES; side++) {
+        const struct diff_run *run = &d->sides[side].runs[0];
+        const struct model *m = &run->model;
+        double value = (double)m->totals.v[metric];
+        double unit = per_unit ? run->unit : 1;
+        if (estimate_is(m, metric) && value > 0)
+            s.quantum[side] = estimate_variance(&m->spread, metric, m->totals.v[metric],
+                                                m->header->alloc_sample_bytes) /
+                              value / unit;
+    }
+    return s;
 }
 
 static struct diff_scatter tick_scatter(const struct diff *d)
@@ -186,9 +201,13 @@ static struct diff_scatter total_scatter(const struct diff *d, int total)
     case DIFF_LOCK_ACQUISITIONS:
         return no_scatter;
     case DIFF_PEAK_BYTES:
-        return some_scatter; /* followed in steps: known, but not to the byte */
+        if (exact_allocations(d))
+            return some_scatter; /* followed in steps: known, but not to the byte */
+        return allocation_scatter(d, METRIC_PEAK_BYTES, totals[total].per_unit);
     default:
-        return metric_is_time(totals[total].metric) ? tick_scatter(d) : allocation_scatter(d);
+        return metric_is_time(totals[total].metric)
+                   ? tick_scatter(d)
+                   : allocation_scatter(d, totals[total].metric, totals[total].per_unit);
     }
 }
 
@@ -385,11 +404,12 @@ static struct diff_value item_compare(const struct diff *d, struct diff_item *it
 
 static void items_compare(struct diff *d, struct diff_list *list)
 {
-    struct diff_scatter alloc = allocation_scatter(d), ticks = tick_scatter(d);
+    struct diff_scatter calls = total_scatter(d, DIFF_ALLOC_CALLS);
+    struct diff_scatter bytes = total_scatter(d, DIFF_ALLOC_BYTES), ticks = tick_scatter(d);
     for (size_t i = 0; i < list->count; i++) {
         struct diff_item *item = &list->items[i];
-        item->calls = item_compare(d, item, ITEM_CALLS, DIFF_ALLOC_CALLS, alloc);
-        item->bytes = item_compare(d, item, ITEM_BYTES, DIFF_ALLOC_BYTES, alloc);
+        item->calls = item_compare(d, item, ITEM_CALLS, DIFF_ALLOC_CALLS, calls);
+        item->bytes = item_compare(d, item, ITEM_BYTES, DIFF_ALLOC_BYTES, bytes);
         item->cpu = item_compare(d, item, ITEM_CPU, DIFF_CPU_NS, ticks);
         free(item->values);
         item->values = NULL;

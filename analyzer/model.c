@@ -230,6 +230,10 @@ static int account_add(struct model *m, struct sums *s, const struct pshim_accou
         add(&to->m.v[METRIC_ALLOC_CALLS], counter(a, PSHIM_ALLOC_CALLS));
         add(&to->m.v[METRIC_ALLOC_BYTES], counter(a, PSHIM_ALLOC_BYTES));
         break;
+    case PSHIM_KIND_SPREAD:
+        to = sample_get(m, s, a->node);
+        estimate_add_account(&to->spread, a, m->header->alloc_sample_bytes);
+        break;
     case PSHIM_KIND_CPU:
         to = sample_get(m, s, a->node);
         to->cpu = 1;
@@ -344,6 +348,7 @@ void model_finish(struct model *m)
         v[METRIC_COST_NS] = metric_sum(v[METRIC_CPU_NS], v[METRIC_LOCK_WAIT_NS]);
         for (int k = 0; k < METRIC_COUNT; k++)
             add(&m->totals.v[k], v[k]);
+        estimate_add(&m->spread, &m->samples[i].spread);
     }
 }
 

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "analyzer/estimate.h"
 #include "analyzer/metrics.h"
 #include "analyzer/reader.h"
 
@@ -25,6 +26,7 @@ struct model_sample {
     int64_t ticks;      /* weight of the CPU ticks in cpu_ns */
     int64_t booked_ns;  /* CPU time as it was counted, before settle_cpu() */
     struct metrics m;
+    struct estimate_spread spread; /* of sampled allocations */
 };
 
 /* What was counted of a lock, by all or by one of its sites. */
@@ -89,6 +91,7 @@ struct model {
     uint64_t thread_count;  /* merged ones included */
     uint32_t measured;      /* bit per enum metric */
     struct metrics totals;
+    struct estimate_spread spread; /* of sampled allocations: of the totals */
     int64_t cpu_ticks;
     struct model_sample *samples; /* by first appearance */
     size_t sample_count;

@@ -131,6 +131,29 @@ static void put_mode(struct json *j, const struct model *m)
     json_end(j);
 }
 
+/* The 95 % intervals of estimates; null where figures are counted. */
+static void put_intervals(struct json *j, const struct model *m, const struct metrics *values,
+                          const struct estimate_spread *spread)
+{
+    if (!estimate_is(m, METRIC_ALLOC_CALLS)) {
+        json_put_null(j, "ci");
+        return;
+    }
+    json_begin(j, "ci", '{');
+    json_put_int(j, "samples", (int64_t)spread->v[PSHIM_SPREAD_SAMPLES]);
+    for (int k = 0; k < METRIC_COUNT; k++) {
+        if (!estimate_is(m, k))
+            continue;
+        struct estimate_interval ci =
+            estimate_interval(spread, k, values->v[k], m->header->alloc_sample_bytes);
+        json_begin(j, metric_keys[k], '{');
+        json_put_number(j, "low", ci.low);
+        json_put_number(j, "high", ci.high);
+        json_end(j);
+    }
+    json_end(j);
+}
+
 void json_put_totals(struct json *j, const struct model *m)
 {
     json_begin(j, "totals", '{');
@@ -144,6 +167,7 @@ void json_put_totals(struct json *j, const struct model *m)
         json_put_int(j, "ops", (int64_t)model_ops(m));
     else
         json_put_null(j, "ops");
+    put_intervals(j, m, &m->totals, &m->spread);
     json_end(j);
     json_begin(j, "progress", '[');
     for (size_t i = 0; i < m->progress_count; i++) {
@@ -236,6 +260,8 @@ static void put_site(struct json *j, const struct model *m, const struct frames 
         else
             json_put_null(j, metric_keys[k]);
     }
+    if (kind == SITE_ALLOC)
+        put_intervals(j, m, &s->m, &s->spread);
     if (site >= 0)
         json_put_int(j, "site_frame", site);
     else

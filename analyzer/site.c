@@ -180,6 +180,7 @@ void sites_build(struct sites *s, const struct model *m, struct frames *f, enum 
             if (metric_is_time(k)) /* the same stack's, not the site's */
                 added.v[k] = 0;
         metrics_add(&site->m, &added);
+        estimate_add(&site->spread, &sample->spread);
         if (!site->node || added.v[metric] > site->most) {
             site->node = sample->node;
             site->most = added.v[metric];

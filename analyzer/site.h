@@ -22,6 +22,7 @@ struct site {
     const struct frame *frame; /* the place itself */
     const struct frame *via;   /* the leaf where that is another place, else NULL */
     struct metrics m;
+    struct estimate_spread spread;
     uint32_t node; /* the stack that has most of `metric` */
     int64_t most;
 };

@@ -57,6 +57,10 @@ const char *view_place(const struct rank_row *row, char *buf, size_t size);
 /* When the last counts were taken: "now", "at exit", "at the end". */
 const char *view_end_words(const struct model *m);
 
+/* How far an estimate may be off, " +-3.2%"; "" for what was counted. */
+char *view_error(char to[static TEXT_BUF], const struct model *m, enum metric metric, int64_t value,
+                 const struct estimate_spread *spread);
+
 /* Columns of a figure that depends on whether operations are known: "allocs/op" or "allocs". */
 const char *view_calls_title(const struct view *v);
 char *view_calls(const struct view *v, char to[static TEXT_BUF], int64_t calls);

@@ -69,6 +69,21 @@ char *view_end(char to[static TEXT_BUF], const struct model *m)
     return to;
 }
 
+char *view_error(char to[static TEXT_BUF], const struct model *m, enum metric metric, int64_t value,
+                 const struct estimate_spread *spread)
+{
+    *to = '\0';
+    if (!estimate_is(m, metric))
+        return to;
+    struct estimate_interval ci =
+        estimate_interval(spread, metric, value, m->header->alloc_sample_bytes);
+    double half = (ci.high - ci.low) / 2;
+    if (value > 0)
+        snprintf(to, TEXT_BUF, " +-%.*f%%", half < 0.1 * (double)value ? 1 : 0,
+                 100 * half / (double)value);
+    return to;
+}
+
 static bool lossy(const struct model *m)
 {
     for (int i = 0; i < PSHIM_LOSS_COUNT; i++)
@@ -86,7 +101,8 @@ static void mode_part(struct line *l, const struct model *m)
     else if (h->alloc_mode == PSHIM_ALLOC_EXACT)
         snprintf(alloc, sizeof alloc, "exact");
     else
-        snprintf(alloc, sizeof alloc, "1 in %s", units_size(buf, (double)h->alloc_sample_bytes));
+        snprintf(alloc, sizeof alloc, "allocations 1 in %s",
+                 units_size(buf, (double)h->alloc_sample_bytes));
     if (h->cpu_hz)
         snprintf(cpu, sizeof cpu, "%u Hz", h->cpu_hz);
     part(l, "%s + %s, %s", alloc, cpu, lossy(m) ? "with losses" : "nothing lost");

@@ -84,6 +84,15 @@ static void dash_cell(struct table *t, int64_t n, const char *text)
     table_cell(t, "%s", n ? text : "-");
 }
 
+/* One cell: how far the estimate before it may be off. */
+static void error_cell(struct table *t, const struct view *v, enum metric metric,
+                       const struct site *site)
+{
+    char text[TEXT_BUF];
+    view_error(text, v->model, metric, site->m.v[metric], &site->spread);
+    table_cell(t, "%s", *text ? text + strlen(" +-") : "");
+}
+
 /* ---- alloc ---- */
 
 static void allocation_sites(const struct view *v)
@@ -94,10 +103,15 @@ static void allocation_sites(const struct view *v)
     enum metric sort = v->sort == METRIC_ALLOC_BYTES ? v->sort : METRIC_ALLOC_CALLS;
     sites_build(&sites, v->model, v->frames, sort);
     double calls = (double)v->model->totals.v[METRIC_ALLOC_CALLS], sum = 0;
+    bool estimate = estimate_is(v->model, METRIC_ALLOC_CALLS);
     table_column(&t, view_calls_title(v), TABLE_RIGHT);
+    if (estimate)
+        table_column(&t, "+-", TABLE_RIGHT);
     table_column(&t, "share", TABLE_RIGHT);
     table_column(&t, "sum", TABLE_RIGHT);
     table_column(&t, "bytes", TABLE_RIGHT);
+    if (estimate)
+        table_column(&t, "+-", TABLE_RIGHT);
     table_column(&t, "average", TABLE_RIGHT);
     table_column(&t, "temp", TABLE_RIGHT);
     table_column(&t, "live", TABLE_RIGHT);
@@ -111,9 +125,13 @@ static void allocation_sites(const struct view *v)
         double n = (double)m[METRIC_ALLOC_CALLS];
         sum += n;
         table_cell(&t, "%s", view_calls(v, text, m[METRIC_ALLOC_CALLS]));
+        if (estimate)
+            error_cell(&t, v, METRIC_ALLOC_CALLS, &sites.sites[i]);
         table_cell(&t, "%s", text_percent(text, n, calls));
         table_cell(&t, "%s", text_percent(text, sum, calls));
         table_cell(&t, "%s", units_size(text, (double)m[METRIC_ALLOC_BYTES]));
+        if (estimate)
+            error_cell(&t, v, METRIC_ALLOC_BYTES, &sites.sites[i]);
         table_cell(&t, "%s", units_size(text, n ? (double)m[METRIC_ALLOC_BYTES] / n : 0));
         dash_cell(&t, m[METRIC_TEMPORARY_CALLS],
                   text_percent(text, (double)m[METRIC_TEMPORARY_CALLS], n));
@@ -130,14 +148,17 @@ static void allocation_sites(const struct view *v)
 
 void view_alloc(const struct view *v)
 {
-    char a[UNITS_BUF], b[UNITS_BUF], c[TEXT_BUF];
+    char a[UNITS_BUF], b[UNITS_BUF], c[TEXT_BUF], off_a[TEXT_BUF], off_b[TEXT_BUF];
     view_header(v);
     if (not_measured(v))
         return;
     const int64_t *m = v->model->totals.v;
-    fprintf(v->out, "ALLOC   %s calls  %s  %s freed next by the same thread\n\n",
+    const struct estimate_spread *spread = &v->model->spread;
+    fprintf(v->out, "ALLOC   %s calls%s  %s%s  %s freed next by the same thread\n\n",
             units_count(a, (double)m[METRIC_ALLOC_CALLS]),
+            view_error(off_a, v->model, METRIC_ALLOC_CALLS, m[METRIC_ALLOC_CALLS], spread),
             units_size(b, (double)m[METRIC_ALLOC_BYTES]),
+            view_error(off_b, v->model, METRIC_ALLOC_BYTES, m[METRIC_ALLOC_BYTES], spread),
             text_percent(c, (double)m[METRIC_TEMPORARY_CALLS], (double)m[METRIC_ALLOC_CALLS]));
     allocation_sites(v);
     fputc('\n', v->out);
@@ -164,7 +185,10 @@ static void live_sites(const struct view *v, enum metric bytes, bool with_blocks
     }
     if (with_blocks)
         table_column(&t, "blocks", TABLE_RIGHT);
+    bool estimate = estimate_is(v->model, bytes);
     table_column(&t, "bytes", TABLE_RIGHT);
+    if (estimate)
+        table_column(&t, "+-", TABLE_RIGHT);
     table_column(&t, "share", TABLE_RIGHT);
     table_column(&t, "sum", TABLE_RIGHT);
     table_column(&t, "site", TABLE_NAME);
@@ -179,6 +203,8 @@ static void live_sites(const struct view *v, enum metric bytes, bool with_blocks
         if (with_blocks)
             table_cell(&t, "%lld", (long long)m[METRIC_LIVE_BLOCKS]);
         table_cell(&t, "%s", units_size(text, (double)m[bytes]));
+        if (estimate)
+            error_cell(&t, v, bytes, &sites.sites[i]);
         table_cell(&t, "%s", text_percent(text, (double)m[bytes], total));
         table_cell(&t, "%s", text_percent(text, sum, total));
         place_cells(&t, v, &sites.sites[i]);
@@ -195,14 +221,15 @@ static void live_sites(const struct view *v, enum metric bytes, bool with_blocks
 
 void view_peak(const struct view *v)
 {
-    char a[UNITS_BUF], b[UNITS_BUF];
+    char a[UNITS_BUF], b[UNITS_BUF], off[TEXT_BUF];
     view_header(v);
     if (not_measured(v))
         return;
     const struct pshim_header *h = v->model->header;
     uint64_t when = pshim_load(&h->peak_monotonic_ns);
-    fprintf(v->out, "PEAK    %s live",
-            units_size(a, (double)v->model->totals.v[METRIC_PEAK_BYTES]));
+    int64_t peak = v->model->totals.v[METRIC_PEAK_BYTES];
+    fprintf(v->out, "PEAK    %s live%s", units_size(a, (double)peak),
+            view_error(off, v->model, METRIC_PEAK_BYTES, peak, &v->model->spread));
     if (when > h->start_monotonic_ns)
         fprintf(v->out, ", %s after the start",
                 units_duration(b, (double)(when - h->start_monotonic_ns)));
@@ -213,18 +240,28 @@ void view_peak(const struct view *v)
 
 void view_leaks(const struct view *v)
 {
-    char a[UNITS_BUF];
+    char a[UNITS_BUF], off_a[TEXT_BUF], off_b[TEXT_BUF];
     view_header(v);
     if (not_measured(v))
         return;
     const int64_t *m = v->model->totals.v;
     const char *when = view_end_words(v->model);
+    const struct estimate_spread *spread = &v->model->spread;
     if (m[METRIC_LIVE_BLOCKS] == 0) {
-        fprintf(v->out, "LEAKS   no leaks: 0 blocks live %s\n", when);
+        fprintf(v->out, "LEAKS   no leaks%s: 0 blocks live %s",
+                estimate_is(v->model, METRIC_LIVE_BYTES) ? " seen" : "", when);
+        if (estimate_is(v->model, METRIC_LIVE_BYTES))
+            fprintf(v->out, " (sampled: with 95 %% certainty less than %s)",
+                    units_size(a, estimate_interval(spread, METRIC_LIVE_BYTES, 0,
+                                                    v->model->header->alloc_sample_bytes)
+                                      .high));
+        fputc('\n', v->out);
         return;
     }
-    fprintf(v->out, "LEAKS   %lld block%s, %s live %s\n\n", (long long)m[METRIC_LIVE_BLOCKS],
-            m[METRIC_LIVE_BLOCKS] == 1 ? "" : "s", units_size(a, (double)m[METRIC_LIVE_BYTES]),
-            when);
+    fprintf(v->out, "LEAKS   %lld block%s%s, %s%s live %s\n\n", (long long)m[METRIC_LIVE_BLOCKS],
+            m[METRIC_LIVE_BLOCKS] == 1 ? "" : "s",
+            view_error(off_a, v->model, METRIC_LIVE_BLOCKS, m[METRIC_LIVE_BLOCKS], spread),
+            units_size(a, (double)m[METRIC_LIVE_BYTES]),
+            view_error(off_b, v->model, METRIC_LIVE_BYTES, m[METRIC_LIVE_BYTES], spread), when);
     live_sites(v, METRIC_LIVE_BYTES, true);
 }

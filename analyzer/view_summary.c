@@ -49,17 +49,21 @@ static void locks_line(const struct view *v)
 
 static void memory_line(const struct view *v)
 {
-    char a[UNITS_BUF], b[UNITS_BUF];
+    char a[UNITS_BUF], b[UNITS_BUF], off_a[TEXT_BUF], off_b[TEXT_BUF];
     const struct model *m = v->model;
     const int64_t *t = m->totals.v;
     if (!model_has(m, METRIC_ALLOC_CALLS))
         return;
+    view_error(off_a, m, METRIC_ALLOC_CALLS, t[METRIC_ALLOC_CALLS], &m->spread);
+    view_error(off_b, m, METRIC_ALLOC_BYTES, t[METRIC_ALLOC_BYTES], &m->spread);
     double calls = (double)t[METRIC_ALLOC_CALLS], bytes = (double)t[METRIC_ALLOC_BYTES];
     double ops = (double)model_ops(m);
     if (ops > 0)
-        fprintf(v->out, "MEMORY  %.2f allocs/op  %s/op", calls / ops, units_size(a, bytes / ops));
+        fprintf(v->out, "MEMORY  %.2f allocs/op%s  %s/op%s", calls / ops, off_a,
+                units_size(a, bytes / ops), off_b);
     else
-        fprintf(v->out, "MEMORY  %s allocs  %s", units_count(a, calls), units_size(b, bytes));
+        fprintf(v->out, "MEMORY  %s allocs%s  %s%s", units_count(a, calls), off_a,
+                units_size(b, bytes), off_b);
     fprintf(v->out, "  peak live %s", units_size(a, (double)t[METRIC_PEAK_BYTES]));
     if (m->header->max_rss_bytes)
         fprintf(v->out, " (RSS %s)", units_size(a, (double)m->header->max_rss_bytes));

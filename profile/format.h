@@ -255,6 +255,7 @@ enum pshim_kind {
     PSHIM_KIND_LOCK = 4,     /* counters: enum pshim_lock_counter; node: stack > CALL > LOCK */
     PSHIM_KIND_HELD = 5,     /* ticks with a lock held: counter 0, as PSHIM_CPU_TICKS, which counts
                                 them too; node: stack of the tick > LOCK taken last */
+    PSHIM_KIND_SPREAD = 6,   /* beside ALLOC, of sampled allocations: enum pshim_spread_counter */
 };
 enum pshim_alloc_counter {
     PSHIM_ALLOC_CALLS = 0,
@@ -266,6 +267,22 @@ enum pshim_alloc_counter {
     PSHIM_ALLOC_PEAK_EPOCH = 6, /* header.peak_epoch at the last touch: live at peak is
                                    PEAK_SAVED when equal to header.peak_epoch, else
                                    bytes − free_bytes now */
+};
+/*
+ * How far sampled figures may be off. A sampled block that stands for W blocks of n bytes adds W to
+ * calls and W n to bytes; here it adds W (W − 1), and W (W − 1) (n / alloc_sample_bytes)² in units
+ * of 2^-16: sums that estimate the variance of those figures. Counters end at UINT64_MAX.
+ */
+#define PSHIM_SPREAD_UNIT 65536.0
+/* A block counts this much more than its bytes in the distance between samples: see sampler.h. */
+#define PSHIM_SAMPLE_EXTRA 32u
+enum pshim_spread_counter {
+    PSHIM_SPREAD_SAMPLES = 0, /* blocks looked at */
+    PSHIM_SPREAD_CALLS = 1,
+    PSHIM_SPREAD_BYTES = 2,
+    PSHIM_SPREAD_FREE_CALLS = 3, /* of those that were freed: the same again */
+    PSHIM_SPREAD_FREE_BYTES = 4,
+    PSHIM_SPREAD_TEMPORARY = 5, /* of those that were freed next: as CALLS */
 };
 enum pshim_cpu_counter {
     PSHIM_CPU_TICKS = 0,   /* weight: 1 + timer overruns; × header.tick_period_ns = time */

@@ -15,7 +15,7 @@ struct slot {
     uint64_t address; /* atomic; 0 = free */
     uint64_t bytes;
     uint32_t node;
-    uint32_t reserved;
+    uint32_t weight;
 };
 
 static struct slot *level[levels]; /* atomic; NULL = not mapped yet */
@@ -59,6 +59,7 @@ bool blocks_put(const void *address, struct block block)
             /* Nobody looks this address up before the allocation has returned: plain stores. */
             s->bytes = block.bytes;
             s->node = block.node;
+            s->weight = block.weight;
             return true;
         }
     }
@@ -83,7 +84,7 @@ bool blocks_find(const void *address, struct block *out)
 {
     const struct slot *s = slot_find(address);
     if (s)
-        *out = (struct block){.bytes = s->bytes, .node = s->node};
+        *out = (struct block){.bytes = s->bytes, .node = s->node, .weight = s->weight};
     return s != NULL;
 }
 
@@ -92,7 +93,7 @@ bool blocks_take(const void *address, struct block *out)
     struct slot *s = slot_find(address);
     if (!s)
         return false;
-    *out = (struct block){.bytes = s->bytes, .node = s->node};
+    *out = (struct block){.bytes = s->bytes, .node = s->node, .weight = s->weight};
     __atomic_store_n(&s->address, 0, __ATOMIC_RELEASE);
     return true;
 }

@@ -1,5 +1,6 @@
 /*
- * The table of blocks without a tag (4096 bytes and more, page-aligned kinds): address → account.
+ * The table of blocks without a tag (4096 bytes and more, page-aligned kinds, sampled ones):
+ * address → account.
  *
  * Lock-free. A block is put by the thread that got it from the allocator, and taken by the thread
  * that frees it, so one address is never put and taken at once. Memory: 24 bytes a slot in levels
@@ -13,8 +14,9 @@
 #include <stdint.h>
 
 struct block {
-    uint64_t bytes; /* asked for */
-    uint32_t node;  /* 0 = allocated while paused */
+    uint64_t bytes;  /* asked for */
+    uint32_t node;   /* 0 = allocated while paused */
+    uint32_t weight; /* blocks that a sampled one stands for; else unused */
 };
 
 /* False when no level has room (the block is then unknown to us). */

@@ -16,13 +16,24 @@
 #include "shim/nodes.h"
 #include "shim/real.h"
 #include "shim/recorder.h"
+#include "shim/samples.h"
 #include "shim/tag.h"
 #include "shim/thread.h"
+
+/* A hook's other half: the hook itself needs no frame to get there. */
+#define APART __attribute__((noinline, hot))
 
 /* Exact allocation mode is on: blocks carry tags. */
 HOT_INLINE bool tagging(void)
 {
     return likely(__atomic_load_n(&shim_control->tagging, __ATOMIC_RELAXED));
+}
+
+/* Is a block of n bytes to be looked at? Sampled allocation mode only; counts it down. */
+HOT_INLINE bool sample_reached(size_t n)
+{
+    return __atomic_load_n(&shim_control->sampling, __ATOMIC_RELAXED) &&
+           unlikely(sampler_reached(&shim_tls.sampler, n));
 }
 
 /* 0 = the table is filled; else allocations are served by the bootstrap arena. */
@@ -145,7 +156,7 @@ static COLD void block_restore(void *p, const struct old_block *old)
 {
     if (old->tag_word)
         tag_store(p, old->usable, old->tag_word);
-    else if (!blocks_put(p, (struct block){old->bytes, old->node}))
+    else if (!blocks_put(p, (struct block){.bytes = old->bytes, .node = old->node}))
         shim_lost(PSHIM_LOSS_block_table_full);
 }
 
@@ -157,19 +168,24 @@ HOT_INLINE void block_freed(const struct old_block *old, const void *p)
     guard_leave(ts, 0);
 }
 
-static COLD void free_bootstrap_or_nothing(void *p)
+/* Nothing, a block of the bootstrap arena, or one that has no tag since no block has. */
+static APART void free_untagged(void *p)
 {
-    if (p && !real_is_bootstrap(p) && resolved())
-        real.free(p);
+    if (!p || real_is_bootstrap(p) || !resolved())
+        return;
+    if (__atomic_load_n(&shim_control->sampling, __ATOMIC_RELAXED)) {
+        if (unlikely(samples_may_have(p)))
+            samples_free(p);
+        shim_tls.sampler.last = NULL; /* what was sampled before this free is not freed next */
+    }
+    real.free(p);
 }
 
-EXPORT void free(void *p)
+static APART void free_tagged(void *p)
 {
     struct old_block old;
-    if (unlikely(!p || real_is_bootstrap(p) || !tagging())) {
-        free_bootstrap_or_nothing(p);
+    if (unlikely(!p || real_is_bootstrap(p)))
         return;
-    }
     if (unlikely(!guard_enter())) {
         shim_lost(PSHIM_LOSS_recursion);
         real.free(p);
@@ -184,17 +200,38 @@ EXPORT void free(void *p)
     real.free(p);
 }
 
-static COLD void *malloc_cold(size_t n)
+EXPORT void free(void *p)
+{
+    if (likely(tagging()))
+        free_tagged(p);
+    else
+        free_untagged(p);
+}
+
+static APART void *malloc_untagged(size_t n)
 {
     if (resolved())
         return real.malloc(n);
     return real_bootstrap_alloc(16, n);
 }
 
+/* In a hook: makes a block that was reached and returns it. The stack is the hook's caller's. */
+#define SAMPLE(make, n)                                                                            \
+    do {                                                                                           \
+        struct unwind_regs regs_;                                                                  \
+        void *p_ = (make);                                                                         \
+        unwind_capture(&regs_);                                                                    \
+        samples_new(p_, n, &regs_);                                                                \
+        return p_;                                                                                 \
+    } while (0)
+
 EXPORT void *malloc(size_t n)
 {
-    if (unlikely(!tagging()))
-        return malloc_cold(n);
+    if (unlikely(!tagging())) {
+        if (!sample_reached(n))
+            return malloc_untagged(n);
+        SAMPLE(malloc_untagged(n), n);
+    }
     void *p = real.malloc(size_with_tag(n));
     if (likely(p != NULL)) {
         struct unwind_regs regs;
@@ -204,7 +241,7 @@ EXPORT void *malloc(size_t n)
     return p;
 }
 
-static COLD void *calloc_cold(size_t count, size_t size)
+static __attribute__((noinline)) void *calloc_untagged(size_t count, size_t size)
 {
     size_t n;
     if (resolved())
@@ -217,8 +254,12 @@ static COLD void *calloc_cold(size_t count, size_t size)
 EXPORT void *calloc(size_t count, size_t size)
 {
     size_t n;
-    if (unlikely(!tagging() || __builtin_mul_overflow(count, size, &n)))
-        return calloc_cold(count, size);
+    bool overflow = __builtin_mul_overflow(count, size, &n);
+    if (unlikely(!tagging() || overflow)) {
+        if (overflow || !sample_reached(n))
+            return calloc_untagged(count, size);
+        SAMPLE(calloc_untagged(count, size), n);
+    }
     void *p = n < tag_block_limit ? real.calloc(1, n + tag_bytes) : real.calloc(count, size);
     if (likely(p != NULL)) {
         struct unwind_regs regs;
@@ -237,13 +278,23 @@ static COLD void *realloc_bootstrap(void *old, size_t n)
     return p;
 }
 
-static COLD void *realloc_cold(void *old, size_t n)
+/* Is what realloc makes of `old` to be looked at? A realloc to nothing is a free. */
+HOT_INLINE bool realloc_sample_reached(const void *old, size_t n)
+{
+    return (!old || (n && !real_is_bootstrap(old))) && sample_reached(n);
+}
+
+/* regs: where it was called, if the new block is to be looked at. Else NULL. */
+static __attribute__((noinline)) void *realloc_untagged(void *old, size_t n,
+                                                        const struct unwind_regs *regs)
 {
     if (old && real_is_bootstrap(old))
         return realloc_bootstrap(old, n);
-    if (resolved())
-        return real.realloc(old, n);
-    return real_bootstrap_alloc(16, n);
+    if (!resolved())
+        return real_bootstrap_alloc(16, n);
+    if (__atomic_load_n(&shim_control->sampling, __ATOMIC_RELAXED))
+        return samples_realloc(old, n, regs);
+    return real.realloc(old, n);
 }
 
 /* realloc(p, 0) of a live block: one free. What an allocator may return for it is not counted. */
@@ -297,8 +348,12 @@ static void *realloc_of_nothing(size_t n, const struct unwind_regs *regs)
 EXPORT void *realloc(void *old, size_t n)
 {
     struct unwind_regs regs;
-    if (unlikely(!tagging() || (old && real_is_bootstrap(old))))
-        return realloc_cold(old, n);
+    if (unlikely(!tagging() || (old && real_is_bootstrap(old)))) {
+        if (!realloc_sample_reached(old, n))
+            return realloc_untagged(old, n, NULL);
+        unwind_capture(&regs);
+        return realloc_untagged(old, n, &regs);
+    }
     unwind_capture(&regs);
     if (old) {
         if (unlikely(n == 0))
@@ -316,8 +371,14 @@ EXPORT void *reallocarray(void *old, size_t count, size_t size)
         errno = ENOMEM;
         return NULL;
     }
-    if (unlikely(!tagging() || (old && (n == 0 || real_is_bootstrap(old)))))
-        return realloc(old, n); /* nothing to book, or a free, which needs no stack */
+    if (unlikely(!tagging())) {
+        if (!realloc_sample_reached(old, n))
+            return realloc_untagged(old, n, NULL);
+        unwind_capture(&regs);
+        return realloc_untagged(old, n, &regs);
+    }
+    if (unlikely(old && (n == 0 || real_is_bootstrap(old))))
+        return realloc(old, n); /* a free, or nothing to book, which needs no stack */
     unwind_capture(&regs);      /* here: our own frames must not stand in the stack */
     return old ? realloc_known(old, n, &regs) : realloc_of_nothing(n, &regs);
 }
@@ -334,8 +395,15 @@ HOT_INLINE bool aligned_has_tag(size_t align, size_t n)
 EXPORT int posix_memalign(void **out, size_t align, size_t n)
 {
     if (unlikely(!tagging())) {
-        if (resolved())
-            return real.posix_memalign(out, align, n);
+        if (resolved()) {
+            if (!sample_reached(n))
+                return real.posix_memalign(out, align, n);
+            struct unwind_regs regs;
+            int status = real.posix_memalign(out, align, n);
+            unwind_capture(&regs);
+            samples_new(status == 0 ? *out : NULL, n, &regs);
+            return status;
+        }
         *out = real_bootstrap_alloc(align, n);
         return *out ? 0 : ENOMEM;
     }
@@ -352,8 +420,13 @@ EXPORT int posix_memalign(void **out, size_t align, size_t n)
 #define ALIGNED_HOOK(name)                                                                         \
     EXPORT void *name(size_t align, size_t n)                                                      \
     {                                                                                              \
-        if (unlikely(!tagging()))                                                                  \
-            return resolved() ? real.name(align, n) : real_bootstrap_alloc(align, n);              \
+        if (unlikely(!tagging())) {                                                                \
+            if (!resolved())                                                                       \
+                return real_bootstrap_alloc(align, n);                                             \
+            if (!sample_reached(n))                                                                \
+                return real.name(align, n);                                                        \
+            SAMPLE(real.name(align, n), n);                                                        \
+        }                                                                                          \
         bool has_tag = aligned_has_tag(align, n);                                                  \
         void *p = real.name(align, has_tag ? n + tag_bytes : n);                                   \
         if (likely(p != NULL)) {                                                                   \
@@ -377,6 +450,8 @@ ALIGNED_HOOK(aligned_alloc)
             struct unwind_regs regs;                                                               \
             unwind_capture(&regs);                                                                 \
             block_new(p, n, false, &regs);                                                         \
+        } else if (p && sample_reached(n)) {                                                       \
+            SAMPLE(p, n);                                                                          \
         }                                                                                          \
         return p;                                                                                  \
     }

@@ -184,6 +184,7 @@ static void header_fill(const struct settings *s, int argc, char **argv, const c
         h->cwd = profile_string_add(p, cwd, sizeof cwd);
     h->shim_version = profile_string_add(p, PERFSHIM_VERSION, 32);
     h->alloc_mode = s->alloc_mode;
+    h->alloc_sample_bytes = s->alloc_mode == PSHIM_ALLOC_SAMPLED ? s->alloc_sample_bytes : 0;
     h->locks_mode = s->locks_mode;
     h->io_mode = PSHIM_ABSENT;
     h->unwind_mode = s->unwind_mode;
@@ -199,10 +200,6 @@ static void header_fill(const struct settings *s, int argc, char **argv, const c
 static void settings_limit(struct settings *s, char *const *envp)
 {
     const char *asked = NULL;
-    if (s->alloc_mode == PSHIM_ALLOC_SAMPLED) {
-        s->alloc_mode = PSHIM_ALLOC_EXACT;
-        asked = "PERFSHIM_ALLOC=";
-    }
     if (s->unwind_mode == PSHIM_UNWIND_LIBUNWIND) {
         s->unwind_mode = PSHIM_UNWIND_CFI;
         asked = "PERFSHIM_UNWIND=";
@@ -284,6 +281,8 @@ static int set_up(int argc, char **argv, char **envp)
     shim.use_fp = s.unwind_mode == PSHIM_UNWIND_FP;
     sys_call3(SYS_getrandom, &shim.tag_key, sizeof shim.tag_key, GRND_NONBLOCK);
     shim.tag_key ^= shim_now_ns() * 0x9e3779b97f4a7c15u;
+    shim.sample_bytes = s.alloc_sample_bytes;
+    shim.sample_seed = s.alloc_seed ? s.alloc_seed : shim.tag_key;
     if (profile_make(&s, slash ? slash + 1 : exe, start_ticks) != PROFILE_OK)
         return -1;
     struct pshim_header *h = shim.profile.header;
@@ -317,6 +316,7 @@ static int set_up(int argc, char **argv, char **envp)
     __atomic_store_n(&h->ready, 1, __ATOMIC_RELEASE);
     __atomic_store_n(&control->locks, s.locks_mode, __ATOMIC_RELEASE);
     __atomic_store_n(&control->tagging, s.alloc_mode == PSHIM_ALLOC_EXACT, __ATOMIC_RELEASE);
+    __atomic_store_n(&control->sampling, s.alloc_mode == PSHIM_ALLOC_SAMPLED, __ATOMIC_RELEASE);
     return 0;
 }
 

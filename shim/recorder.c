@@ -201,6 +201,67 @@ void recorder_free(struct thread_state *ts, uint32_t node, uint64_t bytes, const
     live_add(ts, -(int64_t)bytes);
 }
 
+/* What a sampled block adds to the variance of figures that it stands in: calls, and bytes. */
+struct spread {
+    uint64_t calls, bytes;
+};
+
+/* In whole numbers: the host's floating-point environment is not ours. */
+static struct spread spread_of(uint64_t bytes, uint32_t weight)
+{
+    typedef unsigned __int128 wide;
+    enum { most_bits = 62 };
+    wide distances = ((wide)bytes << 32) / shim.sample_bytes; /* in 2^-32 */
+    wide most = (wide)1 << most_bits, sum = distances * weight;
+    if (weight <= 1 || sum > most) /* never seen: 2^30 distances, sampled with a chance below 1 */
+        return (struct spread){(uint64_t)weight * (weight - 1u), weight <= 1 ? 0 : UINT64_MAX};
+    wide product = (sum * (sum - distances)) >> 48;
+    return (struct spread){(uint64_t)weight * (weight - 1u),
+                           product < most ? (uint64_t)product : (uint64_t)most};
+}
+
+/* At most UINT64_MAX: too wide an interval is no lie. */
+static void spread_add(uint64_t *counter, uint64_t n, bool shared)
+{
+    uint64_t room = UINT64_MAX - pshim_load(counter);
+    counter_add(counter, n < room ? n : room, shared);
+}
+
+void recorder_sample(struct thread_state *ts, uint32_t node, uint64_t bytes, uint32_t weight)
+{
+    struct spread add = spread_of(bytes, weight);
+    struct pshim_account *a = recorder_account(ts, node);
+    struct pshim_account *s = account_get(ts->recorder, PSHIM_KIND_SPREAD, node);
+    bool shared = account_is_shared(a);
+    account_touch(a);
+    counter_add(&a->counter[PSHIM_ALLOC_CALLS], weight, shared);
+    counter_add(&a->counter[PSHIM_ALLOC_BYTES], weight * bytes, shared);
+    counter_add(&s->counter[PSHIM_SPREAD_SAMPLES], 1, account_is_shared(s));
+    spread_add(&s->counter[PSHIM_SPREAD_CALLS], add.calls, account_is_shared(s));
+    spread_add(&s->counter[PSHIM_SPREAD_BYTES], add.bytes, account_is_shared(s));
+    ts->alloc_events += weight;
+    live_add(ts, (int64_t)(weight * bytes));
+}
+
+void recorder_sample_free(struct thread_state *ts, uint32_t node, uint64_t bytes, uint32_t weight,
+                          bool temporary)
+{
+    struct spread add = spread_of(bytes, weight);
+    struct pshim_account *a = recorder_account(ts, node);
+    struct pshim_account *s = account_get(ts->recorder, PSHIM_KIND_SPREAD, node);
+    bool shared = account_is_shared(a);
+    account_touch(a);
+    counter_add(&a->counter[PSHIM_ALLOC_FREE_CALLS], weight, shared);
+    counter_add(&a->counter[PSHIM_ALLOC_FREE_BYTES], weight * bytes, shared);
+    spread_add(&s->counter[PSHIM_SPREAD_FREE_CALLS], add.calls, account_is_shared(s));
+    spread_add(&s->counter[PSHIM_SPREAD_FREE_BYTES], add.bytes, account_is_shared(s));
+    if (temporary) {
+        counter_add(&a->counter[PSHIM_ALLOC_TEMPORARY], weight, shared);
+        spread_add(&s->counter[PSHIM_SPREAD_TEMPORARY], add.calls, account_is_shared(s));
+    }
+    live_add(ts, -(int64_t)(weight * bytes));
+}
+
 void recorder_cpu(struct thread_state *ts, uint32_t node, uint64_t ticks, int64_t extra_ns)
 {
     struct pshim_account *a = account_get(ts->recorder, PSHIM_KIND_CPU, node);

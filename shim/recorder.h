@@ -48,6 +48,14 @@ void recorder_alloc(struct thread_state *ts, struct pshim_account *a, uint64_t b
 /* A block of `bytes` that was allocated under `node` is freed by this thread. */
 void recorder_free(struct thread_state *ts, uint32_t node, uint64_t bytes, const void *address);
 
+/* A block of `bytes` was sampled and stands for `weight` of them; `node` is that of its account,
+   recorder_account(ts, node)->node, which the block must remember. */
+void recorder_sample(struct thread_state *ts, uint32_t node, uint64_t bytes, uint32_t weight);
+
+/* A sampled block is freed; `temporary`: it is the last thing that this thread allocated. */
+void recorder_sample_free(struct thread_state *ts, uint32_t node, uint64_t bytes, uint32_t weight,
+                          bool temporary);
+
 /* CPU time of this thread. */
 void recorder_cpu(struct thread_state *ts, uint32_t node, uint64_t ticks, int64_t extra_ns);
 

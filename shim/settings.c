@@ -51,15 +51,23 @@ static bool set_out(struct settings *s, const char *v)
 
 static bool set_alloc(struct settings *s, const char *v)
 {
+    enum { sample_bytes_max = 1 << 30 };
+    uint64_t bytes = 0;
     if (strcmp(v, "exact") == 0)
         s->alloc_mode = PSHIM_ALLOC_EXACT;
     else if (strcmp(v, "off") == 0)
         s->alloc_mode = PSHIM_ALLOC_OFF;
-    else if (parse_bytes(v, &s->alloc_sample_bytes))
+    else if (parse_bytes(v, &bytes) && bytes <= sample_bytes_max)
         s->alloc_mode = PSHIM_ALLOC_SAMPLED;
     else
         return false;
+    s->alloc_sample_bytes = bytes;
     return true;
+}
+
+static bool set_alloc_seed(struct settings *s, const char *v)
+{
+    return parse_number(v, UINT64_MAX >> 8, &s->alloc_seed);
 }
 
 static bool set_cpu_hz(struct settings *s, const char *v)
@@ -127,9 +135,16 @@ static const struct {
     const char *name;
     bool (*set)(struct settings *, const char *value);
 } variables[] = {
-    {"PERFSHIM_OUT", set_out},       {"PERFSHIM_ALLOC", set_alloc}, {"PERFSHIM_CPU_HZ", set_cpu_hz},
-    {"PERFSHIM_UNWIND", set_unwind}, {"PERFSHIM_START", set_start}, {"PERFSHIM_MAX_MB", set_max_mb},
-    {"PERFSHIM_LOCKS", set_locks},   {"PERFSHIM_IO", set_io},       {"PERFSHIM_FOLLOW", set_follow},
+    {"PERFSHIM_OUT", set_out},
+    {"PERFSHIM_ALLOC", set_alloc},
+    {"PERFSHIM_CPU_HZ", set_cpu_hz},
+    {"PERFSHIM_UNWIND", set_unwind},
+    {"PERFSHIM_START", set_start},
+    {"PERFSHIM_MAX_MB", set_max_mb},
+    {"PERFSHIM_ALLOC_SEED", set_alloc_seed},
+    {"PERFSHIM_LOCKS", set_locks},
+    {"PERFSHIM_IO", set_io},
+    {"PERFSHIM_FOLLOW", set_follow},
 };
 
 void settings_read(char *const *envp, struct settings *out)

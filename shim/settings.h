@@ -11,9 +11,10 @@
 enum { settings_bad_max = 8 };
 
 struct settings {
-    const char *out;     /* PERFSHIM_OUT or NULL */
-    uint32_t alloc_mode; /* enum pshim_alloc_mode */
-    uint64_t alloc_sample_bytes;
+    const char *out;             /* PERFSHIM_OUT or NULL */
+    uint32_t alloc_mode;         /* enum pshim_alloc_mode */
+    uint64_t alloc_sample_bytes; /* at most 1 GiB */
+    uint64_t alloc_seed;         /* 0 = a random one */
     uint32_t cpu_hz;
     uint32_t unwind_mode; /* enum pshim_unwind_mode */
     uint32_t locks_mode;  /* enum pshim_switch */

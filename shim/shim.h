@@ -13,6 +13,7 @@
 #include "profile/profile.h"
 #include "shim/held.h"
 #include "shim/lock_site.h"
+#include "shim/sampler.h"
 #include "shim/unwind_kept.h"
 
 #define likely(x)   __builtin_expect(!!(x), 1)
@@ -34,6 +35,7 @@ enum {
 struct shim_control {
     uint32_t on;        /* 0 = pass through: forked child, turned off, not set up yet */
     uint32_t tagging;   /* exact allocation mode: blocks carry tags */
+    uint32_t sampling;  /* sampled allocation mode */
     uint32_t recording; /* between start and stop */
     uint32_t stops;     /* how often it was stopped */
     uint32_t locks;     /* enum pshim_switch: off, on, or waits only */
@@ -43,6 +45,9 @@ extern struct shim_control *shim_control; /* never NULL */
 struct shim_global {
     struct profile profile;
     uint64_t tag_key;       /* random: mixed into the tags' check bits */
+    uint64_t sample_bytes;  /* mean distance of samples */
+    uint64_t sample_seed;   /* of this process */
+    uint64_t samplers;      /* atomic: seeded so far */
     uint64_t map_max_bytes; /* of one mapping of ours: the host keeps most of its limits */
     uint32_t pid;
     uint32_t cpu_hz;
@@ -99,12 +104,13 @@ struct thread_state {
     struct lock_book books[lock_books]; /* and what that is booked on */
 };
 
-/* Initial-exec TLS, 24 bytes. */
+/* Initial-exec TLS, 56 bytes. */
 struct shim_tls {
     struct thread_state *self; /* NULL: not seen yet, or ended */
     uintptr_t guard;           /* stack pointer of the hook at work, 0 = outside of the shim */
     uint16_t host_blocks_tick; /* the host thinks it has the tick's signal blocked */
     uint16_t ended;            /* the thread's end was recorded: do not attach it again */
+    struct sampler sampler;
 };
 extern __thread struct shim_tls shim_tls;
 

@@ -33,6 +33,7 @@ def shim(program, mode):
 def table(title, program, with_heaptrack):
     rows = [("exact + 199 Hz (default)", shim(program, "PERFSHIM_ALLOC=exact")),
             ("exact, no ticks", shim(program, "PERFSHIM_CPU_HZ=0")),
+            ("sampled, 1 in 512 KiB, 199 Hz", shim(program, "PERFSHIM_ALLOC=512K")),
             ("allocations off, 199 Hz", shim(program, "PERFSHIM_ALLOC=off")),
             ("exact, frame pointers", shim(program, "PERFSHIM_UNWIND=fp"))]
     if with_heaptrack and shutil.which("heaptrack"):

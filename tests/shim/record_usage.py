@@ -57,7 +57,7 @@ ok(done.status == 0 and len(names) == 1 and names[0].startswith("perfshim-resour
    "without -o the profile has the default name, in the working directory", done, names)
 
 # What is not known, or not in this version, is told by record and by the report.
-for option, setting in (("--alloc=4096", "PERFSHIM_ALLOC=4096"), ("--unwind=libunwind", "PERFSHIM_UNWIND=libunwind"),
+for option, setting in (("--unwind=libunwind", "PERFSHIM_UNWIND=libunwind"),
                         ("--io=on", "PERFSHIM_IO=on")):
     done = record("-f", "-o", "asked.pshim", option, *WORK)
     told = f"{setting}: not known, or not in this version; the default is used"

@@ -41,6 +41,8 @@ static void values_are_understood(void **state)
     assert_int_equal(of("PERFSHIM_ALLOC=2M").alloc_sample_bytes, 2 << 20);
     assert_int_equal(of("PERFSHIM_ALLOC=1G").alloc_sample_bytes, 1 << 30);
     assert_int_equal(of("PERFSHIM_ALLOC=4096").alloc_sample_bytes, 4096);
+    assert_int_equal(of("PERFSHIM_ALLOC_SEED=7").alloc_seed, 7);
+    assert_int_equal(of("PERFSHIM_ALLOC=512K").bad_count, 0);
     assert_int_equal(of("PERFSHIM_CPU_HZ=0").cpu_hz, 0);
     assert_int_equal(of("PERFSHIM_CPU_HZ=4000").cpu_hz, 4000);
     assert_int_equal(of("PERFSHIM_UNWIND=fp").unwind_mode, PSHIM_UNWIND_FP);
@@ -62,6 +64,8 @@ static void bad_values_are_told_and_change_nothing(void **state)
                                       "PERFSHIM_ALLOC=exactly",
                                       "PERFSHIM_ALLOC=0",
                                       "PERFSHIM_ALLOC=5T",
+                                      "PERFSHIM_ALLOC=2G",
+                                      "PERFSHIM_ALLOC_SEED=x",
                                       "PERFSHIM_ALLOC=5Kx",
                                       "PERFSHIM_CPU_HZ=",
                                       "PERFSHIM_CPU_HZ=10001",
