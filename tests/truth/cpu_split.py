@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# test: timeout=240 timing timing
+# test: timeout=240 timing
 """Four kinds of work in shares that the program measures itself: each share in the report lies
 within 2 points of that truth, in the right order. cpu_split.soak.py does it ten times."""
 import json
