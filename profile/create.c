@@ -30,6 +30,8 @@ static const struct {
     [PSHIM_REGION_PROGRESS] = {sizeof(struct pshim_progress), 16},
     [PSHIM_REGION_STRING] = {1, 32},
     [PSHIM_REGION_LOCK] = {sizeof(struct pshim_lock), 32},
+    [PSHIM_REGION_HISTOGRAM] = {sizeof(struct pshim_histogram), 96},
+    [PSHIM_REGION_MOMENT] = {sizeof(struct pshim_moment), 16},
 };
 
 static uint64_t page_floor(uint64_t bytes)

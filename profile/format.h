@@ -36,7 +36,9 @@
     X(THREAD, thread)                                                                              \
     X(PROGRESS, progress)                                                                          \
     X(STRING, string)                                                                              \
-    X(LOCK, lock)
+    X(LOCK, lock)                                                                                  \
+    X(HISTOGRAM, histogram)                                                                        \
+    X(MOMENT, moment)
 
 enum pshim_region_id {
 #define X(id, name) PSHIM_REGION_##id,
@@ -256,6 +258,8 @@ enum pshim_kind {
     PSHIM_KIND_HELD = 5,     /* ticks with a lock held: counter 0, as PSHIM_CPU_TICKS, which counts
                                 them too; node: stack of the tick > LOCK taken last */
     PSHIM_KIND_SPREAD = 6,   /* beside ALLOC, of sampled allocations: enum pshim_spread_counter */
+    PSHIM_KIND_SITE = 7,     /* beside ALLOC, what is rarer: enum pshim_site_counter */
+    PSHIM_KIND_MAP = 8,      /* mappings the program makes itself: enum pshim_map_counter */
 };
 enum pshim_alloc_counter {
     PSHIM_ALLOC_CALLS = 0,
@@ -283,6 +287,23 @@ enum pshim_spread_counter {
     PSHIM_SPREAD_FREE_CALLS = 3, /* of those that were freed: the same again */
     PSHIM_SPREAD_FREE_BYTES = 4,
     PSHIM_SPREAD_TEMPORARY = 5, /* of those that were freed next: as CALLS */
+};
+/* Of the blocks allocated at one stack, in exact mode. Times are in units of the header's clock. */
+enum pshim_site_counter {
+    PSHIM_SITE_CROSS_FREES = 0, /* blocks that another thread freed than allocated them */
+    PSHIM_SITE_GROWN = 1,       /* reallocs here of a live block to more bytes than it had */
+    PSHIM_SITE_MOVED_BYTES = 2, /* bytes that those copied: of blocks whose address changed */
+    PSHIM_SITE_ALLOC_TIME = 3,  /* in the allocator: the time of the calls that were timed, each
+                                   with its weight, without what reading the clock takes */
+    PSHIM_SITE_FREE_TIME = 4,   /* likewise, giving those blocks back */
+    PSHIM_SITE_TIMED = 5,       /* calls and frees that were timed */
+    PSHIM_SITE_OVERRUNS = 6,    /* blocks whose tag was overwritten: a write past the end */
+};
+enum pshim_map_counter {
+    PSHIM_MAP_CALLS = 0,
+    PSHIM_MAP_BYTES = 1,
+    PSHIM_MAP_FREE_CALLS = 2, /* mappings of which nothing is left */
+    PSHIM_MAP_FREE_BYTES = 3,
 };
 enum pshim_cpu_counter {
     PSHIM_CPU_TICKS = 0,   /* weight: 1 + timer overruns; × header.tick_period_ns = time */
@@ -345,6 +366,61 @@ struct pshim_progress {
     uint32_t reserved;
 };
 
+/*
+ * Sizes and lifetimes of the blocks allocated at one stack, in exact mode, over all threads. The
+ * first 64 calls of a stack and recorder count one each; after that one call in each 64, at a place
+ * in them that is hard to foresee, counts 64. Published by `node`. Counters are atomic and end at
+ * UINT32_MAX. Record 0 stands for all stacks that found no room.
+ */
+#define PSHIM_BUCKETS    64u
+#define PSHIM_SIZES      4u
+#define PSHIM_LIFE_SHIFT 8 /* lifetimes are put by units of the header's clock >> this */
+struct pshim_histogram {
+    uint32_t node;              /* atomic, stored last; 0 in record 0 */
+    uint32_t size_count;        /* distinct sizes seen; PSHIM_SIZES + 1 = more than `size` holds */
+    uint64_t size[PSHIM_SIZES]; /* the first ones */
+    uint64_t size_max;
+    uint64_t asked_count; /* sum of `asked` */
+    uint64_t lived_count; /* sum of `lived`: those that were freed */
+    uint32_t asked[PSHIM_BUCKETS];
+    uint32_t lived[PSHIM_BUCKETS];
+};
+
+/* Two buckets an octave: 0, 1, 2, 3, 4–5, 6–7, 8–11, 12–15 …; the last has no end. */
+static inline uint32_t pshim_bucket(uint64_t value)
+{
+    if (value < 2)
+        return (uint32_t)value;
+    uint32_t octave = 63 - (uint32_t)__builtin_clzll(value);
+    uint32_t bucket = 2 * octave + (value >> (octave - 1) & 1);
+    return bucket < PSHIM_BUCKETS ? bucket : PSHIM_BUCKETS - 1;
+}
+/* The least value in a bucket. */
+static inline uint64_t pshim_bucket_start(uint32_t bucket)
+{
+    return bucket < 2 ? bucket : (uint64_t)(2 + (bucket & 1)) << (bucket / 2 - 1);
+}
+
+/*
+ * The timeline: what happened in one interval. The time since start_monotonic_ns in units of
+ * PSHIM_MOMENT_NS is put into a slot as a histogram's value would be: the first
+ * PSHIM_MOMENT_SLOTS intervals have a record each, then as many as half of that for each
+ * doubling. So the region is bounded whatever the run takes, and folds into equal intervals.
+ * Published by `touched`.
+ */
+#define PSHIM_MOMENT_NS    10000000u
+#define PSHIM_MOMENT_SLOTS 256u
+struct pshim_moment {
+    uint64_t allocs;      /* atomic: allocations that threads have told of in this interval */
+    uint64_t alloc_bytes; /* atomic */
+    uint64_t ticks;       /* atomic: weight of CPU ticks */
+    uint64_t live_bytes;  /* atomic: header.live_bytes when it was touched last */
+    uint64_t live_max;    /* atomic: the highest of it seen here */
+    uint32_t touched;     /* atomic: 1 */
+    uint32_t reserved0;
+    uint64_t reserved[2];
+};
+
 /* STRING region: NUL-terminated bytes; offset 0 holds one NUL, so that 0 means "none". */
 
 static inline uint64_t pshim_load(const uint64_t *p)
@@ -363,5 +439,7 @@ _Static_assert(sizeof(struct pshim_account) == 64, "account is one cache line");
 _Static_assert(sizeof(struct pshim_lock) == 64, "lock size");
 _Static_assert(sizeof(struct pshim_module) == 128, "module size");
 _Static_assert(sizeof(struct pshim_thread) == 128, "thread size");
+_Static_assert(sizeof(struct pshim_histogram) == 576, "histogram size");
+_Static_assert(sizeof(struct pshim_moment) == 64, "moment size");
 
 #endif

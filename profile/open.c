@@ -25,6 +25,8 @@ static const struct {
     [PSHIM_REGION_PROGRESS] = {"progress", sizeof(struct pshim_progress)},
     [PSHIM_REGION_STRING] = {"string", 1},
     [PSHIM_REGION_LOCK] = {"lock", sizeof(struct pshim_lock)},
+    [PSHIM_REGION_HISTOGRAM] = {"histogram", sizeof(struct pshim_histogram)},
+    [PSHIM_REGION_MOMENT] = {"moment", sizeof(struct pshim_moment)},
 };
 
 __attribute__((format(printf, 3, 4))) static int refuse(int error, char *why, const char *format,
