@@ -29,6 +29,11 @@
     X(LIVE_BYTES, live_bytes)                                                                      \
     X(PEAK_BYTES, peak_bytes)                                                                      \
     X(TEMPORARY_CALLS, temporary_calls)                                                            \
+    X(CROSS_THREAD_FREES, cross_thread_frees) /* freed by another thread than allocated them */    \
+    X(GROWN_CALLS, grown_calls)               /* reallocs to more bytes than the block had */      \
+    X(MOVED_BYTES, moved_bytes)               /* bytes of grown blocks whose address changed */    \
+    X(ALLOCATOR_NS, allocator_ns)             /* in malloc and free, of a sample; part of CPU */   \
+    X(OVERRUNS, overruns)                     /* blocks with something written past their end */   \
     X(BLAMED_WAIT_NS, blamed_wait_ns)                                                              \
     X(PROFILER_NS, profiler_ns) /* CPU time inside the profiler: in no other figure */             \
     X(COST_NS, cost_ns)         /* cpu + lock wait + io wait */
@@ -39,13 +44,15 @@ enum metric {
 #undef X
         METRIC_COUNT
 };
+_Static_assert(METRIC_COUNT <= 32, "sets of metrics are 32 bits");
 
 static inline bool metric_is_time(enum metric metric)
 {
     return metric == METRIC_CPU_NS || metric == METRIC_LOCK_WAIT_NS ||
            metric == METRIC_LOCK_HOLD_NS || metric == METRIC_IO_WAIT_NS ||
            metric == METRIC_IDLE_NS || metric == METRIC_BLAMED_WAIT_NS ||
-           metric == METRIC_PROFILER_NS || metric == METRIC_COST_NS;
+           metric == METRIC_PROFILER_NS || metric == METRIC_COST_NS ||
+           metric == METRIC_ALLOCATOR_NS;
 }
 
 struct metrics {

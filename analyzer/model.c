@@ -14,6 +14,26 @@
 #define ALLOC_METRICS                                                                              \
     (BIT(ALLOC_CALLS) | BIT(ALLOC_BYTES) | BIT(FREE_CALLS) | BIT(FREE_BYTES) | BIT(LIVE_BLOCKS) |  \
      BIT(LIVE_BYTES) | BIT(PEAK_BYTES) | BIT(TEMPORARY_CALLS))
+#define SITE_METRICS                                                                               \
+    (BIT(CROSS_THREAD_FREES) | BIT(GROWN_CALLS) | BIT(MOVED_BYTES) | BIT(ALLOCATOR_NS) |           \
+     BIT(OVERRUNS))
+
+/* ns per unit of the header's clock; 1 where the pair says nothing (a damaged file). */
+static double clock_unit_ns(const struct pshim_header *h)
+{
+    uint64_t units = pshim_load(&h->clock_last_units) - h->clock_first_units;
+    uint64_t ns = pshim_load(&h->clock_last_ns) - h->clock_first_ns;
+    double unit = units && ns ? (double)ns / (double)units : 1;
+    return unit < 1000 ? unit : 1; /* no counter is slower than a MHz */
+}
+
+int64_t model_clock_ns(const struct model *m, uint64_t units)
+{
+    enum { longest_years = 100 };
+    const double most = longest_years * 366.0 * 86400e9;
+    double ns = (double)units * m->clock_unit_ns + 0.5;
+    return (int64_t)(ns < most ? ns : most);
+}
 
 static int64_t counter(const struct pshim_account *a, unsigned i)
 {
@@ -219,6 +239,20 @@ static int account_add_lock(struct model *m, struct sums *s, const struct pshim_
     return 0;
 }
 
+static void site_add(const struct model *m, struct model_sample *to, const struct pshim_account *a)
+{
+    to->alloc = 1;
+    add(&to->m.v[METRIC_CROSS_THREAD_FREES], counter(a, PSHIM_SITE_CROSS_FREES));
+    add(&to->m.v[METRIC_GROWN_CALLS], counter(a, PSHIM_SITE_GROWN));
+    add(&to->m.v[METRIC_MOVED_BYTES], counter(a, PSHIM_SITE_MOVED_BYTES));
+    add(&to->m.v[METRIC_ALLOCATOR_NS],
+        model_clock_ns(m, pshim_load(&a->counter[PSHIM_SITE_ALLOC_TIME])));
+    add(&to->m.v[METRIC_ALLOCATOR_NS],
+        model_clock_ns(m, pshim_load(&a->counter[PSHIM_SITE_FREE_TIME])));
+    add(&to->timed, counter(a, PSHIM_SITE_TIMED));
+    add(&to->m.v[METRIC_OVERRUNS], counter(a, PSHIM_SITE_OVERRUNS));
+}
+
 static int account_add(struct model *m, struct sums *s, const struct pshim_account *a,
                        uint32_t index)
 {
@@ -229,6 +263,9 @@ static int account_add(struct model *m, struct sums *s, const struct pshim_accou
         to->alloc = 1;
         add(&to->m.v[METRIC_ALLOC_CALLS], counter(a, PSHIM_ALLOC_CALLS));
         add(&to->m.v[METRIC_ALLOC_BYTES], counter(a, PSHIM_ALLOC_BYTES));
+        break;
+    case PSHIM_KIND_SITE:
+        site_add(m, sample_get(m, s, a->node), a);
         break;
     case PSHIM_KIND_SPREAD:
         to = sample_get(m, s, a->node);
@@ -369,6 +406,9 @@ static int stacks_check(struct model *m)
     for (size_t i = 0; i < m->held_count; i++)
         if (reader_stack(m->reader, m->held[i].node, nodes) < 0)
             return -1;
+    for (size_t i = 0; i < m->histogram_count; i++)
+        if (reader_stack(m->reader, m->histograms[i].node, nodes) < 0)
+            return -1;
     for (size_t i = 0; i < m->lock_count; i++)
         if (reader_stack(m->reader, m->locks[i].site_node, nodes) < 0)
             return -1;
@@ -380,6 +420,9 @@ static void measured_set(struct model *m)
     const struct pshim_header *h = m->header;
     if (h->alloc_mode != PSHIM_ALLOC_OFF && !h->alloc_hidden)
         m->measured |= ALLOC_METRICS;
+    if (h->alloc_mode == PSHIM_ALLOC_EXACT && !h->alloc_hidden &&
+        h->region_count > PSHIM_REGION_HISTOGRAM) /* else of an earlier writer */
+        m->measured |= SITE_METRICS;
     if (h->cpu_hz)
         m->measured |= BIT(CPU_NS) | BIT(PROFILER_NS) | BIT(COST_NS);
     if (h->locks_mode == PSHIM_ON)
@@ -393,6 +436,7 @@ int model_load(struct model *m, struct reader *r)
     *m = (struct model){.reader = r, .header = r->profile.header};
     m->exe = profile_string(&r->profile, m->header->exe);
     m->program = base_name(m->exe);
+    m->clock_unit_ns = clock_unit_ns(m->header);
     measured_set(m);
     uint64_t end_ns = end_load(m);
     m->wall_ns = metric_difference((int64_t)end_ns, (int64_t)m->header->start_monotonic_ns);
@@ -400,7 +444,7 @@ int model_load(struct model *m, struct reader *r)
         m->wall_ns = 0;
     argv_load(m);
     threads_load(m, end_ns);
-    if (accounts_load(m) || stacks_check(m)) {
+    if (accounts_load(m) || model_histograms_load(m) || stacks_check(m)) {
         model_release(m);
         return -1;
     }
@@ -418,6 +462,7 @@ void model_release(struct model *m)
     free(m->locks);
     free(m->lock_sites);
     free(m->held);
+    free(m->histograms);
     free(m->threads);
     free(m->progress);
     *m = (struct model){0};

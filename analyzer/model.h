@@ -15,6 +15,7 @@
 
 #include "analyzer/estimate.h"
 #include "analyzer/metrics.h"
+#include "analyzer/model_histogram.h"
 #include "analyzer/reader.h"
 
 /* All that was counted under one stack. */
@@ -25,6 +26,7 @@ struct model_sample {
     uint32_t lock : 1;  /* locks were taken here; the leaf is the call */
     int64_t ticks;      /* weight of the CPU ticks in cpu_ns */
     int64_t booked_ns;  /* CPU time as it was counted, before settle_cpu() */
+    int64_t timed;      /* calls of malloc and free that allocator_ns rests on */
     struct metrics m;
     struct estimate_spread spread; /* of sampled allocations */
 };
@@ -102,6 +104,9 @@ struct model {
     size_t lock_site_count;
     struct model_held *held; /* by lock; in it, most time first */
     size_t held_count;
+    struct model_histogram *histograms; /* by node */
+    size_t histogram_count;
+    double clock_unit_ns; /* of the header's clock */
     struct model_thread *threads;
     size_t threads_kept;
     struct model_progress *progress; /* most counted first */
@@ -119,6 +124,9 @@ void model_release(struct model *m);
  * makes a model of his own from counters (top.h). Peak bytes are only added up.
  */
 void model_finish(struct model *m);
+
+/* A time of the header's clock in ns; what a damaged file says is at most 100 years. */
+int64_t model_clock_ns(const struct model *m, uint64_t units);
 
 /* Is the stack's leaf the profiler itself: a tick in a hook's own work, or in its code? */
 bool model_leaf_is_profiler(const struct model *m, uint32_t node);

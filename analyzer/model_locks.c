@@ -7,7 +7,6 @@
 /* One account's worth, by the index of the lock's record until the locks are sorted. */
 struct model_locks {
     struct model *m;
-    double unit_ns; /* of the clock of lock times */
     uint32_t records;
     struct model_lock_site *sites;
     size_t site_count;
@@ -15,28 +14,10 @@ struct model_locks {
     size_t held_count;
 };
 
-/* ns per unit of the header's clock; 1 where the pair says nothing (a damaged file). */
-static double clock_unit_ns(const struct pshim_header *h)
-{
-    uint64_t units = pshim_load(&h->clock_last_units) - h->clock_first_units;
-    uint64_t ns = pshim_load(&h->clock_last_ns) - h->clock_first_ns;
-    double unit = units && ns ? (double)ns / (double)units : 1;
-    return unit < 1000 ? unit : 1; /* no counter is slower than a MHz */
-}
-
-static int64_t clock_ns(const struct model_locks *l, uint64_t units)
-{
-    enum { longest_years = 100 };
-    const double most = longest_years * 366.0 * 86400e9;
-    double ns = (double)units * l->unit_ns + 0.5;
-    return (int64_t)(ns < most ? ns : most);
-}
-
 struct model_locks *model_locks_new(struct model *m, uint32_t accounts)
 {
     struct model_locks *l = memory_new(1, sizeof *l);
     l->m = m;
-    l->unit_ns = clock_unit_ns(m->header);
     l->records = reader_count(m->reader, PSHIM_REGION_LOCK);
     l->sites = memory_new(accounts, sizeof *l->sites);
     l->held = memory_new(accounts, sizeof *l->held);
@@ -97,10 +78,10 @@ int model_locks_add(struct model_locks *l, const struct pshim_account *a, uint32
     *counts = (struct model_lock_counts){
         .acquisitions = count_of(a, PSHIM_LOCK_ACQUISITIONS),
         .contentions = count_of(a, PSHIM_LOCK_CONTENTIONS),
-        .wait_ns = clock_ns(l, pshim_load(&a->counter[PSHIM_LOCK_WAIT])),
-        .wait_max_ns = clock_ns(l, pshim_load(&a->counter[PSHIM_LOCK_WAIT_MAX])),
-        .hold_ns = clock_ns(l, pshim_load(&a->counter[PSHIM_LOCK_HOLD])),
-        .hold_max_ns = clock_ns(l, pshim_load(&a->counter[PSHIM_LOCK_HOLD_MAX])),
+        .wait_ns = model_clock_ns(l->m, pshim_load(&a->counter[PSHIM_LOCK_WAIT])),
+        .wait_max_ns = model_clock_ns(l->m, pshim_load(&a->counter[PSHIM_LOCK_WAIT_MAX])),
+        .hold_ns = model_clock_ns(l->m, pshim_load(&a->counter[PSHIM_LOCK_HOLD])),
+        .hold_max_ns = model_clock_ns(l->m, pshim_load(&a->counter[PSHIM_LOCK_HOLD_MAX])),
         .held_allocs = count_of(a, PSHIM_LOCK_HELD_ALLOCS),
     };
     l->sites[l->site_count++] =

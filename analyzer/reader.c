@@ -90,6 +90,12 @@ const struct pshim_lock *reader_lock(const struct reader *r, uint32_t index)
     return l && pshim_load32(&l->kind) ? l : NULL;
 }
 
+const struct pshim_histogram *reader_histogram(const struct reader *r, uint32_t index)
+{
+    const struct pshim_histogram *h = record(r, PSHIM_REGION_HISTOGRAM, index);
+    return h && (index == 0 || pshim_load32(&h->node)) ? h : NULL;
+}
+
 int reader_stack(struct reader *r, uint32_t node, uint32_t nodes[static READER_DEPTH_MAX])
 {
     unsigned depth = 0;

@@ -238,7 +238,9 @@ static const struct {
 #define BIT(metric) (1u << METRIC_##metric)
     [SITE_ALLOC] = {"alloc", BIT(ALLOC_CALLS) | BIT(ALLOC_BYTES) | BIT(FREE_CALLS) |
                                  BIT(FREE_BYTES) | BIT(LIVE_BLOCKS) | BIT(LIVE_BYTES) |
-                                 BIT(PEAK_BYTES) | BIT(TEMPORARY_CALLS)},
+                                 BIT(PEAK_BYTES) | BIT(TEMPORARY_CALLS) | BIT(CROSS_THREAD_FREES) |
+                                 BIT(GROWN_CALLS) | BIT(MOVED_BYTES) | BIT(ALLOCATOR_NS) |
+                                 BIT(OVERRUNS)},
     [SITE_CPU] = {"cpu", BIT(CPU_NS) | BIT(PROFILER_NS) | BIT(COST_NS)},
     [SITE_LOCK] = {"lock", BIT(LOCK_WAIT_NS) | BIT(LOCK_HOLD_NS) | BIT(LOCK_ACQUISITIONS) |
                                BIT(LOCK_CONTENTIONS) | BIT(COST_NS)},

@@ -177,7 +177,8 @@ void sites_build(struct sites *s, const struct model *m, struct frames *f, enum 
         struct site *site = site_get(s, &places, stack[at], at == leaf ? NULL : stack[leaf]);
         struct metrics added = sample->m;
         for (int k = 0; k < METRIC_COUNT; k++)
-            if (metric_is_time(k)) /* the same stack's, not the site's */
+            /* The same stack's, not the site's. */
+            if (metric_is_time(k) && k != METRIC_ALLOCATOR_NS)
                 added.v[k] = 0;
         metrics_add(&site->m, &added);
         estimate_add(&site->spread, &sample->spread);

@@ -178,6 +178,47 @@ static inline struct pshim_account *fixture_cpu(struct fixture *f, uint32_t node
     return a;
 }
 
+/* What is rarer of a stack: counters by enum pshim_site_counter. */
+static inline struct pshim_account *fixture_site(struct fixture *f, uint32_t node)
+{
+    return fixture_account(f, node, 1, PSHIM_KIND_SITE);
+}
+
+/* Sizes and lifetimes of the blocks of a stack; node 0: of all that found no room (record 0). */
+static inline struct pshim_histogram *fixture_histogram(struct fixture *f, uint32_t node)
+{
+    const struct pshim_region *r = profile_region(&f->profile, PSHIM_REGION_HISTOGRAM);
+    uint32_t id = node == 0 && r->used ? 0 : fixture_allot(f, PSHIM_REGION_HISTOGRAM);
+    if (id == 0 && node)
+        id = fixture_allot(f, PSHIM_REGION_HISTOGRAM);
+    struct pshim_histogram *h = profile_record(&f->profile, PSHIM_REGION_HISTOGRAM, id);
+    h->node = node;
+    return h;
+}
+
+/* `count` blocks of `size` bytes were asked for. */
+static inline void fixture_asked(struct pshim_histogram *h, uint64_t size, uint32_t count)
+{
+    bool known = false;
+    for (uint32_t i = 0; i < h->size_count && i < PSHIM_SIZES; i++)
+        known = known || h->size[i] == size;
+    if (!known && h->size_count < PSHIM_SIZES)
+        h->size[h->size_count] = size;
+    if (!known && h->size_count <= PSHIM_SIZES)
+        h->size_count++;
+    if (size > h->size_max)
+        h->size_max = size;
+    h->asked[pshim_bucket(size)] += count;
+    h->asked_count += count;
+}
+
+/* `count` of them were freed after `ns`: the fixture's clock is the ns. */
+static inline void fixture_lived(struct pshim_histogram *h, uint64_t ns, uint32_t count)
+{
+    h->lived[pshim_bucket(ns >> PSHIM_LIFE_SHIFT)] += count;
+    h->lived_count += count;
+}
+
 /* A mutex at an address; its accounts hang below node_special(…, PSHIM_SPECIAL_LOCK + index). */
 static inline uint32_t fixture_lock(struct fixture *f, uint64_t address, uint32_t site_node,
                                     bool initialised)
