@@ -37,4 +37,4 @@ LDFLAGS_ALL := $(LD_$(MODE)) $(LDFLAGS)
 SHIM_FLAGS := -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-plt -fexceptions \
 	-fasynchronous-unwind-tables -fno-builtin-malloc -fno-stack-protector
 SHIM_LDFLAGS := -shared -Wl,-soname,libperfshim.so -Wl,-z,now -Wl,-z,nodelete -Wl,-z,initfirst \
-	-Wl,-z,relro -Wl,--no-undefined -Wl,--version-script=shim/exports.map
+	-Wl,-z,relro -Wl,-z,separate-code -Wl,--no-undefined -Wl,--version-script=shim/exports.map

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "shim/blocks.h"
+#include "shim/hook_alloc.h"
 #include "shim/nodes.h"
 #include "shim/real.h"
 #include "shim/recorder.h"
@@ -23,33 +24,9 @@
 /* A hook's other half: the hook itself needs no frame to get there. */
 #define APART __attribute__((noinline, hot))
 
-/* Exact allocation mode is on: blocks carry tags. */
-HOT_INLINE bool tagging(void)
-{
-    return likely(__atomic_load_n(&shim_control->tagging, __ATOMIC_RELAXED));
-}
-
-/* Is a block of n bytes to be looked at? Sampled allocation mode only; counts it down. */
-HOT_INLINE bool sample_reached(size_t n)
-{
-    return __atomic_load_n(&shim_control->sampling, __ATOMIC_RELAXED) &&
-           unlikely(sampler_reached(&shim_tls.sampler, n));
-}
-
-/* 0 = the table is filled; else allocations are served by the bootstrap arena. */
-static COLD bool resolve_cold(void)
+COLD bool hook_resolve(void)
 {
     return real_resolve() == 0;
-}
-HOT_INLINE bool resolved(void)
-{
-    return likely(__atomic_load_n(&real.malloc, __ATOMIC_ACQUIRE) != NULL) || resolve_cold();
-}
-
-/* What to ask for: room for a tag below the limit; sizes that would overflow pass unchanged. */
-HOT_INLINE size_t size_with_tag(size_t n)
-{
-    return n < tag_block_limit ? n + tag_bytes : n;
 }
 
 /*
@@ -76,9 +53,8 @@ HOT_INLINE bool block_note(void *p, size_t n, bool has_tag_room, uint32_t node, 
     return false;
 }
 
-/* Books a new block under the stack of the hook whose registers these are. */
-static __attribute__((noinline)) void block_new(void *p, size_t n, bool has_tag_room,
-                                                const struct unwind_regs *regs)
+__attribute__((noinline)) void block_new(void *p, size_t n, bool has_tag_room,
+                                         const struct unwind_regs *regs)
 {
     if (unlikely(!guard_enter())) {
         shim_lost(PSHIM_LOSS_recursion);
@@ -168,27 +144,11 @@ HOT_INLINE void block_freed(const struct old_block *old, const void *p)
     guard_leave(ts, 0);
 }
 
-/* Nothing, a block of the bootstrap arena, or one that has no tag since no block has. */
-static APART void free_untagged(void *p)
-{
-    if (!p || real_is_bootstrap(p) || !resolved())
-        return;
-    if (__atomic_load_n(&shim_control->sampling, __ATOMIC_RELAXED)) {
-        if (unlikely(samples_may_have(p)))
-            samples_free(p);
-        shim_tls.sampler.last = NULL; /* what was sampled before this free is not freed next */
-    }
-    real.free(p);
-}
-
-static APART void free_tagged(void *p)
+HOT_INLINE void block_end(void *p)
 {
     struct old_block old;
-    if (unlikely(!p || real_is_bootstrap(p)))
-        return;
     if (unlikely(!guard_enter())) {
         shim_lost(PSHIM_LOSS_recursion);
-        real.free(p);
         return;
     }
     if (likely(block_retire(p, &old))) {
@@ -197,6 +157,27 @@ static APART void free_tagged(void *p)
         shim_lost(PSHIM_LOSS_free_foreign);
         guard_leave(shim_tls.self, 0);
     }
+}
+
+void block_gone(void *p)
+{
+    block_end(p);
+}
+
+/* Nothing, a block of the bootstrap arena, or one that has no tag since no block has. */
+static APART void free_untagged(void *p)
+{
+    if (!p || real_is_bootstrap(p) || !resolved())
+        return;
+    sample_gone(p);
+    real.free(p);
+}
+
+static APART void free_tagged(void *p)
+{
+    if (unlikely(!p || real_is_bootstrap(p)))
+        return;
+    block_end(p);
     real.free(p);
 }
 
@@ -214,16 +195,6 @@ static APART void *malloc_untagged(size_t n)
         return real.malloc(n);
     return real_bootstrap_alloc(16, n);
 }
-
-/* In a hook: makes a block that was reached and returns it. The stack is the hook's caller's. */
-#define SAMPLE(make, n)                                                                            \
-    do {                                                                                           \
-        struct unwind_regs regs_;                                                                  \
-        void *p_ = (make);                                                                         \
-        unwind_capture(&regs_);                                                                    \
-        samples_new(p_, n, &regs_);                                                                \
-        return p_;                                                                                 \
-    } while (0)
 
 EXPORT void *malloc(size_t n)
 {
@@ -381,15 +352,6 @@ EXPORT void *reallocarray(void *old, size_t count, size_t size)
         return realloc(old, n); /* a free, or nothing to book, which needs no stack */
     unwind_capture(&regs);      /* here: our own frames must not stand in the stack */
     return old ? realloc_known(old, n, &regs) : realloc_of_nothing(n, &regs);
-}
-
-/*
- * Aligned blocks. At page alignment a tag would double the block, so those go to the table; pvalloc
- * rounds its size up to a page, so it gets no tag either.
- */
-HOT_INLINE bool aligned_has_tag(size_t align, size_t n)
-{
-    return n < tag_block_limit && align < tag_block_limit;
 }
 
 EXPORT int posix_memalign(void **out, size_t align, size_t n)

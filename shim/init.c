@@ -17,6 +17,7 @@
 
 #include "profile/sys.h"
 #include "shim/environment.h"
+#include "shim/hook_alloc.h"
 #include "shim/lock_clock.h"
 #include "shim/locks.h"
 #include "shim/nodes.h"
@@ -311,6 +312,8 @@ static int set_up(int argc, char **argv, char **envp)
         main_thread_begin();
         guard_leave(shim_tls.self, 0);
     }
+    if (s.alloc_mode != PSHIM_ALLOC_OFF)
+        hook_new_probe();
     on_exit(at_exit, NULL);
     lock_clock_note();
     __atomic_store_n(&h->ready, 1, __ATOMIC_RELEASE);
@@ -339,10 +342,10 @@ static const char *path_absolute(const char *path)
 static __attribute__((constructor)) void shim_constructor(int argc, char **argv, char **envp)
 {
     struct unwind_module self;
-    if (getauxval(AT_SECURE)) {
-        real_resolve();
+    real_resolve();
+    hook_new_init();
+    if (getauxval(AT_SECURE))
         return;
-    }
     if (set_up(argc, argv, envp) == 0 &&
         unwind_module_find((uintptr_t)shim_constructor, &self) == 0)
         environment_take(envp, path_absolute(self.name));

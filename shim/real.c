@@ -48,11 +48,17 @@ size_t real_bootstrap_count(void)
     return __atomic_load_n(&bootstrap_blocks, __ATOMIC_RELAXED);
 }
 
-static int foreign; /* 1: the allocator's functions come from more than one library */
+static struct unwind_module home; /* the library whose malloc is called */
+static int foreign;               /* 1: the allocator's functions come from more than one library */
 
 static int is_in(const struct unwind_module *m, uintptr_t address)
 {
     return address >= m->start && address < m->end;
+}
+
+int real_is_allocators(const void *function)
+{
+    return is_in(&home, (uintptr_t)function);
 }
 
 /*
@@ -110,7 +116,6 @@ int real_resolve(void)
     if (!__atomic_compare_exchange_n(&state, &expected, 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
         return expected == 2 ? 0 : -1;
     int missing = 0;
-    struct unwind_module home;
     locks_resolve();
     /* malloc last: the hooks take a non-NULL real.malloc as "the table is complete" */
 #define X(ret, name, params)                                                                       \

@@ -112,6 +112,9 @@ void real_resolve_locks(void);
  */
 int real_is_mixed(void);
 
+/* Is this code of the library whose malloc is called? After real_resolve(). */
+int real_is_allocators(const void *function);
+
 /* The bootstrap arena: zeroed memory that is never freed, before real_resolve() has finished. */
 void *real_bootstrap_alloc(size_t align, size_t n);
 size_t real_bootstrap_size(const void *p); /* bytes usable in a bootstrap block */
