@@ -48,7 +48,7 @@ static const struct opt *option_table(struct options *o)
     const struct opt filled[] = {
         {"view", OPT_CHOICE, &o->view, NULL, "what to show (summary)", view_words + 1, 0, 0, NULL},
         {"view", OPT_RESERVED, NULL, NULL, NULL,
-         "temporary|lifetime|sizes|pool|timeline|blame|io|ledger|threads", 0, 0, NULL},
+         "temporary|lifetime|sizes|pool|blame|io|ledger|threads", 0, 0, NULL},
         {"sort", OPT_CHOICE, &o->sort, NULL, "order of functions (cum)",
          "cum|flat|cpu|lock|io|allocs|bytes", 0, 0, NULL},
         {"limit|n", OPT_UINT, &o->limit, "N", "rows of a table (20)", NULL, 1, 0, NULL},

@@ -94,6 +94,11 @@ static uint64_t last_sign_of_life(const struct model *m)
         last = end > last ? end : last;
         last = t->start_monotonic_ns > last ? t->start_monotonic_ns : last;
     }
+    for (uint32_t i = reader_count(m->reader, PSHIM_REGION_MOMENT); i-- > 0;)
+        if (reader_moment(m->reader, i) && pshim_moment_start(i) < INT64_MAX) {
+            uint64_t told = m->header->start_monotonic_ns + pshim_moment_start(i);
+            return told > last ? told : last;
+        }
     return last;
 }
 

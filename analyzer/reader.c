@@ -96,6 +96,12 @@ const struct pshim_histogram *reader_histogram(const struct reader *r, uint32_t 
     return h && (index == 0 || pshim_load32(&h->node)) ? h : NULL;
 }
 
+const struct pshim_moment *reader_moment(const struct reader *r, uint32_t index)
+{
+    const struct pshim_moment *m = record(r, PSHIM_REGION_MOMENT, index);
+    return m && pshim_load32(&m->touched) ? m : NULL;
+}
+
 int reader_stack(struct reader *r, uint32_t node, uint32_t nodes[static READER_DEPTH_MAX])
 {
     unsigned depth = 0;

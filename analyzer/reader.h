@@ -44,6 +44,7 @@ const struct pshim_thread *reader_thread(const struct reader *r, uint32_t index)
 const struct pshim_progress *reader_progress(const struct reader *r, uint32_t index);
 const struct pshim_lock *reader_lock(const struct reader *r, uint32_t index);
 const struct pshim_histogram *reader_histogram(const struct reader *r, uint32_t index);
+const struct pshim_moment *reader_moment(const struct reader *r, uint32_t index);
 
 /*
  * The stack of a node: ids of its nodes, leaf first, at most READER_DEPTH_MAX. Returns their

@@ -5,6 +5,7 @@
 #include "analyzer/rank.h"
 #include "analyzer/report_json.h"
 #include "analyzer/site.h"
+#include "analyzer/timeline.h"
 
 static const char *const metric_keys[METRIC_COUNT] = {
 #define X(id, key) #key,
@@ -328,11 +329,12 @@ static void put_threads(struct json *j, const struct model *m)
 
 static void put_rest(struct json *j, const struct model *m, struct frames *f)
 {
-    static const char *const not_measured[] = {"io", "timeline", "pool"};
+    static const char *const not_measured[] = {"io", "pool"};
     const char *path, *why;
     locks_json_put(j, m, f);
     for (size_t i = 0; i < sizeof not_measured / sizeof *not_measured; i++)
         json_put_null(j, not_measured[i]);
+    timeline_json(j, m);
     findings_json(j, m, f);
     json_put_losses(j, m);
     json_begin(j, "modules_without_symbols", '[');

@@ -32,6 +32,7 @@ struct view {
     X(alloc, "allocation sites, and functions by what they allocate")                              \
     X(peak, "what was live when the most memory was")                                              \
     X(leaks, "what was still live at the end")                                                     \
+    X(timeline, "live bytes, allocations and CPU time from the start to the end")                  \
     X(locks, "locks by how long threads waited for them, and what their holders did")
 
 #define X(id, text) void view_##id(const struct view *v);

@@ -116,6 +116,7 @@ void view_summary(const struct view *v)
     view_functions(v, metric);
     path_line(v, metric);
     fprintf(v->out,
-            "Next: perfshim report --view=cpu|alloc|peak|leaks%s    perfshim diff BEFORE AFTER\n",
+            "Next: perfshim report --view=cpu|alloc|peak|leaks|timeline%s    perfshim diff BEFORE "
+            "AFTER\n",
             locks ? "|locks" : "");
 }

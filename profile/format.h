@@ -85,7 +85,8 @@ struct pshim_region {
     X(recursion, "events inside the profiler's own work, passed through")                          \
     X(lock_table_full, "times a lock found no record of its own: the lock table is full")          \
     X(held_overflow, "holds not timed: the thread held more locks at once than are tracked")       \
-    X(unlock_unknown, "unlocks of locks that were not seen taken by the same thread")
+    X(unlock_unknown, "unlocks of locks that were not seen taken by the same thread")              \
+    X(timeline_full, "moments put into the timeline's last: it is full (raise PERFSHIM_MAX_MB)")
 
 enum pshim_loss {
 #define X(id, text) PSHIM_LOSS_##id,
@@ -405,11 +406,19 @@ static inline uint64_t pshim_bucket_start(uint32_t bucket)
  * The timeline: what happened in one interval. The time since start_monotonic_ns in units of
  * PSHIM_MOMENT_NS is put into a slot as a histogram's value would be: the first
  * PSHIM_MOMENT_SLOTS intervals have a record each, then as many as half of that for each
- * doubling. So the region is bounded whatever the run takes, and folds into equal intervals.
- * Published by `touched`.
+ * doubling. So the region is bounded whatever the run takes, and folds into equal intervals. The
+ * last record that there is room for has no end. Published by `touched`.
+ *
+ * Threads tell late: of each thread up to 1 023 allocations that it has made are not told yet while
+ * it lives, none when it or the process has ended.
  */
 #define PSHIM_MOMENT_NS    10000000u
 #define PSHIM_MOMENT_SLOTS 256u
+enum pshim_moment_recording { /* bits of moment.recording; 0 = as it was at the end of the last */
+                              PSHIM_MOMENT_OFF = 1, /* it was switched off here last */
+                              PSHIM_MOMENT_ON = 2,  /* it was switched on here last */
+                              PSHIM_MOMENT_PART = 4 /* it was on in a part of the interval */
+};
 struct pshim_moment {
     uint64_t allocs;      /* atomic: allocations that threads have told of in this interval */
     uint64_t alloc_bytes; /* atomic */
@@ -417,9 +426,34 @@ struct pshim_moment {
     uint64_t live_bytes;  /* atomic: header.live_bytes when it was touched last */
     uint64_t live_max;    /* atomic: the highest of it seen here */
     uint32_t touched;     /* atomic: 1 */
-    uint32_t reserved0;
-    uint64_t reserved[2];
+    uint32_t recording;   /* atomic: enum pshim_moment_recording */
+    uint64_t extra_ns; /* atomic, signed: CPU time that no tick caught, told when a thread ends */
+    uint64_t reserved;
 };
+
+/* The slot of a time since the start. Below 4 439 for any time. */
+static inline uint32_t pshim_moment_slot(uint64_t elapsed_ns)
+{
+    enum { octave0 = 8, half = PSHIM_MOMENT_SLOTS / 2 };
+    uint64_t units = elapsed_ns / PSHIM_MOMENT_NS;
+    if (units < PSHIM_MOMENT_SLOTS)
+        return (uint32_t)units;
+    uint32_t octave = 63 - (uint32_t)__builtin_clzll(units);
+    return PSHIM_MOMENT_SLOTS + (octave - octave0) * half +
+           (uint32_t)(units >> (octave - octave0 + 1)) - half;
+}
+/* When a slot begins, in ns since the start; UINT64_MAX for one that no time comes to. */
+static inline uint64_t pshim_moment_start(uint32_t slot)
+{
+    enum { half = PSHIM_MOMENT_SLOTS / 2 };
+    if (slot < PSHIM_MOMENT_SLOTS)
+        return (uint64_t)slot * PSHIM_MOMENT_NS;
+    uint32_t octaves = (slot - PSHIM_MOMENT_SLOTS) / half;
+    uint64_t in_octave = half + (slot - PSHIM_MOMENT_SLOTS) % half;
+    if (octaves > 63 - 9 || in_octave > (UINT64_MAX / PSHIM_MOMENT_NS) >> (octaves + 1))
+        return UINT64_MAX;
+    return (in_octave << (octaves + 1)) * PSHIM_MOMENT_NS;
+}
 
 /* STRING region: NUL-terminated bytes; offset 0 holds one NUL, so that 0 means "none". */
 

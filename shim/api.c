@@ -7,13 +7,18 @@
 #include "shim/real.h"
 #include "shim/recorder.h"
 #include "shim/thread.h"
+#include "shim/timeline.h"
 
 static void api_recording(uint32_t on)
 {
     if (!shim_control->on)
         return;
-    __atomic_store_n(&shim_control->recording, on, __ATOMIC_RELEASE);
+    if (__atomic_exchange_n(&shim_control->recording, on, __ATOMIC_ACQ_REL) == on)
+        return;
     __atomic_store_n(&shim.profile.header->recording, on, __ATOMIC_RELAXED);
+    timeline_switch(on);
+    if (!on)
+        thread_each(timeline_tell_for); /* what was recorded until now */
 }
 
 static void api_start(void)

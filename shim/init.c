@@ -26,6 +26,7 @@
 #include "shim/settings.h"
 #include "shim/thread.h"
 #include "shim/tick.h"
+#include "shim/timeline.h"
 
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18
@@ -290,6 +291,7 @@ static int set_up(int argc, char **argv, char **envp)
     h->start_ticks = start_ticks;
     header_fill(&s, argc, argv, exe);
     lock_clock_init();
+    timeline_init(s.start);
     if (h->regions[PSHIM_REGION_ACCOUNT].capacity == 0) {
         h->off_reason = PSHIM_OFF_FILE_LIMIT;
         __atomic_store_n(&h->ready, 1, __ATOMIC_RELEASE);

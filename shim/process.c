@@ -7,6 +7,7 @@
 #include "profile/sys.h"
 #include "shim/shim.h"
 #include "shim/thread.h"
+#include "shim/timeline.h"
 
 /* A coverage build writes its counts in a destructor, which _exit and exec skip. */
 #ifdef PERFSHIM_COVERAGE
@@ -27,6 +28,7 @@ void process_note_end(uint32_t end, int status)
         if (ts) {
             thread_settle(ts);
             thread_settle_ended(ts);
+            thread_each(timeline_tell_for);
         }
         guard_leave(ts, 0);
     }

@@ -2,6 +2,7 @@
 
 #include "shim/modules.h"
 #include "shim/nodes.h"
+#include "shim/timeline.h"
 
 /* How each way a walk ends is told in the file: the node the stack hangs from, and the loss. */
 static const struct {
@@ -167,6 +168,7 @@ void recorder_flush_live(struct thread_state *ts)
     int64_t step = live / (int64_t)(steps_per_live * (threads ? threads : 1));
     ts->live_step = step < step_min ? step_min : step;
     atomic_max(&h->live_bound_bytes, (uint64_t)ts->live_step * (threads ? threads : 1));
+    timeline_live(ts);
 }
 
 static void live_add(struct thread_state *ts, int64_t bytes)
@@ -184,8 +186,10 @@ void recorder_alloc(struct thread_state *ts, struct pshim_account *a, uint64_t b
     counter_add(&a->counter[PSHIM_ALLOC_CALLS], 1, shared);
     counter_add(&a->counter[PSHIM_ALLOC_BYTES], bytes, shared);
     ts->last_alloc = address;
-    ts->alloc_events++;
+    ts->alloc_bytes += bytes;
     live_add(ts, (int64_t)bytes);
+    if (unlikely(++ts->alloc_events % timeline_events == 0))
+        timeline_allocs(ts);
 }
 
 void recorder_free(struct thread_state *ts, uint32_t node, uint64_t bytes, const void *address)
@@ -240,7 +244,9 @@ void recorder_sample(struct thread_state *ts, uint32_t node, uint64_t bytes, uin
     spread_add(&s->counter[PSHIM_SPREAD_CALLS], add.calls, account_is_shared(s));
     spread_add(&s->counter[PSHIM_SPREAD_BYTES], add.bytes, account_is_shared(s));
     ts->alloc_events += weight;
+    ts->alloc_bytes += weight * bytes;
     live_add(ts, (int64_t)(weight * bytes));
+    timeline_allocs(ts);
 }
 
 void recorder_sample_free(struct thread_state *ts, uint32_t node, uint64_t bytes, uint32_t weight,

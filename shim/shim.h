@@ -79,7 +79,11 @@ struct thread_state {
     int64_t live_delta;        /* bytes not yet added to header.live_bytes */
     int64_t live_step;         /* add them when |live_delta| passes this */
     const void *last_alloc;    /* freed next = temporary */
-    uint64_t alloc_events;     /* allocations recorded, for those within a lock */
+    uint64_t alloc_events;     /* allocations recorded, ever: not from 0 in each thread */
+    uint64_t alloc_bytes;      /* of them */
+    uint64_t told_allocs;      /* atomic: of alloc_events, what the timeline knows */
+    uint64_t told_bytes;       /* atomic */
+    uint64_t told_units;       /* clock or count when the timeline was told last */
     uint32_t spare_node;       /* a node record handed out, not used: taken by the next insertion */
     uint32_t spare_lock;       /* a lock record likewise */
     uint32_t sites_generation; /* of the modules, when the sites below were entered */

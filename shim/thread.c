@@ -11,6 +11,7 @@
 #include "shim/nodes.h"
 #include "shim/recorder.h"
 #include "shim/tick.h"
+#include "shim/timeline.h"
 
 enum {
     slab_states = 16,
@@ -109,12 +110,22 @@ static void recorder_release(const struct thread_state *ts)
         __atomic_fetch_and(&own_recorders, ~((uint64_t)1 << ts->recorder), __ATOMIC_RELEASE);
 }
 
-void thread_note_ticks(struct thread_state *ts)
+void thread_note_ticks(struct thread_state *ts, uint64_t now_ns)
 {
     if (ts->record == overflow_record)
         return; /* added at the thread's end */
     ts->record->ticks = ts->ticks;
-    ts->record->last_seen_ns = shim_now_ns();
+    ts->record->last_seen_ns = now_ns;
+}
+
+void thread_each(void (*visit)(struct thread_state *ts))
+{
+    uint32_t count = __atomic_load_n(&slab_count, __ATOMIC_RELAXED);
+    for (uint32_t i = 0; i < count && i < slab_max; i++) {
+        struct thread_state *slab = __atomic_load_n(&slabs[i], __ATOMIC_ACQUIRE);
+        for (unsigned k = 0; slab && k < slab_states; k++)
+            visit(&slab[k]);
+    }
 }
 
 void thread_note_name(struct thread_state *ts)
@@ -158,6 +169,7 @@ void thread_begin(struct thread_state *ts, bool newborn)
     ts->ticks = ts->paused_ticks = ts->pending_ticks = 0;
     ts->settled_ns = ts->booked_ns = ts->live_delta = ts->live_step = 0;
     ts->last_alloc = NULL;
+    timeline_begin(ts);
     ts->kept.depth = 0;
     ts->sites_generation = modules_generation() - 1; /* of another thread's stack and recorder */
     held_clear(&ts->held);
@@ -211,12 +223,12 @@ COLD struct thread_state *thread_attach(void)
 
 /*
  * Time between the thread's last tick and now, and what no tick caught. While recording is paused
- * that time is not booked.
+ * that time is not booked. Returns what was.
  */
-static void cpu_settle(struct thread_state *ts)
+static int64_t cpu_settle(struct thread_state *ts)
 {
     if (!shim.cpu_hz)
-        return;
+        return 0;
     uint64_t used = shim_clock_ns(CLOCK_THREAD_CPUTIME_ID) - ts->cpu_at_start_ns;
     uint64_t sampled = (ts->ticks + ts->paused_ticks) * shim.tick_period_ns;
     int64_t rest = (int64_t)(used - sampled) - ts->settled_ns;
@@ -226,17 +238,21 @@ static void cpu_settle(struct thread_state *ts)
         recorder_cpu(ts, node_special(ts->start_node, PSHIM_SPECIAL_UNSAMPLED, &ts->spare_node), 0,
                      rest);
         ts->booked_ns += rest;
+    } else {
+        rest = 0;
     }
     if (ts->record != overflow_record)
         ts->record->cpu_ns = (uint64_t)ts->booked_ns + ts->ticks * shim.tick_period_ns;
+    return rest;
 }
 
 void thread_settle(struct thread_state *ts)
 {
     if (ts->pending_ticks)
         tick_book_pending(ts, 0);
-    cpu_settle(ts);
+    int64_t rest_ns = cpu_settle(ts);
     recorder_flush_live(ts);
+    timeline_tell(ts, shim_now_ns(), 0, rest_ns);
     lock_clock_note();
 }
 

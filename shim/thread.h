@@ -49,8 +49,11 @@ void thread_settle(struct thread_state *ts);
  */
 void thread_settle_ended(struct thread_state *ts);
 
-/* The ticks it has received, into its record. Async-signal-safe. */
-void thread_note_ticks(struct thread_state *ts);
+/* The ticks it has received until now, into its record. Async-signal-safe. */
+void thread_note_ticks(struct thread_state *ts, uint64_t now_ns);
+
+/* Calls `visit` for the state of each thread, and for states that no thread has. */
+void thread_each(void (*visit)(struct thread_state *ts));
 
 /* The thread's name as the kernel has it (16 bytes at most) into its record. */
 void thread_note_name(struct thread_state *ts);

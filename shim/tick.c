@@ -14,6 +14,7 @@
 #include "shim/real.h"
 #include "shim/recorder.h"
 #include "shim/thread.h"
+#include "shim/timeline.h"
 
 enum { sigset_bytes = 8, cookie = 0x70736869 };
 
@@ -39,8 +40,10 @@ void tick_book_pending(struct thread_state *ts, uint32_t node)
 {
     uint64_t ticks = ts->pending_ticks;
     ts->pending_ticks = 0;
+    uint64_t now = shim_now_ns();
     ts->ticks += ticks;
-    thread_note_ticks(ts);
+    thread_note_ticks(ts, now);
+    timeline_tell(ts, now, ticks, 0);
     recorder_cpu(ts, node_special(node, PSHIM_SPECIAL_PROFILER, &ts->spare_node), ticks, 0);
 }
 
@@ -71,8 +74,10 @@ static __attribute__((noinline)) void tick_book(struct thread_state *ts, const u
     stacks[1].lo = (uintptr_t)uc->uc_stack.ss_sp;
     stacks[1].hi = stacks[1].lo + uc->uc_stack.ss_size;
     uint32_t node = recorder_tick_stack(ts, &regs, stacks, stacks[1].lo ? 2 : 1);
+    uint64_t now = shim_now_ns();
     ts->ticks += weight;
-    thread_note_ticks(ts);
+    thread_note_ticks(ts, now);
+    timeline_tell(ts, now, weight, 0);
     recorder_cpu(ts, node, weight, 0);
     const struct held_lock *held = held_last(&ts->held);
     if (held && held->account)

@@ -33,6 +33,29 @@ static struct pshim_account *alloc(uint32_t node, uint64_t calls, uint64_t each,
     return a;
 }
 
+/* Ten seconds: it is filled for two, works for six, stops recording for one, and ends. */
+static void timeline(bool pool)
+{
+    enum { per_second = 100, fill = 2 * per_second, stop = 8 * per_second, end = 10 * per_second };
+    for (uint64_t i = 0; i < end; i++) {
+        struct pshim_moment *at = fixture_moment(&f, i * PSHIM_MOMENT_NS);
+        if (i >= stop && i < stop + per_second)
+            continue;
+        at->touched = 1;
+        at->live_bytes = (i < fill ? i : fill) * 20000 + i % 7 * 1000;
+        at->live_max = at->live_bytes + (i == fill ? 200000 : 500);
+        if (i >= stop)
+            continue;
+        at->ticks += i < fill ? 2 : 4;
+        at->allocs += pool ? 0 : i < fill ? 9000 : 4500;
+        at->alloc_bytes += pool ? 0 : 500000;
+    }
+    fixture_moment(&f, stop * (uint64_t)PSHIM_MOMENT_NS - 1)->recording =
+        PSHIM_MOMENT_PART | PSHIM_MOMENT_OFF;
+    fixture_moment(&f, (stop + per_second) * (uint64_t)PSHIM_MOMENT_NS)->recording =
+        PSHIM_MOMENT_PART | PSHIM_MOMENT_ON;
+}
+
 /* Two workers of a store: 3 million operations, with or without its pool. */
 static void store(bool pool)
 {
@@ -70,6 +93,7 @@ static void store(bool pool)
     f.h->live_bound_bytes = 8192;
     f.h->peak_monotonic_ns = FIXTURE_START + 2500000000u;
     f.h->max_rss_bytes = 31000000;
+    timeline(pool);
 }
 
 /* A program that names itself and its arguments with what a terminal would obey. */
@@ -134,7 +158,7 @@ int main(int argc, char **argv)
 {
     if (argc != 3)
         return 2;
-    fixture_open(&f, argv[2], 1 << 20);
+    fixture_open(&f, argv[2], 4 << 20);
     module = fixture_own_module(&f);
     const char *what = argv[1];
     if (strcmp(what, "off") == 0 || strcmp(what, "on") == 0)

@@ -263,6 +263,15 @@ static inline void fixture_held(struct fixture *f, uint32_t stack, uint32_t lock
     fixture_cpu(f, stack, ticks);
 }
 
+/* The moment that holds a time since the start, made with those before it. */
+static inline struct pshim_moment *fixture_moment(struct fixture *f, uint64_t elapsed_ns)
+{
+    uint32_t slot = pshim_moment_slot(elapsed_ns);
+    while (f->h->regions[PSHIM_REGION_MOMENT].used <= slot)
+        fixture_allot(f, PSHIM_REGION_MOMENT);
+    return profile_record(&f->profile, PSHIM_REGION_MOMENT, slot);
+}
+
 static inline void fixture_progress(struct fixture *f, const char *name, uint64_t count)
 {
     uint32_t id = fixture_allot(f, PSHIM_REGION_PROGRESS);
