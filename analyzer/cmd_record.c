@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,6 +11,8 @@
 #include "analyzer/launch.h"
 #include "analyzer/model.h"
 #include "analyzer/reader.h"
+#include "analyzer/recover.h"
+#include "analyzer/stage_settle.h"
 #include "analyzer/target.h"
 #include "analyzer/text.h"
 #include "common/opt.h"
@@ -25,8 +28,10 @@ enum { /* exit codes of record's own failures; else it exits as its program did 
        RECORD_SIGNAL = 128,
 };
 
+enum { max_mb_max = 65536 };
+
 struct options {
-    const char *out, *alloc, *unwind, *locks, *io, *hz, *max_mb;
+    const char *out, *alloc, *unwind, *locks, *io, *hz, *max_mb, *stage;
     int force, no_start, follow, recover, attach;
 };
 static struct options o;
@@ -89,14 +94,21 @@ static const struct opt table[] = {
     {"unwind", OPT_CHOICE, &o.unwind, NULL,
      "how stacks are walked (cfi; libunwind is not in this version)", "cfi|fp|libunwind", 0, 0,
      NULL},
-    {"max-mb", OPT_CALL, &o.max_mb, "N", "largest size of the profile in MiB (64)", NULL, 1, 65536,
-     number},
+    {"max-mb", OPT_CALL, &o.max_mb, "N", "largest size of the profile in MiB (64)", NULL, 1,
+     max_mb_max, number},
     {"no-start", OPT_FLAG, &o.no_start, NULL, "record only after the program calls perfshim_start",
      NULL, 0, 0, NULL},
     {"follow", OPT_FLAG, &o.follow, NULL, "profile child processes too (not in this version)", NULL,
      0, 0, NULL},
+    {"stage", OPT_CHOICE, &o.stage, NULL,
+     "keep the profile in /dev/shm until the end, F is a link to it: auto = if there is 4 times "
+     "the "
+     "room and it spares the program a disk (auto)",
+     "auto|on|off", 0, 0, NULL},
     {"recover", OPT_FLAG, &o.recover, NULL,
-     "finish what a killed record left (not in this version)", NULL, 0, 0, NULL},
+     "no program, but the profiles of records that were killed while they staged them: make them "
+     "plain files (none named: all of yours)",
+     NULL, 0, 0, NULL},
     {"p", OPT_CALL, NULL, "PID", "say why a running process cannot be attached to", NULL, 0, 0,
      attach},
     OPT_END,
@@ -104,7 +116,8 @@ static const struct opt table[] = {
 
 static int help(void)
 {
-    puts("usage: perfshim record [options] [--] PROGRAM [argument ...]\n\n"
+    puts("usage: perfshim record [options] [--] PROGRAM [argument ...]\n"
+         "       perfshim record --recover [F ...]\n\n"
          "Runs PROGRAM with the profiler preloaded, writes a profile, exits as PROGRAM did\n"
          "(128 + signal). Own failures: 125 wrong use or no output, 126 cannot execute, 127 not\n"
          "found, 121 cannot be profiled (nothing is started then).\n");
@@ -121,9 +134,6 @@ static int refused(int operands)
                                        "start the program with `perfshim record -- PROGRAM`");
     if (o.follow)
         return complain(RECORD_FAILED, "--follow: not available yet; record the child by itself");
-    if (o.recover)
-        return complain(RECORD_FAILED, "--recover: not available yet; a profile is complete at "
-                                       "every moment and needs no recovery");
     if (operands == 0)
         return complain(RECORD_FAILED, "no program named: perfshim record [options] [--] PROGRAM");
     return 0;
@@ -161,7 +171,27 @@ static void environment_set(const struct target *t)
             setenv(settings[i].name, settings[i].value, 1);
 }
 
+static enum stage_wish stage_wish(void)
+{
+    return !o.stage || strcmp(o.stage, "auto") == 0 ? STAGE_AUTO
+           : strcmp(o.stage, "on") == 0             ? STAGE_ON
+                                                    : STAGE_OFF;
+}
+
+/* The profile's largest size; the library will say so if the environment's is no number. */
+static uint64_t profile_bytes(void)
+{
+    const char *mb = o.max_mb ? o.max_mb : getenv("PERFSHIM_MAX_MB");
+    uint64_t n;
+    if (!mb || units_parse_uint(mb, &n) != 0 || n == 0 || n > max_mb_max)
+        n = profile_mb_default;
+    return n << 20;
+}
+
 /* ---- afterwards ---- */
+
+/* A copy is not left half done for these; it is short. */
+static const int held_back[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP};
 
 /*
  * A killed program could not write how it ended: this process knows. Only into the file of that
@@ -170,7 +200,7 @@ static void environment_set(const struct target *t)
 static void end_write(const struct launch *l)
 {
     struct pshim_header h;
-    int fd = open(l->profile, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    int fd = open(l->live, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return;
     bool ours = pread(fd, &h, sizeof h, 0) == (ssize_t)sizeof h &&
@@ -280,9 +310,41 @@ static const char *path_shown(const char *path)
     return path;
 }
 
+/* Out of memory and onto the disk. Whatever comes of it, F can be read. */
+static void unstage(const struct launch *l, const char *shown)
+{
+    char user[80];
+    uint32_t pid = 0;
+    sigset_t set, before;
+    if (l->stage->lock < 0)
+        return;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof held_back / sizeof *held_back; i++)
+        sigaddset(&set, held_back[i]);
+    sigprocmask(SIG_BLOCK, &set, &before);
+    switch (stage_settle(l->stage, l->profile, strrchr(l->live, '/') + 1, &pid)) {
+    case STAGE_IN_USE:
+        fprintf(stderr,
+                PROG ": %s is a link to %s: %s still has that mapped; when it has ended: perfshim "
+                     "record --recover %s\n",
+                shown, l->live, recover_user(pid, user), shown);
+        break;
+    case STAGE_FAILED:
+        fprintf(stderr,
+                PROG ": %s; the profile stays in %s; once that is cured: perfshim record --recover "
+                     "%s\n",
+                l->stage->why, l->live, shown);
+        break;
+    default:
+        break;
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
 static int finish(const struct launch *l)
 {
     end_write(l);
+    unstage(l, path_shown(l->profile));
     if (access(l->profile, F_OK) != 0)
         no_profile(l);
     else
@@ -296,6 +358,7 @@ static int record(char **command)
 {
     static struct target target;
     static struct output output;
+    static struct stage stage;
     static struct launch launch;
     char library[PATH_MAX];
     enum target_verdict verdict = target_check(command[0], &target);
@@ -309,14 +372,19 @@ static int record(char **command)
     if (output_prepare(&output, o.out ? o.out : getenv("PERFSHIM_OUT"), o.force != 0,
                        target.path) != 0)
         return complain(RECORD_FAILED, output.why);
+    if (stage_begin(&stage, stage_wish(), output.dir, profile_bytes()) != 0)
+        return complain(RECORD_FAILED, stage.why);
     if (target.own_malloc)
         fprintf(stderr,
                 PROG ": %s has its own malloc, which no library can watch: its allocations are "
                      "not recorded\n",
                 target.path);
     environment_set(&target);
-    launch = (struct launch){
-        .path = target.path, .argv = command, .library = library, .output = &output};
+    launch = (struct launch){.path = target.path,
+                             .argv = command,
+                             .library = library,
+                             .output = &output,
+                             .stage = &stage};
     if (launch_run(&launch) != 0)
         return complain(launch.exec_error > 0 ? RECORD_CANNOT_EXECUTE : RECORD_FAILED, launch.why);
     return finish(&launch);
@@ -330,6 +398,8 @@ int cmd_record(int argc, char **argv)
         return help();
     if (operands < 0)
         return RECORD_FAILED;
+    if (o.recover && !o.attach)
+        return recover(PROG, argv + 1, operands) == 0 ? 0 : RECORD_FAILED;
     int status = refused(operands);
     return status ? status : record(argv + 1);
 }

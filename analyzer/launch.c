@@ -141,7 +141,7 @@ static void signals_restore(const struct signals *s)
 /* What the child tells through a pipe that its exec closes. */
 struct message {
     int exec_error; /* −1: no name for the profile */
-    char profile[PATH_MAX];
+    char profile[PATH_MAX], live[PATH_MAX];
     char why[PATH_MAX + 200];
 };
 
@@ -156,11 +156,16 @@ static void child(struct launch *l, const char *library, const struct signals *s
     if (output_path(l->output, getpid(), l->profile) != 0) {
         m.exec_error = -1;
         memcpy(m.why, l->output->why, sizeof m.why);
+    } else if (stage_link(l->stage, l->profile, l->live) != 0) {
+        m.exec_error = -1;
+        memcpy(m.profile, l->profile, sizeof m.profile);
+        memcpy(m.why, l->stage->why, sizeof m.why);
     } else {
         memcpy(m.profile, l->profile, sizeof m.profile);
+        memcpy(m.live, l->live, sizeof m.live);
         if (write(pipe_fd, &m, sizeof m) != (ssize_t)sizeof m)
             _exit(125);
-        setenv("PERFSHIM_OUT", l->profile, 1);
+        setenv("PERFSHIM_OUT", l->live, 1);
         setenv("LD_PRELOAD", preload, 1);
         execvp(l->path, l->argv);
         m.exec_error = errno;
@@ -185,6 +190,7 @@ static void listen_to_child(struct launch *l, int pipe_fd)
         got = 0;
         l->exec_error = m.exec_error;
         memcpy(l->profile, m.profile, sizeof l->profile);
+        memcpy(l->live, m.live, sizeof l->live);
         memcpy(l->why, m.why, sizeof l->why);
     }
 }
@@ -231,9 +237,13 @@ static int start_and_wait(struct launch *l, const char *library)
 int launch_run(struct launch *l)
 {
     struct alias alias;
-    if (alias_make(l, &alias) != 0)
+    if (alias_make(l, &alias) != 0) {
+        stage_discard(l->stage, l->profile);
         return -1;
+    }
     int error = start_and_wait(l, *alias.dir ? alias.link : l->library);
     alias_remove(&alias);
+    if (error || strcmp(l->live, l->profile) == 0)
+        stage_discard(l->stage, l->profile);
     return error;
 }

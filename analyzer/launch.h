@@ -14,16 +14,19 @@
 #include <sys/types.h>
 
 #include "analyzer/output.h"
+#include "analyzer/stage.h"
 
 struct launch {
     const char *path;    /* what to execute */
     char **argv;         /* argv[0] as typed */
     const char *library; /* absolute path of libperfshim.so */
     struct output *output;
+    struct stage *stage; /* begun; given up again if nothing is started */
     /* results */
     pid_t pid;
     uint64_t start_ticks;
     char profile[PATH_MAX];   /* absolute; may not exist */
+    char live[PATH_MAX];      /* what the library writes: the profile, or what stands for it */
     int exec_error;           /* errno of the exec that failed, or 0 */
     int status;               /* as waitpid() gives it */
     struct rusage usage;      /* of the program and the children it waited for */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "analyzer/output.h"
+#include "analyzer/stage.h"
 
 enum { first_bytes = 256 << 10 }; /* what the library needs room for at its start */
 
@@ -65,15 +66,27 @@ static int name_split(struct output *out, const char *wanted)
     return 0;
 }
 
+static int name_taken(struct output *out, const char *file)
+{
+    char dir[32], name[NAME_MAX + 1];
+    return refuse(out, file,
+                  stage_is_link(file, dir, name)
+                      ? "is there already, the profile of a record that is at work or was killed "
+                        "(--recover finishes it); -f takes its place"
+                      : "is there already; -f takes its place");
+}
+
 static int name_take(struct output *out, const char *wanted)
 {
     struct stat st;
     if (!*out->name || strstr(out->name, "%p") || lstat(wanted, &st) != 0)
         return 0;
     if (!out->force)
-        return refuse(out, wanted, "is there already; -f takes its place");
+        return name_taken(out, wanted);
     if (S_ISDIR(st.st_mode))
         return refuse(out, wanted, "is a directory");
+    if (stage_drop(wanted) == 0)
+        return 0;
     return unlink(wanted) == 0 ? 0 : refuse(out, wanted, strerror(errno));
 }
 
@@ -124,10 +137,11 @@ int output_path(struct output *out, pid_t pid, char to[static PATH_MAX])
             return refuse(out, name, strerror(ENAMETOOLONG));
         if (lstat(to, &st) != 0)
             return 0;
-        if (*out->name && out->force && S_ISREG(st.st_mode) && unlink(to) == 0)
+        if (*out->name && out->force &&
+            (stage_drop(to) == 0 || (S_ISREG(st.st_mode) && unlink(to) == 0)))
             return 0;
         if (*out->name)
             break;
     }
-    return refuse(out, to, "is there already; -f takes its place");
+    return name_taken(out, to);
 }

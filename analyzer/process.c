@@ -1,4 +1,6 @@
+#include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "analyzer/process.h"
@@ -40,4 +42,47 @@ bool process_alive(uint32_t pid, uint64_t start_ticks)
     char state = 0;
     return stat_read(pid, &state, &ticks) == 0 && ticks == start_ticks && state != 'Z' &&
            state != 'X';
+}
+
+static bool maps(uint32_t pid, const char *path)
+{
+    char name[40], *line = NULL;
+    size_t room = 0, n = strlen(path);
+    bool found = false;
+    snprintf(name, sizeof name, "/proc/%u/maps", pid);
+    FILE *f = fopen(name, "re");
+    if (!f)
+        return false;
+    for (ssize_t got; !found && (got = getline(&line, &room, f)) > 0;)
+        found = (size_t)got > n + 1 && line[got - 1] == '\n' &&
+                memcmp(line + got - 1 - n, path, n) == 0 && line[(size_t)got - 2 - n] == ' ';
+    free(line);
+    fclose(f);
+    return found;
+}
+
+uint32_t process_mapping(const char *path)
+{
+    DIR *dir = opendir("/proc");
+    uint32_t found = 0;
+    for (struct dirent *e; dir && !found && (e = readdir(dir));) {
+        uint32_t pid = (uint32_t)strtoul(e->d_name, NULL, 10);
+        if (pid && maps(pid, path))
+            found = pid;
+    }
+    if (dir)
+        closedir(dir);
+    return found;
+}
+
+void process_name(uint32_t pid, char to[static 17])
+{
+    char path[40];
+    snprintf(path, sizeof path, "/proc/%u/comm", pid);
+    FILE *f = fopen(path, "re");
+    if (!f || !fgets(to, 17, f))
+        *to = '\0';
+    if (f)
+        fclose(f);
+    to[strcspn(to, "\n")] = '\0';
 }

@@ -13,4 +13,10 @@ int process_start_ticks(uint32_t pid, uint64_t *ticks);
  * zombie is not at work.) */
 bool process_alive(uint32_t pid, uint64_t start_ticks);
 
+/* A process that has the file of this absolute name mapped; 0 if none that can be looked at has. */
+uint32_t process_mapping(const char *path);
+
+/* Its name as the kernel knows it, "" if it is gone. */
+void process_name(uint32_t pid, char to[static 17]);
+
 #endif

@@ -36,6 +36,8 @@ enum profile_error {
 };
 const char *profile_error_text(int error);
 
+enum { profile_mb_default = 64 }; /* its largest size, in MiB, where nobody says another */
+
 /* An open profile: base points to struct pshim_header. Plain data, copied freely. */
 struct profile {
     struct pshim_header *header;

@@ -3,9 +3,9 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "profile/format.h"
+#include "profile/profile.h"
 
-enum { cpu_hz_default = 199, cpu_hz_max = 10000, max_mb_default = 64, max_mb_max = 65536 };
+enum { cpu_hz_default = 199, cpu_hz_max = 10000, max_mb_max = 65536 };
 
 static bool parse_number(const char *s, uint64_t max, uint64_t *out)
 {
@@ -154,7 +154,7 @@ void settings_read(char *const *envp, struct settings *out)
         .cpu_hz = cpu_hz_default,
         .locks_mode = PSHIM_ON,
         .start = 1,
-        .max_bytes = (uint64_t)max_mb_default << 20,
+        .max_bytes = (uint64_t)profile_mb_default << 20,
     };
     for (; *envp; envp++) {
         for (unsigned i = 0; i < sizeof variables / sizeof variables[0]; i++) {
