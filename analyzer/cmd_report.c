@@ -47,8 +47,7 @@ static const struct opt *option_table(struct options *o)
     static struct opt table[16];
     const struct opt filled[] = {
         {"view", OPT_CHOICE, &o->view, NULL, "what to show (summary)", view_words + 1, 0, 0, NULL},
-        {"view", OPT_RESERVED, NULL, NULL, NULL,
-         "temporary|lifetime|sizes|pool|blame|io|ledger|threads", 0, 0, NULL},
+        {"view", OPT_RESERVED, NULL, NULL, NULL, "blame|io|ledger|threads", 0, 0, NULL},
         {"sort", OPT_CHOICE, &o->sort, NULL, "order of functions (cum)",
          "cum|flat|cpu|lock|io|allocs|bytes", 0, 0, NULL},
         {"limit|n", OPT_UINT, &o->limit, "N", "rows of a table (20)", NULL, 1, 0, NULL},
@@ -99,10 +98,36 @@ static int view_choose(const struct options *o, const struct model *m, struct vi
     return CMD_FINE;
 }
 
+/* Views of sites alone, which are gathered by nothing else, and whose order is by what is
+ * allocated.
+ */
+static const char *const site_views[] = {"temporary", "lifetime", "sizes", "pool"};
+
+static int site_view_check(const struct options *o, const struct view *v)
+{
+    for (size_t i = 0; o->view && i < sizeof site_views / sizeof *site_views; i++) {
+        if (strcmp(o->view, site_views[i]) != 0)
+            continue;
+        if (o->by && strcmp(o->by, "function") != 0) {
+            fprintf(stderr, PROG ": --by=%s: --view=%s has one row a site\n", o->by, o->view);
+            return CMD_USAGE;
+        }
+        if (v->sort != METRIC_COUNT && v->sort != METRIC_ALLOC_CALLS &&
+            v->sort != METRIC_ALLOC_BYTES) {
+            fprintf(stderr, PROG ": --sort=%s: --view=%s is sorted by allocs or bytes\n", o->sort,
+                    o->view);
+            return CMD_USAGE;
+        }
+    }
+    return CMD_FINE;
+}
+
 static int screen(const struct options *o, const struct model *m, struct frames *f)
 {
     struct view v = {.model = m, .frames = f, .out = stdout, .limit = o->limit, .all = o->all != 0};
     int error = view_choose(o, m, &v);
+    if (!error)
+        error = site_view_check(o, &v);
     if (error)
         return error;
     text_color_choose(o->color, stdout);

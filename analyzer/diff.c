@@ -5,6 +5,7 @@
 
 #include <uthash.h>
 
+#include "analyzer/advisor.h"
 #include "analyzer/diff.h"
 #include "analyzer/memory.h"
 #include "analyzer/rank.h"
@@ -222,7 +223,7 @@ static void totals_compare(struct diff *d)
 
 /* ---- sites and functions ---- */
 
-enum item_metric { ITEM_CALLS, ITEM_BYTES, ITEM_CPU, ITEM_METRICS };
+enum item_metric { ITEM_CALLS, ITEM_BYTES, ITEM_CPU, ITEM_POOL_CALLS, ITEM_POOL_NS, ITEM_METRICS };
 
 struct item_key {
     const char *name, *file;
@@ -287,6 +288,17 @@ static void item_note(struct diff_item *item, int side)
     item->in_b = item->in_b || side == DIFF_B;
 }
 
+static struct diff_item *site_item(struct diff *d, const struct diff_run *r, const struct site *s,
+                                   struct item_index **index)
+{
+    const struct function *fn = frames_function(r->frames, s->frame->function);
+    return item_get(d, &d->sites, index,
+                    (struct diff_item){.name = fn->name,
+                                       .file = s->frame->file,
+                                       .module = fn->module,
+                                       .line = s->frame->line});
+}
+
 static void sites_gather(struct diff *d, int side, size_t run, struct item_index **index)
 {
     struct diff_run *r = &d->sides[side].runs[run];
@@ -294,17 +306,27 @@ static void sites_gather(struct diff *d, int side, size_t run, struct item_index
     sites_build(&sites, &r->model, r->frames, METRIC_ALLOC_CALLS);
     for (size_t i = 0; i < sites.count; i++) {
         const struct site *s = &sites.sites[i];
-        const struct function *fn = frames_function(r->frames, s->frame->function);
-        struct diff_item *item = item_get(d, &d->sites, index,
-                                          (struct diff_item){.name = fn->name,
-                                                             .file = s->frame->file,
-                                                             .module = fn->module,
-                                                             .line = s->frame->line});
+        struct diff_item *item = site_item(d, r, s, index);
         item_note(item, side);
         *item_value(d, item, ITEM_CALLS, side, run) += (double)s->m.v[METRIC_ALLOC_CALLS] / r->unit;
         *item_value(d, item, ITEM_BYTES, side, run) += (double)s->m.v[METRIC_ALLOC_BYTES] / r->unit;
     }
     sites_release(&sites);
+}
+
+/* What the pool advisor predicts from a run of A. */
+static void predictions_gather(struct diff *d, size_t run, struct item_index **index)
+{
+    struct diff_run *r = &d->sides[DIFF_A].runs[run];
+    struct advisor a;
+    advisor_build(&a, &r->model, r->frames);
+    for (size_t i = 0; i < a.worth; i++) {
+        const struct pooling *p = &a.items[i].pooling;
+        struct diff_item *item = site_item(d, r, a.items[i].site, index);
+        *item_value(d, item, ITEM_POOL_CALLS, DIFF_A, run) -= p->saved_calls / r->unit;
+        *item_value(d, item, ITEM_POOL_NS, DIFF_A, run) -= p->saved_ns / r->unit;
+    }
+    advisor_release(&a);
 }
 
 static void functions_gather(struct diff *d, int side, size_t run, struct item_index **index)
@@ -411,6 +433,10 @@ static void items_compare(struct diff *d, struct diff_list *list)
         item->calls = item_compare(d, item, ITEM_CALLS, DIFF_ALLOC_CALLS, calls);
         item->bytes = item_compare(d, item, ITEM_BYTES, DIFF_ALLOC_BYTES, bytes);
         item->cpu = item_compare(d, item, ITEM_CPU, DIFF_CPU_NS, ticks);
+        size_t runs = d->sides[DIFF_A].count;
+        const double *pool_ns = item_value(d, item, ITEM_POOL_NS, DIFF_A, 0);
+        item->pool_calls = stats_median(item_value(d, item, ITEM_POOL_CALLS, DIFF_A, 0), runs);
+        item->pool_ns = any_nan(pool_ns, runs) ? NAN : stats_median(pool_ns, runs);
         free(item->values);
         item->values = NULL;
     }
@@ -443,6 +469,8 @@ static void lists_build(struct diff *d)
         for (size_t run = 0; run < d->sides[side].count; run++) {
             sites_gather(d, side, run, &sites);
             functions_gather(d, side, run, &functions);
+            if (side == DIFF_A)
+                predictions_gather(d, run, &sites);
         }
     index_free(sites);
     index_free(functions);
@@ -453,6 +481,30 @@ static void lists_build(struct diff *d)
         qsort(d->sites.items, d->sites.count, sizeof *d->sites.items, by_calls);
     if (d->functions.count)
         qsort(d->functions.items, d->functions.count, sizeof *d->functions.items, by_cpu);
+}
+
+/* ---- the pool advisor ---- */
+
+bool diff_followed(double predicted_calls, double delta_calls)
+{
+    return predicted_calls < 0 && delta_calls <= predicted_calls / 2;
+}
+
+static void advisor_compare(struct diff *d)
+{
+    struct diff_advisor *a = &d->advisor;
+    *a = (struct diff_advisor){.predicted_ns = NAN,
+                               .measured_calls = d->totals[DIFF_ALLOC_CALLS].delta,
+                               .measured_ns = d->totals[DIFF_CPU_NS].delta};
+    for (size_t i = 0; i < d->sites.count; i++) {
+        const struct diff_item *item = &d->sites.items[i];
+        if (!diff_followed(item->pool_calls, item->calls.delta))
+            continue;
+        a->sites++;
+        a->predicted_calls += item->pool_calls;
+        if (!isnan(item->pool_ns))
+            a->predicted_ns = (isnan(a->predicted_ns) ? 0 : a->predicted_ns) + item->pool_ns;
+    }
 }
 
 /* ---- from files ---- */
@@ -505,6 +557,7 @@ int diff_build(struct diff *d, char *const *a, size_t a_count, char *const *b, s
         return -1;
     totals_compare(d);
     lists_build(d);
+    advisor_compare(d);
     return 0;
 }
 

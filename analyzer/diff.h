@@ -78,7 +78,20 @@ struct diff_item {
     bool in_a, in_b;
     struct diff_value calls, bytes; /* allocations: a site's, or a function's own */
     struct diff_value cpu;          /* a function's own CPU time */
+    double pool_calls, pool_ns;     /* a site's: what A's pool advisor predicts for B; minus is
+                                       less; NaN = nothing */
     double *values;                 /* while building: [metric][side][run] */
+};
+
+/*
+ * The pool advisor's word and what came of it: predicted over A's sites for which there was a
+ * prediction and of whose calls B saves half of that or more; measured over the whole program,
+ * since what a pool allocates and costs itself is elsewhere. Changes per unit; NaN = not known.
+ */
+struct diff_advisor {
+    size_t sites; /* 0 = no such site */
+    double predicted_calls, predicted_ns;
+    double measured_calls, measured_ns; /* of CPU time */
 };
 
 struct diff_list {
@@ -94,6 +107,7 @@ struct diff {
     struct diff_value ops, rate, wall_ns; /* rate: operations a second; NaN without progress */
     struct diff_list sites;               /* by size of the change in calls */
     struct diff_list functions;           /* by size of the change in flat CPU time */
+    struct diff_advisor advisor;
     struct intern names;
 };
 
@@ -113,6 +127,9 @@ struct diff_scatter {
     double relative;
     double quantum[DIFF_SIDES];
 };
+
+/* Did a site change as its prediction says? By at least half of it, in that direction. Pure. */
+bool diff_followed(double predicted_calls, double delta_calls);
 
 /* Compares the values of each side's runs (NaN in any of them = not measured). Pure. */
 struct diff_value diff_compare(const double *a, size_t n, const double *b, size_t m,

@@ -82,6 +82,27 @@ static void put_totals(struct json *j, const struct diff *d)
     json_end(j);
 }
 
+static void put_changes(struct json *j, const char *key, double calls, double ns)
+{
+    json_begin(j, key, '{');
+    json_put_real(j, "alloc_calls", calls);
+    json_put_real(j, "cpu_ns", ns);
+    json_end(j);
+}
+
+static void put_advisor(struct json *j, const struct diff_advisor *a)
+{
+    if (!a->sites) {
+        json_put_null(j, "advisor");
+        return;
+    }
+    json_begin(j, "advisor", '{');
+    json_put_int(j, "sites", (int64_t)a->sites);
+    put_changes(j, "predicted", a->predicted_calls, a->predicted_ns);
+    put_changes(j, "measured", a->measured_calls, a->measured_ns);
+    json_end(j);
+}
+
 void diff_json(const struct diff *d, FILE *out)
 {
     static const char *const units[] = {"op", "second", "total"};
@@ -102,6 +123,6 @@ void diff_json(const struct diff *d, FILE *out)
     for (size_t i = 0; i < d->sites.count; i++)
         put_item(&j, &d->sites.items[i], false);
     json_end(&j);
-    json_put_null(&j, "advisor");
+    put_advisor(&j, &d->advisor);
     json_end(&j);
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyzer/advisor.h"
 #include "analyzer/findings.h"
 #include "analyzer/memory.h"
 #include "analyzer/site.h"
@@ -216,6 +217,8 @@ static const char *calls_text(const struct model *m, int64_t calls, char to[stat
     return to;
 }
 
+static const char buffer_advice[] = "keep one buffer and use it again, or put it on the stack";
+
 static void site_say(struct making *g, const struct sites *sites)
 {
     enum { shown_part = 100 }; /* a site with less than 1 % is not counted */
@@ -242,7 +245,7 @@ static void site_say(struct making *g, const struct sites *sites)
     if (temporary >= FINDING_TEMPORARY_SHARE) {
         evidence_add(g->to, "%.0f%% of these are temporary: freed next by the same thread",
                      100 * temporary);
-        g->to->advice = "keep one buffer and use it again, or put it on the stack";
+        g->to->advice = buffer_advice;
     } else if (kept >= FINDING_KEPT_SHARE) {
         evidence_add(g->to, "%.0f%% of these are never freed", 100 * kept);
         g->to->advice = "they stay: allocate many at once";
@@ -251,6 +254,28 @@ static void site_say(struct making *g, const struct sites *sites)
                      100 * temporary, 100 * kept);
         g->to->advice = "keep what is freed for the next use (a pool), or do without";
     }
+}
+
+/*
+ * Where pools are worth it for half of the calls or more, they are the advice, with what they would
+ * save: the pool advisor's own rules.
+ */
+static void pools_say(struct making *g)
+{
+    const double most_part = 0.5;
+    struct advisor a;
+    advisor_build(&a, g->model, g->frames);
+    bool buffers = true;
+    double calls = 0;
+    for (size_t i = 0; i < a.count; i++) {
+        calls += (double)a.items[i].site->m.v[METRIC_ALLOC_CALLS];
+        buffers = buffers && (i >= a.worth || a.items[i].pooling.verdict == POOLING_BUFFER);
+    }
+    if (a.worth && a.saved_calls >= most_part * calls) {
+        g->to->advice = buffers ? buffer_advice : "pool them";
+        advisor_words(&a, g->model, g->to->prediction);
+    }
+    advisor_release(&a);
 }
 
 static void allocator_say(struct making *g)
@@ -264,6 +289,7 @@ static void allocator_say(struct making *g)
     sites_build(&sites, g->model, g->frames, METRIC_ALLOC_CALLS);
     if (sites.count && sites.sites[0].m.v[METRIC_ALLOC_CALLS] > 0) {
         site_say(g, &sites);
+        pools_say(g);
     } else {
         g->to->where = subject_most(g->subjects, g->index, SUBJECT_BY_PLACE, &ns);
         evidence_add(g->to, "allocations were not counted; %.0f%% of this time is called from here",
@@ -427,5 +453,12 @@ char *findings_where(const struct finding *item, struct frames *f,
     if (item->where)
         snprintf(to + n, FINDINGS_WHERE_BYTES - n, "%s",
                  text_escape(escaped, sizeof escaped, frame_text(f, item->where, text), 120));
+    return to;
+}
+
+char *findings_advice(const struct finding *item, char to[static FINDINGS_ADVICE_BYTES])
+{
+    snprintf(to, FINDINGS_ADVICE_BYTES, "%s%s%s", item->advice, *item->prediction ? ": " : "",
+             item->prediction);
     return to;
 }

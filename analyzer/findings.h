@@ -32,7 +32,8 @@ struct finding {
     const struct frame *work;  /* held too long: what was done meanwhile; else NULL */
     char evidence[FINDING_EVIDENCE_MOST][FINDING_TEXT_BYTES];
     unsigned evidence_count;
-    const char *advice; /* says no name */
+    const char *advice;                  /* says no name */
+    char prediction[FINDING_TEXT_BYTES]; /* what following it would save, "" = not known */
 };
 
 enum findings_state { FINDINGS_MADE, FINDINGS_NO_TIME, FINDINGS_FEW_TICKS };
@@ -53,6 +54,10 @@ void findings_release(struct findings *findings);
 enum { FINDINGS_WHERE_BYTES = 256 };
 char *findings_where(const struct finding *item, struct frames *f,
                      char to[static FINDINGS_WHERE_BYTES]);
+
+/* The advice, with its prediction if there is one. Returns to. */
+enum { FINDINGS_ADVICE_BYTES = 400 };
+char *findings_advice(const struct finding *item, char to[static FINDINGS_ADVICE_BYTES]);
 
 struct json;
 void findings_json(struct json *j, const struct model *m, struct frames *f);

@@ -12,6 +12,7 @@ static void frame_put(struct json *j, const char *key, const struct frames *f,
 
 static void finding_put(struct json *j, const struct frames *f, const struct finding *item)
 {
+    char advice[FINDINGS_ADVICE_BYTES];
     json_begin(j, NULL, '{');
     json_put_int(j, "rank", item->rank);
     json_put_string(j, "kind", finding_kind_word(item->kind));
@@ -26,7 +27,7 @@ static void finding_put(struct json *j, const struct frames *f, const struct fin
     for (unsigned i = 0; i < item->evidence_count; i++)
         json_put_string(j, NULL, item->evidence[i]);
     json_end(j);
-    json_put_string(j, "advice", item->advice);
+    json_put_string(j, "advice", findings_advice(item, advice));
     json_end(j);
 }
 

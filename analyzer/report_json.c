@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "analyzer/advisor.h"
 #include "analyzer/findings.h"
 #include "analyzer/locks_json.h"
 #include "analyzer/rank.h"
@@ -263,8 +264,10 @@ static void put_site(struct json *j, const struct model *m, const struct frames 
         else
             json_put_null(j, metric_keys[k]);
     }
-    if (kind == SITE_ALLOC)
+    if (kind == SITE_ALLOC) {
         put_intervals(j, m, &s->m, &s->spread);
+        json_put_histogram(j, m, model_histogram(m, s->node));
+    }
     if (site >= 0)
         json_put_int(j, "site_frame", site);
     else
@@ -329,12 +332,11 @@ static void put_threads(struct json *j, const struct model *m)
 
 static void put_rest(struct json *j, const struct model *m, struct frames *f)
 {
-    static const char *const not_measured[] = {"io", "pool"};
     const char *path, *why;
     locks_json_put(j, m, f);
-    for (size_t i = 0; i < sizeof not_measured / sizeof *not_measured; i++)
-        json_put_null(j, not_measured[i]);
+    json_put_null(j, "io");
     timeline_json(j, m);
+    advisor_json(j, m, f);
     findings_json(j, m, f);
     json_put_losses(j, m);
     json_begin(j, "modules_without_symbols", '[');

@@ -22,5 +22,7 @@ void json_put_metric(struct json *j, const char *key, const struct model *m, enu
 /* key: NULL in an array. */
 void json_put_frame(struct json *j, const char *key, const struct frames *f,
                     const struct frame *frame);
+/* Keys "sizes" and "lifetime_ns" of a stack: null if h is NULL or has none. */
+void json_put_histogram(struct json *j, const struct model *m, const struct model_histogram *h);
 
 #endif

@@ -122,7 +122,8 @@ static struct site *site_get(struct sites *s, struct place **places, const struc
         p->site = s->count;
         HASH_ADD(hh, *places, key, sizeof key, p);
         memory_grow((void **)&s->sites, &s->room, s->count, sizeof *s->sites);
-        s->sites[s->count++] = (struct site){.frame = frame, .via = via};
+        s->sites[s->count] = (struct site){.frame = frame, .via = via, .made = s->count};
+        s->count++;
     }
     return &s->sites[p->site];
 }
@@ -158,9 +159,22 @@ static unsigned stack_get(struct frames *f, const struct model_sample *sample,
     return rank_selected(f, frames_selection(f), stack, depth) ? depth : 0;
 }
 
-void sites_build(struct sites *s, const struct model *m, struct frames *f, enum metric metric)
+/* Once the sites are in order. */
+static void of_sample_sort(struct sites *s, const struct model *m)
 {
-    *s = (struct sites){0};
+    size_t *now = memory_new(s->count, sizeof *now);
+    for (size_t i = 0; i < s->count; i++)
+        now[s->sites[i].made] = i + 1;
+    for (size_t i = 0; i < m->sample_count; i++)
+        if (s->of_sample[i])
+            s->of_sample[i] = now[s->of_sample[i] - 1];
+    free(now);
+}
+
+static void build(struct sites *s, const struct model *m, struct frames *f, enum metric metric,
+                  bool by_place)
+{
+    *s = (struct sites){.of_sample = memory_new(m->sample_count, sizeof *s->of_sample)};
     struct place *places = NULL, *p, *next;
     const struct frame *stack[FRAMES_STACK_MAX];
     for (size_t i = 0; i < m->sample_count; i++) {
@@ -174,7 +188,8 @@ void sites_build(struct sites *s, const struct model *m, struct frames *f, enum 
         if (!depth)
             continue;
         unsigned leaf = leaf_find(f, stack, depth), at = sites_frame(s, f, stack, depth);
-        struct site *site = site_get(s, &places, stack[at], at == leaf ? NULL : stack[leaf]);
+        const struct frame *via = at == leaf || by_place ? NULL : stack[leaf];
+        struct site *site = site_get(s, &places, stack[at], via);
         struct metrics added = sample->m;
         for (int k = 0; k < METRIC_COUNT; k++)
             /* The same stack's, not the site's. */
@@ -182,6 +197,8 @@ void sites_build(struct sites *s, const struct model *m, struct frames *f, enum 
                 added.v[k] = 0;
         metrics_add(&site->m, &added);
         estimate_add(&site->spread, &sample->spread);
+        site->timed = metric_sum(site->timed, sample->timed);
+        s->of_sample[i] = site->made + 1;
         if (!site->node || added.v[metric] > site->most) {
             site->node = sample->node;
             site->most = added.v[metric];
@@ -195,6 +212,29 @@ void sites_build(struct sites *s, const struct model *m, struct frames *f, enum 
     struct order order = {f, metric};
     if (s->count)
         qsort_r(s->sites, s->count, sizeof *s->sites, sites_compare, &order);
+    of_sample_sort(s, m);
+}
+
+void sites_build(struct sites *s, const struct model *m, struct frames *f, enum metric metric)
+{
+    build(s, m, f, metric, false);
+}
+
+void sites_build_by_place(struct sites *s, const struct model *m, struct frames *f,
+                          enum metric metric)
+{
+    build(s, m, f, metric, true);
+}
+
+struct model_histogram *sites_histograms(const struct sites *s, const struct model *m)
+{
+    struct model_histogram *all = memory_new(s->count, sizeof *all);
+    for (size_t i = 0; i < m->sample_count; i++) {
+        const struct model_histogram *h = model_histogram(m, m->samples[i].node);
+        if (s->of_sample[i] && h && h->node)
+            model_histogram_add(&all[s->of_sample[i] - 1], h);
+    }
+    return all;
 }
 
 void sites_release(struct sites *s)
@@ -206,5 +246,6 @@ void sites_release(struct sites *s)
         free(l);
     }
     free(s->sites);
+    free(s->of_sample);
     *s = (struct sites){0};
 }

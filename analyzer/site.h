@@ -23,20 +23,30 @@ struct site {
     const struct frame *via;   /* the leaf where that is another place, else NULL */
     struct metrics m;
     struct estimate_spread spread;
+    int64_t timed; /* calls of malloc and free that m's allocator_ns rests on */
     uint32_t node; /* the stack that has most of `metric` */
     int64_t most;
+    size_t made; /* while building */
 };
 
 struct site_leaf;
 struct sites {
     struct site *sites;
     size_t count, room;
+    size_t *of_sample;        /* by sample of the model: index of its site + 1, 0 = of none */
     struct site_leaf *leaves; /* how many lines enter the layer of each leaf */
 };
 
 /* Sites of the selected stacks that allocated, largest first by `metric`, then by name and line. */
 void sites_build(struct sites *s, const struct model *m, struct frames *f, enum metric metric);
+/* The same, whatever they go through: one site a line. */
+void sites_build_by_place(struct sites *s, const struct model *m, struct frames *f,
+                          enum metric metric);
 void sites_release(struct sites *s);
+
+/* Sizes and lifetimes of the blocks of each site, by its index, of the model that the sites were
+   built from. The caller frees it. */
+struct model_histogram *sites_histograms(const struct sites *s, const struct model *m);
 
 /* Index in a stack of the frame that its site is, by the layers of `s`; 0 if it did not allocate.
  */

@@ -25,7 +25,7 @@ void table_cell(struct table *t, const char *format, ...)
     va_end(args);
     memory_grow((void **)&t->cells, &t->room, t->cell_count, sizeof *t->cells);
     unsigned column = (unsigned)(t->cell_count % t->column_count);
-    size_t n = strlen(text);
+    size_t n = text_width(text);
     if (n > t->columns[column].width)
         t->columns[column].width = n;
     t->cells[t->cell_count++] = memory_string(text);
@@ -53,11 +53,11 @@ static void line_print(const struct table *t, const char *const *texts, FILE *ou
 {
     size_t blanks = 1; /* they wait until something follows them */
     for (unsigned i = 0; i < t->column_count; i++) {
-        size_t width = t->columns[i].width, n = strlen(texts[i]);
-        bool cut = n > width; /* only names are ever wider than their column */
+        size_t width = t->columns[i].width, n = strlen(texts[i]), columns = text_width(texts[i]);
+        bool cut = columns > width; /* only names are ever wider than their column: plain ASCII */
         if (cut)
             n = width - 3;
-        size_t pad = cut ? 0 : width - n;
+        size_t pad = cut ? 0 : width - columns;
         if (t->columns[i].align == TABLE_RIGHT)
             blanks += pad;
         if (n) {

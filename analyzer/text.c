@@ -5,7 +5,7 @@
 
 #include "analyzer/text.h"
 
-static bool color;
+static bool color, blocks;
 
 char *text_escape(char *to, size_t size, const char *s, size_t columns)
 {
@@ -99,8 +99,21 @@ void text_wrap(FILE *out, unsigned indent, const char *before, const char *words
     fputc('\n', out);
 }
 
+/* What setlocale(3) would look at, in its order. */
+static bool locale_is_utf8(void)
+{
+    static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *locale = getenv(names[i]);
+        if (locale && *locale)
+            return strcasestr(locale, "utf-8") || strcasestr(locale, "utf8");
+    }
+    return false;
+}
+
 void text_color_choose(const char *when, FILE *out)
 {
+    blocks = isatty(fileno(out)) && locale_is_utf8();
     const char *no = getenv("NO_COLOR");
     if (when && strcmp(when, "always") == 0)
         color = true;
@@ -118,6 +131,41 @@ const char *text_bold(void)
 const char *text_plain(void)
 {
     return color ? "\033[0m" : "";
+}
+
+const char *text_bars_words(void)
+{
+    return blocks ? "the higher, the more" : "digits are tenths, \".\" is less, \"#\" all";
+}
+
+char *text_bars(char to[static TEXT_BARS_BYTES], const double *parts, unsigned count)
+{
+    static const char digits[] = ".123456789#";
+    enum { tenths = 10, heights = 8 };
+    char *at = to;
+    for (unsigned i = 0; i < count && i < TEXT_BARS_MAX; i++) {
+        double part = parts[i] < 1 ? parts[i] : 1;
+        if (part <= 0) {
+            *at++ = ' ';
+        } else if (blocks) { /* U+2581 to U+2588 */
+            int height = (int)(part * heights + 0.5);
+            memcpy(at, "\xe2\x96\x81", 3);
+            at[2] = (char)(at[2] + (height > 1 ? height - 1 : 0));
+            at += 3;
+        } else {
+            *at++ = digits[(int)(part * tenths + 0.5)];
+        }
+    }
+    *at = '\0';
+    return to;
+}
+
+size_t text_width(const char *s)
+{
+    size_t n = 0;
+    for (; *s; s++)
+        n += ((unsigned char)*s & 0xc0) != 0x80;
+    return n;
 }
 
 struct text_scale text_scale_for(double largest_ns)

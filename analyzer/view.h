@@ -32,6 +32,10 @@ struct view {
     X(alloc, "allocation sites, and functions by what they allocate")                              \
     X(peak, "what was live when the most memory was")                                              \
     X(leaks, "what was still live at the end")                                                     \
+    X(temporary, "sites whose blocks are freed next")                                              \
+    X(lifetime, "how long the blocks of each site live, and who frees them")                       \
+    X(sizes, "sizes of blocks, and blocks that realloc grows")                                     \
+    X(pool, "sites worth a pool, and what it would save")                                          \
     X(timeline, "live bytes, allocations and CPU time from the start to the end")                  \
     X(locks, "locks by how long threads waited for them, and what their holders did")
 

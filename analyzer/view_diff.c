@@ -352,6 +352,38 @@ static void sentence(const struct diff *d, FILE *out)
     text_wrap(out, 0, "", text);
 }
 
+/* "-2.30 allocs/op, -0.21 us/op" */
+static char *advisor_text(const struct diff *d, double calls, double ns,
+                          char to[static 2 * TEXT_BUF])
+{
+    char text[TEXT_BUF];
+    size_t n;
+    if (d->per == DIFF_PER_OP)
+        n = (size_t)snprintf(to, 2 * TEXT_BUF, "%+.2f allocs/op", calls);
+    else
+        n = (size_t)snprintf(to, 2 * TEXT_BUF, "%s allocs%s", calls_text(d, calls, "+", text),
+                             per_suffix(d));
+    if (!isnan(ns)) {
+        units_duration(text, fabs(ns));
+        snprintf(to + n, 2 * TEXT_BUF - n, ", %s%s%s", ns < 0 ? "-" : "+", text, per_suffix(d));
+    }
+    return to;
+}
+
+static void advisor_line(const struct diff *d, FILE *out)
+{
+    char predicted[2 * TEXT_BUF], measured[2 * TEXT_BUF], words[6 * TEXT_BUF];
+    const struct diff_advisor *a = &d->advisor;
+    if (!a->sites)
+        return;
+    snprintf(words, sizeof words, "Pool advisor, %zu site%s: predicted %s; measured %s%s.",
+             a->sites, a->sites == 1 ? "" : "s",
+             advisor_text(d, a->predicted_calls, a->predicted_ns, predicted),
+             advisor_text(d, a->measured_calls, a->measured_ns, measured),
+             d->totals[DIFF_CPU_NS].noise ? " (cpu: may be noise)" : "");
+    text_wrap(out, 0, "", words);
+}
+
 static void runs_line(const struct diff *d, FILE *out)
 {
     size_t a = d->sides[DIFF_A].count, b = d->sides[DIFF_B].count;
@@ -391,6 +423,7 @@ void view_diff(const struct diff *d, FILE *out, size_t limit, bool all)
     sites_print(d, out, limit, all);
     functions_line(d, out);
     sentence(d, out);
+    advisor_line(d, out);
     runs_line(d, out);
     next_line(d, out);
 }

@@ -32,16 +32,18 @@ static void row_put(struct table *t, const struct view *v, const struct finding 
 static void words_print(const struct view *v, const struct finding *item)
 {
     char text[FINDING_EVIDENCE_MOST * (FINDING_TEXT_BYTES + 2)] = "", escaped[4 * sizeof text];
+    char advice[FINDINGS_ADVICE_BYTES];
     size_t n = 0;
     for (unsigned i = 0; i < item->evidence_count; i++)
         n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", i ? "; " : "", item->evidence[i]);
     n = strlen(text_escape(escaped, sizeof escaped, text, sizeof escaped - 1));
-    if (indent + n + strlen(" -> ") + strlen(item->advice) <= TEXT_COLUMNS) {
-        fprintf(v->out, "%*s%s%s-> %s\n", indent, "", escaped, n ? " " : "", item->advice);
+    findings_advice(item, advice);
+    if (indent + n + strlen(" -> ") + strlen(advice) <= TEXT_COLUMNS) {
+        fprintf(v->out, "%*s%s%s-> %s\n", indent, "", escaped, n ? " " : "", advice);
         return;
     }
     text_wrap(v->out, indent, "", escaped);
-    text_wrap(v->out, indent, "-> ", item->advice);
+    text_wrap(v->out, indent, "-> ", advice);
 }
 
 static void items_print(const struct view *v, const struct findings *findings, size_t shown)

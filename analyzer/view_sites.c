@@ -1,59 +1,9 @@
 #include <string.h>
 
-#include "analyzer/site.h"
-#include "analyzer/view.h"
+#include "analyzer/view_sites.h"
 #include "common/units.h"
 
-enum { name_columns = 36, callers_shown = 2 };
-
-static bool not_measured(const struct view *v)
-{
-    if (model_has(v->model, METRIC_ALLOC_CALLS))
-        return false;
-    fputs("Allocations were not measured.\n", v->out);
-    return true;
-}
-
-/* "name file.c:7" */
-static size_t place_text(const struct view *v, const struct frame *frame, char *to, size_t size,
-                         size_t name_width)
-{
-    char name[128], place[160], escaped[64];
-    text_short_name(name, sizeof name, frames_function(v->frames, frame->function)->name,
-                    name_width);
-    frames_place(v->frames, frame, place, sizeof place);
-    text_escape(escaped, sizeof escaped, place, 40);
-    int n = snprintf(to, size, "%s%s%s", name, *escaped ? " " : "", escaped);
-    return (size_t)n < size ? (size_t)n : size - 1;
-}
-
-/* Two cells: the function, and where in it. */
-static void place_cells(struct table *t, const struct view *v, const struct site *site)
-{
-    char name[128], place[160], escaped[64];
-    const struct function *fn = frames_function(v->frames, site->frame->function);
-    table_cell(t, "%s", text_short_name(name, sizeof name, fn->name, name_columns));
-    frames_place(v->frames, site->frame, place, sizeof place);
-    table_cell(t, "%s", text_escape(escaped, sizeof escaped, place, 40));
-}
-
-/* One cell: the function that it goes through, or nothing. */
-static void via_cell(struct table *t, const struct view *v, const struct site *site)
-{
-    char text[128] = "";
-    if (site->via)
-        text_short_name(text, sizeof text, frames_function(v->frames, site->via->function)->name,
-                        30);
-    table_cell(t, "%s", text);
-}
-
-static bool has_via(const struct view *v, const struct sites *s, size_t count)
-{
-    for (size_t i = 0; i < count && (v->all || i < v->limit); i++)
-        if (s->sites[i].via)
-            return true;
-    return false;
-}
+enum { callers_shown = 2 };
 
 /* One cell: who called it, "b c.c:7 < a c.c:3", in the stack that has most of it. */
 static void callers_cell(struct table *t, const struct view *v, const struct site *site)
@@ -66,31 +16,9 @@ static void callers_cell(struct table *t, const struct view *v, const struct sit
         i++;
     for (i++; i < depth && shown < callers_shown; i++, shown++) {
         n += (size_t)snprintf(text + n, sizeof text - n, "%s", shown ? " < " : "");
-        n += place_text(v, stack[i], text + n, sizeof text - n, 30);
+        n += sites_place_text(v, stack[i], text + n, sizeof text - n, 30);
     }
     table_cell(t, "%s", text);
-}
-
-static void more_line(const struct view *v, size_t count)
-{
-    if (!v->all && count > v->limit)
-        fprintf(v->out, " %zu more site%s: --all\n", count - v->limit,
-                count - v->limit == 1 ? "" : "s");
-}
-
-/* Nothing is easier to see as a dash. */
-static void dash_cell(struct table *t, int64_t n, const char *text)
-{
-    table_cell(t, "%s", n ? text : "-");
-}
-
-/* One cell: how far the estimate before it may be off. */
-static void error_cell(struct table *t, const struct view *v, enum metric metric,
-                       const struct site *site)
-{
-    char text[TEXT_BUF];
-    view_error(text, v->model, metric, site->m.v[metric], &site->spread);
-    table_cell(t, "%s", *text ? text + strlen(" +-") : "");
 }
 
 /* ---- alloc ---- */
@@ -117,31 +45,31 @@ static void allocation_sites(const struct view *v)
     table_column(&t, "live", TABLE_RIGHT);
     table_column(&t, "site", TABLE_NAME);
     table_column(&t, "", TABLE_LEFT);
-    bool via = has_via(v, &sites, sites.count);
+    bool via = sites_have_via(v, &sites, sites.count);
     if (via)
         table_column(&t, "through", TABLE_NAME);
-    for (size_t i = 0; i < sites.count && (v->all || i < v->limit); i++) {
+    for (size_t i = 0; i < sites.count && sites_shown(v, i); i++) {
         const int64_t *m = sites.sites[i].m.v;
         double n = (double)m[METRIC_ALLOC_CALLS];
         sum += n;
         table_cell(&t, "%s", view_calls(v, text, m[METRIC_ALLOC_CALLS]));
         if (estimate)
-            error_cell(&t, v, METRIC_ALLOC_CALLS, &sites.sites[i]);
+            sites_error_cell(&t, v, METRIC_ALLOC_CALLS, &sites.sites[i]);
         table_cell(&t, "%s", text_percent(text, n, calls));
         table_cell(&t, "%s", text_percent(text, sum, calls));
         table_cell(&t, "%s", units_size(text, (double)m[METRIC_ALLOC_BYTES]));
         if (estimate)
-            error_cell(&t, v, METRIC_ALLOC_BYTES, &sites.sites[i]);
+            sites_error_cell(&t, v, METRIC_ALLOC_BYTES, &sites.sites[i]);
         table_cell(&t, "%s", units_size(text, n ? (double)m[METRIC_ALLOC_BYTES] / n : 0));
-        dash_cell(&t, m[METRIC_TEMPORARY_CALLS],
-                  text_percent(text, (double)m[METRIC_TEMPORARY_CALLS], n));
-        dash_cell(&t, m[METRIC_LIVE_BYTES], units_size(text, (double)m[METRIC_LIVE_BYTES]));
-        place_cells(&t, v, &sites.sites[i]);
+        sites_dash_cell(&t, m[METRIC_TEMPORARY_CALLS],
+                        text_percent(text, (double)m[METRIC_TEMPORARY_CALLS], n));
+        sites_dash_cell(&t, m[METRIC_LIVE_BYTES], units_size(text, (double)m[METRIC_LIVE_BYTES]));
+        sites_place_cells(&t, v, &sites.sites[i]);
         if (via)
-            via_cell(&t, v, &sites.sites[i]);
+            sites_via_cell(&t, v, &sites.sites[i]);
     }
     table_print(&t, v->out);
-    more_line(v, sites.count);
+    sites_more_line(v, sites.count);
     table_release(&t);
     sites_release(&sites);
 }
@@ -150,7 +78,7 @@ void view_alloc(const struct view *v)
 {
     char a[UNITS_BUF], b[UNITS_BUF], c[TEXT_BUF], off_a[TEXT_BUF], off_b[TEXT_BUF];
     view_header(v);
-    if (not_measured(v))
+    if (sites_absent(v, METRIC_ALLOC_CALLS))
         return;
     const int64_t *m = v->model->totals.v;
     const struct estimate_spread *spread = &v->model->spread;
@@ -193,28 +121,28 @@ static void live_sites(const struct view *v, enum metric bytes, bool with_blocks
     table_column(&t, "sum", TABLE_RIGHT);
     table_column(&t, "site", TABLE_NAME);
     table_column(&t, "", TABLE_LEFT);
-    bool via = has_via(v, &sites, count);
+    bool via = sites_have_via(v, &sites, count);
     if (via)
         table_column(&t, "through", TABLE_NAME);
     table_column(&t, "called from", TABLE_NAME);
-    for (size_t i = 0; i < count && (v->all || i < v->limit); i++) {
+    for (size_t i = 0; i < count && sites_shown(v, i); i++) {
         const int64_t *m = sites.sites[i].m.v;
         sum += (double)m[bytes];
         if (with_blocks)
             table_cell(&t, "%lld", (long long)m[METRIC_LIVE_BLOCKS]);
         table_cell(&t, "%s", units_size(text, (double)m[bytes]));
         if (estimate)
-            error_cell(&t, v, bytes, &sites.sites[i]);
+            sites_error_cell(&t, v, bytes, &sites.sites[i]);
         table_cell(&t, "%s", text_percent(text, (double)m[bytes], total));
         table_cell(&t, "%s", text_percent(text, sum, total));
-        place_cells(&t, v, &sites.sites[i]);
+        sites_place_cells(&t, v, &sites.sites[i]);
         if (via)
-            via_cell(&t, v, &sites.sites[i]);
+            sites_via_cell(&t, v, &sites.sites[i]);
         callers_cell(&t, v, &sites.sites[i]);
     }
     if (count)
         table_print(&t, v->out);
-    more_line(v, count);
+    sites_more_line(v, count);
     table_release(&t);
     sites_release(&sites);
 }
@@ -223,7 +151,7 @@ void view_peak(const struct view *v)
 {
     char a[UNITS_BUF], b[UNITS_BUF], off[TEXT_BUF];
     view_header(v);
-    if (not_measured(v))
+    if (sites_absent(v, METRIC_ALLOC_CALLS))
         return;
     const struct pshim_header *h = v->model->header;
     uint64_t when = pshim_load(&h->peak_monotonic_ns);
@@ -242,7 +170,7 @@ void view_leaks(const struct view *v)
 {
     char a[UNITS_BUF], off_a[TEXT_BUF], off_b[TEXT_BUF];
     view_header(v);
-    if (not_measured(v))
+    if (sites_absent(v, METRIC_ALLOC_CALLS))
         return;
     const int64_t *m = v->model->totals.v;
     const char *when = view_end_words(v->model);

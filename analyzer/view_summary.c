@@ -115,8 +115,9 @@ void view_summary(const struct view *v)
     view_findings(v);
     view_functions(v, metric);
     path_line(v, metric);
-    fprintf(v->out,
-            "Next: perfshim report --view=cpu|alloc|peak|leaks|timeline%s    perfshim diff BEFORE "
-            "AFTER\n",
-            locks ? "|locks" : "");
+    fprintf(
+        v->out,
+        "Next: perfshim report --view=cpu|alloc|peak|leaks|timeline%s%s    perfshim diff BEFORE "
+        "AFTER\n",
+        model_has(m, METRIC_CROSS_THREAD_FREES) ? "|pool" : "", locks ? "|locks" : "");
 }

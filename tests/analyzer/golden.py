@@ -12,7 +12,8 @@ from lib import *
 GOLDEN = os.path.join(SRC, "tests", "analyzer", "golden")
 UPDATE = os.environ.get("GOLDEN_UPDATE") == "1"
 
-for case in ("off", "on", "hostile", "allocations", "nothing", "locks", "waits"):
+for case in ("off", "on", "hostile", "allocations", "nothing", "locks", "waits",
+             "lives", "sampled", "old"):
     run([os.path.join(B, "helpers", "make_profile"), case, f"{case}.pshim"])
 
 SCREENS = {  # name of the golden file: command
@@ -44,6 +45,25 @@ SCREENS = {  # name of the golden file: command
     "report-sort-lock": "report --sort=lock -n 5 locks.pshim",
     "diff-locks": "diff locks.pshim off.pshim",
     "diff-locks-same": "diff locks.pshim locks.pshim",
+    "report-temporary": "report --view=temporary lives.pshim",
+    "report-lifetime": "report --view=lifetime lives.pshim",
+    "report-lifetime-focus": "report --view=lifetime --sort=bytes -n 2 --focus=store_put lives.pshim",
+    "report-sizes": "report --view=sizes lives.pshim",
+    "report-pool": "report --view=pool lives.pshim",
+    "report-pool-bytes": "report --view=pool --sort=bytes -n 2 lives.pshim",
+    "report-pool-ignore": "report --view=pool --ignore=store_get|memtable|wal lives.pshim",
+    "report-lives": "report -n 3 lives.pshim",
+    "report-allocations-lifetime": "report --view=lifetime allocations.pshim",
+    "report-allocations-pool": "report --view=pool allocations.pshim",
+    "report-sampled-temporary": "report --view=temporary sampled.pshim",
+    "report-sampled-lifetime": "report --view=lifetime sampled.pshim",
+    "report-sampled-pool": "report --view=pool sampled.pshim",
+    "report-old-sizes": "report --view=sizes old.pshim",
+    "report-hostile-pool": "report --view=pool hostile.pshim",
+    "report-nothing-temporary": "report --view=temporary nothing.pshim",
+    "report-nothing-lifetime": "report --view=lifetime nothing.pshim",
+    "report-nothing-sizes": "report --view=sizes nothing.pshim",
+    "report-nothing-pool": "report --view=pool nothing.pshim",
     "report-nothing": "report nothing.pshim",
     "report-nothing-leaks": "report --view=leaks nothing.pshim",
     "diff": "diff off.pshim on.pshim",

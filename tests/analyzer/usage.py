@@ -37,7 +37,7 @@ refuses("an unknown verb", 2, r"'frobnicate'[^$]*record[^$]*report[^$]*diff", "f
 
 for verb in ("serve", "push", "check", "merge", "symbolize", "doctor"):
     refuses(f"the reserved {verb}", 2, f"perfshim: '{verb}' is not available yet", verb)
-refuses("a reserved view", 2, "perfshim report: --view: 'pool': not available yet$", "report", "--view=pool")
+refuses("a reserved view", 2, "perfshim report: --view: 'blame': not available yet$", "report", "--view=blame")
 refuses("a reserved format", 2, "perfshim export: --format: 'dhat': not available yet$", "export", "--format=dhat")
 
 # Wrong use.
@@ -49,6 +49,10 @@ refuses("a bad expression", 2, r"perfshim report: --focus: '\('", "report", "--f
 refuses("two profiles", 2, "perfshim report: .*on.pshim", "report", "off.pshim", "on.pshim")
 refuses("an order by what was not measured", 2, "perfshim report: --sort=lock.*not measure",
         "report", "--sort=lock", "off.pshim")
+refuses("sites by file", 2, "perfshim report: --by=file: --view=sizes has one row a site", "report",
+        "--view=sizes", "--by=file", "off.pshim")
+refuses("sites by CPU time", 2, "perfshim report: --sort=cpu: --view=pool is sorted by allocs or bytes",
+        "report", "--view=pool", "--sort=cpu", "off.pshim")
 refuses("a diff of one", 2, "perfshim diff: two profiles", "diff", "off.pshim")
 refuses("a diff of three", 2, "perfshim diff: two profiles", "diff", "off.pshim", "on.pshim",
         "on.pshim")

@@ -148,6 +148,94 @@ static void locks(bool waits_only)
         f.h->locks_mode = PSHIM_WAIT;
 }
 
+/* One site of --view=lifetime, sizes and pool: calls, of which some live, and what is rarer. */
+struct site_like {
+    uint64_t calls, each, live;
+    uint64_t temporary, cross, grown, moved;
+    uint64_t pair_ns; /* in malloc and free */
+};
+
+static struct pshim_histogram *site_like(uint32_t node, const struct site_like *like)
+{
+    alloc(node, like->calls, like->each, like->live)->counter[PSHIM_ALLOC_TEMPORARY] =
+        like->temporary;
+    struct pshim_account *a = fixture_site(&f, node);
+    a->counter[PSHIM_SITE_CROSS_FREES] = like->cross;
+    a->counter[PSHIM_SITE_GROWN] = like->grown;
+    a->counter[PSHIM_SITE_MOVED_BYTES] = like->moved;
+    a->counter[PSHIM_SITE_ALLOC_TIME] = like->calls * like->pair_ns * 2 / 3;
+    a->counter[PSHIM_SITE_FREE_TIME] = like->calls * like->pair_ns / 3;
+    a->counter[PSHIM_SITE_TIMED] = like->calls / 32;
+    return fixture_histogram(&f, node);
+}
+
+/* Sites of every kind that the views of sites tell apart. */
+static void lives(void)
+{
+    fixture_argv(&f, "build/store_bench\0--threads=2", 2);
+    uint32_t root = call(call(0, start_thread_like), worker), put = call(root, store_put);
+    struct pshim_histogram *h;
+    /* A copy that the caller frees next. */
+    h = site_like(
+        call(root, store_get),
+        &(struct site_like){.calls = 3000000, .each = 100, .temporary = 2999999, .pair_ns = 31});
+    fixture_asked(h, 100, 3000000);
+    fixture_lived(h, 700, 2900000);
+    fixture_lived(h, 30000, 100000);
+    /* Entries, which either thread puts in the place of the other's. */
+    h = site_like(call(put, memtable_insert),
+                  &(struct site_like){
+                      .calls = 1600000, .each = 64, .live = 60000, .cross = 770000, .pair_ns = 90});
+    fixture_asked(h, 48, 800000);
+    fixture_asked(h, 80, 800000);
+    fixture_lived(h, 40000000, 300000);
+    fixture_lived(h, 400000000, 1000000);
+    fixture_lived(h, 1500000000, 240000);
+    /* Records of nearly one size, freed where they were allocated. */
+    h = site_like(call(put, wal_append),
+                  &(struct site_like){.calls = 900000, .each = 150, .pair_ns = 45});
+    for (uint64_t size = 120; size < 190; size += 10)
+        fixture_asked(h, size, 128571);
+    fixture_lived(h, 9000, 900000);
+    /* A text that grows by 100 bytes a time. */
+    h = site_like(
+        call(root, xalloc),
+        &(struct site_like){
+            .calls = 260000, .each = 700, .grown = 240000, .moved = 90000000, .pair_ns = 120});
+    for (uint64_t size = 100; size <= 1300; size += 100)
+        fixture_asked(h, size, 20000);
+    fixture_lived(h, 2000, 260000);
+    /* Anything at all. */
+    h = site_like(call(root, pool_grow),
+                  &(struct site_like){.calls = 130000, .each = 4300, .pair_ns = 200});
+    for (uint64_t size = 17; size < 100000; size *= 3)
+        fixture_asked(h, size, 16250);
+    fixture_lived(h, 500000, 130000);
+    /* What stays. */
+    h = site_like(put, &(struct site_like){.calls = 200000, .each = 40, .live = 190000});
+    fixture_asked(h, 40, 200000);
+    fixture_lived(h, 5000000, 10000);
+    /* Rare, and nothing known of it. */
+    alloc(call(root, pool_get), 12, 64, 1);
+    fixture_progress(&f, "op", 3000000);
+    fixture_thread(&f, 4128, "worker", 9900000000u, 6500000000u);
+    fixture_thread(&f, 4129, "worker", 9900000000u, 6480000000u);
+    fixture_cpu(&f, call(root, store_get), 1900);
+    f.h->peak_bytes = 21000000;
+    f.h->live_bound_bytes = 8192;
+}
+
+/* A profile of one mode's figures alone says why it has no lifetimes. */
+static void without_lives(bool sampled)
+{
+    fixture_argv(&f, "build/store_bench", 1);
+    alloc(call(0, store_put), 700, 10, 40)->counter[PSHIM_ALLOC_TEMPORARY] = 100;
+    f.h->alloc_mode = sampled ? PSHIM_ALLOC_SAMPLED : PSHIM_ALLOC_EXACT;
+    f.h->alloc_sample_bytes = sampled ? 524288 : 0;
+    if (!sampled)
+        f.h->region_count = PSHIM_REGION_LOCK + 1;
+}
+
 static void nothing_at_all(void)
 {
     fixture_argv(&f, "true", 1);
@@ -169,6 +257,10 @@ int main(int argc, char **argv)
         hostile_names();
     else if (strcmp(what, "allocations") == 0)
         allocations_only();
+    else if (strcmp(what, "lives") == 0)
+        lives();
+    else if (strcmp(what, "sampled") == 0 || strcmp(what, "old") == 0)
+        without_lives(what[0] == 's');
     else if (strcmp(what, "nothing") == 0)
         nothing_at_all();
     else

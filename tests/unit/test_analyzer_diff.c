@@ -223,6 +223,48 @@ static void what_was_not_measured_is_absent_not_zero(void **state)
     assert_true(isnan(item(&d.sites, "store_put")->calls.delta));
 }
 
+/* 10000 allocations a side, of which B has `left`: and the rate at which they are not rare. */
+static void allocates_often(uint64_t left)
+{
+    char *const paths[] = {before, after};
+    const uint64_t calls[] = {20000, left};
+    for (int i = 0; i < 2; i++) {
+        fixture_open(&f, paths[i], 1 << 20);
+        uint32_t node = fixture_call(&f, 0, fixture_own_module(&f), store_get);
+        fixture_alloc(&f, node, calls[i], 64 * calls[i], calls[i], 64 * calls[i]);
+        struct pshim_account *site = fixture_site(&f, node);
+        site->counter[PSHIM_SITE_ALLOC_TIME] = 56 * calls[i];
+        site->counter[PSHIM_SITE_TIMED] = 1000;
+        fixture_cpu(&f, node, i ? 1000 : 1100);
+        fixture_progress(&f, "op", 10000);
+        fixture_close(&f);
+    }
+}
+
+static void what_the_pool_advisor_predicted_is_compared(void **state)
+{
+    (void)state;
+    allocates_often(5);
+    assert_int_equal(built(-1), 0);
+    assert_int_equal(d.advisor.sites, 1);
+    assert_float_equal(d.advisor.predicted_calls, -1.9999, 1e-9); /* one slab is left */
+    assert_float_equal(d.advisor.predicted_ns, -1.9999 * 50, 1e-6);
+    assert_float_equal(d.advisor.measured_calls, -1.9995, 1e-9);
+    assert_float_equal(d.advisor.measured_ns, -100.0 * FIXTURE_TICK_NS / 10000, 1e-6);
+}
+
+static void site_that_did_not_follow_has_no_prediction(void **state)
+{
+    (void)state;
+    allocates_often(10002);
+    assert_int_equal(built(-1), 0);
+    assert_int_equal(d.advisor.sites, 0);
+    assert_true(diff_followed(-2, -1));
+    assert_false(diff_followed(-2, -0.99));
+    assert_false(diff_followed(0, -5));
+    assert_false(diff_followed(-2, NAN));
+}
+
 static void unreadable_profile_is_told_by_name(void **state)
 {
     (void)state;
@@ -247,6 +289,8 @@ int main(void)
         TEST(without_a_common_progress_point_it_is_per_second),
         TEST(site_whose_line_moved_is_the_same_site),
         TEST(what_was_not_measured_is_absent_not_zero),
+        TEST(what_the_pool_advisor_predicted_is_compared),
+        TEST(site_that_did_not_follow_has_no_prediction),
         TEST(unreadable_profile_is_told_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

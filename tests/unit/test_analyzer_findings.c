@@ -311,6 +311,35 @@ static void what_stays_is_to_be_allocated_at_once(void **state)
     assert_non_null(strstr(finding(FINDING_REDUCE_ALLOCATIONS)->advice, "allocate many at once"));
 }
 
+static void pools_are_the_advice_with_what_they_save(void **state)
+{
+    (void)state;
+    char advice[FINDINGS_ADVICE_BYTES];
+    uint32_t at = call(call(0, worker), get);
+    fixture_alloc(&f, at, 100000, 6400000, 100000, 6400000);
+    fixture_cpu(&f, libc_call(at, "malloc"), 100);
+    fixture_cpu(&f, call(at, format), 900);
+    fixture_progress(&f, "op", 100000);
+    built(NULL);
+    assert_string_equal(findings_advice(finding(FINDING_REDUCE_ALLOCATIONS), advice),
+                        "pool them: predicted -1.00 allocs/op; none is freed by another thread");
+}
+
+static void buffer_is_the_advice_for_temporary_blocks(void **state)
+{
+    (void)state;
+    char advice[FINDINGS_ADVICE_BYTES];
+    uint32_t at = call(call(0, worker), get);
+    fixture_alloc(&f, at, 100000, 6400000, 100000, 6400000)->counter[PSHIM_ALLOC_TEMPORARY] =
+        100000;
+    fixture_cpu(&f, libc_call(at, "malloc"), 100);
+    fixture_cpu(&f, call(at, format), 900);
+    built(NULL);
+    findings_advice(finding(FINDING_REDUCE_ALLOCATIONS), advice);
+    assert_non_null(strstr(advice, "keep one buffer and use it again"));
+    assert_non_null(strstr(advice, ": predicted -100 k allocs"));
+}
+
 static void shares_of_selected_stacks_are_of_the_whole(void **state)
 {
     (void)state;
@@ -373,6 +402,8 @@ int main(void)
         EACH(scatter_is_told_of_the_part_that_scatters),
         EACH(locks_of_one_name_are_one_finding),
         EACH(advice_on_allocations_follows_their_lives),
+        EACH(pools_are_the_advice_with_what_they_save),
+        EACH(buffer_is_the_advice_for_temporary_blocks),
         EACH(what_stays_is_to_be_allocated_at_once),
         EACH(shares_of_selected_stacks_are_of_the_whole),
         EACH(few_ticks_make_no_findings),

@@ -402,6 +402,29 @@ static void sites_leave_cpu_time_out_and_are_sorted(void **state)
     sites_release(&sites);
 }
 
+static void sites_have_the_histograms_of_all_their_stacks(void **state)
+{
+    (void)state;
+    uint32_t a = call(call(0, entry), parse), b = call(call(0, serve), parse);
+    uint32_t other = call(call(0, entry), recurse);
+    fixture_alloc(&f, a, 2, 20, 0, 0);
+    fixture_alloc(&f, other, 9, 90, 0, 0);
+    fixture_alloc(&f, b, 3, 48, 0, 0);
+    fixture_asked(fixture_histogram(&f, a), 10, 2);
+    fixture_asked(fixture_histogram(&f, b), 16, 3);
+    fixture_asked(fixture_histogram(&f, 0), 8, 5); /* of stacks without room: no site's */
+    loaded(NULL);
+    sites_build(&sites, &m, frames, METRIC_ALLOC_CALLS);
+    struct model_histogram *all = sites_histograms(&sites, &m);
+    assert_int_equal(sites.count, 2);
+    assert_int_equal(sites.sites[0].m.v[METRIC_ALLOC_CALLS], 9);
+    assert_int_equal(all[0].asked_count, 0);
+    assert_int_equal(all[1].asked_count, 5);
+    assert_int_equal(all[1].size_count, 2);
+    free(all);
+    sites_release(&sites);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, profile_make, profile_remove)
 
 int main(void)
@@ -427,6 +450,7 @@ int main(void)
         TEST(program_without_debug_information_is_not_one_layer),
         TEST(standard_library_headers_are_never_the_site),
         TEST(sites_leave_cpu_time_out_and_are_sorted),
+        TEST(sites_have_the_histograms_of_all_their_stacks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -97,6 +97,18 @@ static int printed_free(void **state)
     return 0;
 }
 
+static void bars_are_tenths_in_plain_text(void **state)
+{
+    (void)state;
+    char bars[TEXT_BARS_BYTES];
+    const double parts[] = {0, 0.001, 0.049, 0.051, 0.149, 0.5, 0.949, 0.951, 1};
+    setenv("LC_ALL", "C", 1);
+    text_color_choose("never", stdout);
+    assert_string_equal(text_bars(bars, parts, 9), " ..1159##");
+    assert_string_equal(text_bars(bars, parts, 0), "");
+    assert_int_equal(text_width("\xe2\x96\x81x\xe2\x96\x88"), 3);
+}
+
 static void columns_align_and_lines_end_without_blanks(void **state)
 {
     struct table t = {0};
@@ -218,6 +230,7 @@ int main(void)
         cmocka_unit_test(names_lose_parameters_and_if_long_template_arguments),
         cmocka_unit_test(times_of_a_column_share_the_unit_of_the_largest),
         cmocka_unit_test(colour_is_asked_for_or_absent),
+        cmocka_unit_test(bars_are_tenths_in_plain_text),
         cmocka_unit_test(columns_align_and_lines_end_without_blanks),
         cmocka_unit_test(table_without_titles_has_no_heading),
         cmocka_unit_test(names_give_way_so_that_a_line_fits),
