@@ -79,14 +79,20 @@ struct pshim_region {
     X(tick_no_room, "CPU ticks that found too little stack where they came")                       \
     X(timer_failed, "threads without CPU sampling: the timer could not be created")                \
     X(tag_overwritten, "block tags overwritten by the program (a write past the end of a block)")  \
-    X(free_foreign, "frees of blocks that were not recorded (allocated before recording began)")   \
+    X(free_foreign,                                                                                \
+      "frees of blocks that were not recorded (allocated before recording began), or whose tag "   \
+      "was overwritten whole")                                                                     \
     X(bootstrap_alloc, "allocations served before the real allocator was found")                   \
     X(thread_late, "events of threads after their end was recorded")                               \
     X(recursion, "events inside the profiler's own work, passed through")                          \
     X(lock_table_full, "times a lock found no record of its own: the lock table is full")          \
     X(held_overflow, "holds not timed: the thread held more locks at once than are tracked")       \
     X(unlock_unknown, "unlocks of locks that were not seen taken by the same thread")              \
-    X(timeline_full, "moments put into the timeline's last: it is full (raise PERFSHIM_MAX_MB)")
+    X(timeline_full, "moments put into the timeline's last: it is full (raise PERFSHIM_MAX_MB)")   \
+    X(histogram_table_full,                                                                        \
+      "sizes and lifetimes of no stack of their own: the histogram table is full (raise "          \
+      "PERFSHIM_MAX_MB)")                                                                          \
+    X(mark_table_full, "lifetimes not known: too many of the blocks looked at live at once")
 
 enum pshim_loss {
 #define X(id, text) PSHIM_LOSS_##id,

@@ -1,6 +1,6 @@
 /*
- * The table of blocks without a tag (4096 bytes and more, page-aligned kinds, sampled ones):
- * address → account.
+ * Tables of blocks: address → what is known of the block. One holds those without a tag (4096 bytes
+ * and more, page-aligned kinds, sampled ones), one the marked ones (marks.h).
  *
  * Lock-free. A block is put by the thread that got it from the allocator, and taken by the thread
  * that frees it, so one address is never put and taken at once. Memory: 24 bytes a slot in levels
@@ -14,18 +14,31 @@
 #include <stdint.h>
 
 struct block {
-    uint64_t bytes;  /* asked for */
-    uint32_t node;   /* 0 = allocated while paused */
-    uint32_t weight; /* blocks that a sampled one stands for; else unused */
+    uint64_t bytes; /* asked for */
+    uint32_t node;  /* 0 = allocated while paused */
+    union {
+        uint32_t owner;  /* exact mode: serial | flags, as in a tag */
+        uint32_t weight; /* sampled mode: blocks that this one stands for */
+    };
 };
 
-/* False when no level has room (the block is then unknown to us). */
-bool blocks_put(const void *address, struct block block);
+struct blocks_slot;
+enum { blocks_levels_most = 4 };
+struct blocks {
+    struct blocks_slot *level[blocks_levels_most]; /* atomic; NULL = not mapped yet */
+    uint32_t levels;                               /* how many there may be: see blocks.c */
+};
+
+extern struct blocks blocks_untagged;
+
+/* False when no level has room (the block is then unknown to us). An address that is there already
+   is a block that was freed past us: it is replaced. */
+bool blocks_put(struct blocks *table, const void *address, struct block block);
 
 /* Finds and removes; false if the address is not in the table. */
-bool blocks_take(const void *address, struct block *out);
+bool blocks_take(struct blocks *table, const void *address, struct block *out);
 
 /* Finds. */
-bool blocks_find(const void *address, struct block *out);
+bool blocks_find(struct blocks *table, const void *address, struct block *out);
 
 #endif

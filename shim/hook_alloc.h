@@ -12,6 +12,7 @@
 #include "shim/samples.h"
 #include "shim/shim.h"
 #include "shim/tag.h"
+#include "shim/timing.h"
 
 /* Exact allocation mode is on: blocks carry tags. */
 HOT_INLINE bool tagging(void)
@@ -70,8 +71,19 @@ HOT_INLINE bool aligned_has_tag(size_t align, size_t n)
 }
 
 /* While tagging: books a new block of n bytes under the stack of the hook whose registers these
- * are. */
-void block_new(void *p, size_t n, bool has_tag_room, const struct unwind_regs *regs);
+ * are. Returns its node; 0 while paused. */
+uint32_t block_new(void *p, size_t n, bool has_tag_room, const struct unwind_regs *regs);
+
+/* The same of a block whose real call began at `begun`: what timing_begin() told before it. */
+HOT_INLINE uint32_t block_new_since(uint64_t begun, void *p, size_t n, bool has_tag_room,
+                                    const struct unwind_regs *regs)
+{
+    uint64_t took = unlikely(begun) ? timing_took(begun) : 0;
+    uint32_t node = block_new(p, n, has_tag_room, regs);
+    if (unlikely(begun))
+        timing_book(node, PSHIM_SITE_ALLOC_TIME, took, timing_each);
+    return node;
+}
 
 /* While tagging: p, not NULL, is about to be given back. Books its free and clears its tag. */
 void block_gone(void *p);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shim/block_site.h"
 #include "shim/blocks.h"
 #include "shim/hook_alloc.h"
 #include "shim/nodes.h"
@@ -34,56 +35,75 @@ COLD bool hook_resolve(void)
  * block in the table loses whatever its last bytes hold, which may be a tag of an earlier block at
  * this address. False: the block is not tracked, and must not be counted either.
  */
-HOT_INLINE bool block_note(void *p, size_t n, bool has_tag_room, uint32_t node, uint32_t recorder)
+HOT_INLINE bool block_note(void *p, size_t n, bool has_tag_room, uint32_t node, uint32_t owner)
 {
     if (likely(n < tag_block_limit)) {
         size_t usable = real.malloc_usable_size(p);
         size_t slack = usable - tag_bytes - n;
         if (likely(has_tag_room && slack <= tag_slack_max)) {
-            struct tag tag = {.node = node, .recorder = recorder, .slack = (uint32_t)slack};
-            tag_store(p, usable, tag_pack(tag, p, shim.tag_key));
+            struct tag tag = {.node = node, .slack = (uint32_t)slack, .owner = owner};
+            uint64_t word = tag_pack(tag, p, shim.tag_key);
+            ((uint8_t *)p)[n] = (uint8_t)word; /* in the slack: for tag_is_overrun() */
+            tag_store(p, usable, word);
             return true;
         }
         if (usable >= tag_bytes)
             tag_store(p, usable, 0);
     }
-    if (blocks_put(p, (struct block){.bytes = n, .node = node}))
+    if (blocks_put(&blocks_untagged, p, (struct block){.bytes = n, .node = node, .owner = owner}))
         return true;
     shim_lost(PSHIM_LOSS_block_table_full);
     return false;
 }
 
-__attribute__((noinline)) void block_new(void *p, size_t n, bool has_tag_room,
-                                         const struct unwind_regs *regs)
+__attribute__((noinline)) uint32_t block_new(void *p, size_t n, bool has_tag_room,
+                                             const struct unwind_regs *regs)
 {
     if (unlikely(!guard_enter())) {
         shim_lost(PSHIM_LOSS_recursion);
-        return;
+        return 0;
     }
     struct thread_state *ts = thread_self();
-    uint32_t node = 0;
+    uint32_t node = 0, owner = likely(ts != NULL) ? ts->serial : 0;
     struct pshim_account *a = NULL;
     if (likely(ts != NULL) && likely(shim_control->recording)) {
         node = recorder_stack(ts, regs);
         a = recorder_account(ts, node);
+        if (unlikely(recorder_mark_reached(ts, node)))
+            owner |= recorder_mark(ts, node, a, p, n);
     }
-    if (likely(block_note(p, n, has_tag_room, a ? a->node : 0, ts ? ts->recorder : 0) && a))
+    if (likely(block_note(p, n, has_tag_room, a ? a->node : 0, owner) && a))
         recorder_alloc(ts, a, n, p);
     guard_leave(ts, node);
+    return node;
 }
-
-struct old_block {
-    uint64_t tag_word; /* 0: it was in the table */
-    size_t usable;
-    uint64_t bytes;
-    uint32_t node;
-};
 
 /* One word in 2^16 passes the check by chance: its fields must make sense too. */
 HOT_INLINE bool tag_is_plausible(const struct tag *tag, size_t usable)
 {
-    return tag->slack + tag_bytes <= usable && tag->recorder < shim_recorders &&
+    return tag->slack + tag_bytes <= usable &&
            tag->node < pshim_load(&profile_region(&shim.profile, PSHIM_REGION_NODE)->used);
+}
+
+/*
+ * Was something written behind the block? Its first byte of slack is a copy of the tag's lowest;
+ * with no slack it is that byte itself, and the tag would not be valid.
+ */
+HOT_INLINE bool tag_is_overrun(uint64_t word, const void *p, size_t bytes)
+{
+    return ((const uint8_t *)p)[bytes] != (uint8_t)word;
+}
+
+/* Told once: the slack is the program's from now on. Returns the tag that says so. */
+static COLD uint64_t block_overrun(uint64_t word, const void *p)
+{
+    struct tag tag;
+    tag_unpack(word, p, shim.tag_key, &tag);
+    if (tag.owner & tag_given)
+        return word;
+    site_overrun(tag.node);
+    tag.owner |= tag_given;
+    return tag_pack(tag, p, shim.tag_key);
 }
 
 /* Blocks that may be in the table: their last bytes are the program's own. */
@@ -100,17 +120,29 @@ HOT_INLINE bool block_retire_tag(void *p, size_t usable, struct old_block *old)
     uint64_t word = tag_load(p, usable);
     if (unlikely(!tag_unpack(word, p, shim.tag_key, &tag) || !tag_is_plausible(&tag, usable)))
         return false;
+    size_t bytes = usable - tag_bytes - tag.slack;
+    if (unlikely(tag_is_overrun(word, p, bytes)))
+        word = block_overrun(word, p);
     tag_store(p, usable, 0);
-    *old = (struct old_block){word, usable, usable - tag_bytes - tag.slack, tag.node};
+    *old = (struct old_block){word, usable, bytes, tag.node, tag.owner};
     return true;
 }
 
 HOT_INLINE bool block_retire_table(void *p, size_t usable, struct old_block *old)
 {
     struct block block;
-    if (!blocks_take(p, &block))
+    if (!blocks_take(&blocks_untagged, p, &block))
         return false;
-    *old = (struct old_block){0, usable, block.bytes, block.node};
+    *old = (struct old_block){0, usable, block.bytes, block.node, block.owner};
+    return true;
+}
+
+HOT_INLINE bool block_retire_overwritten(void *p, size_t usable, struct old_block *old)
+{
+    struct old_block found; /* apart, so that the one on the way of every free stays in registers */
+    if (!site_retire_overwritten(p, usable, &found))
+        return false;
+    *old = found;
     return true;
 }
 
@@ -123,45 +155,76 @@ HOT_INLINE bool block_retire(void *p, struct old_block *old)
 {
     size_t usable = real.malloc_usable_size(p);
     if (likely(!table_first(p, usable)))
-        return block_retire_tag(p, usable, old) || block_retire_table(p, usable, old);
-    return block_retire_table(p, usable, old) || block_retire_tag(p, usable, old);
+        return block_retire_tag(p, usable, old) || block_retire_table(p, usable, old) ||
+               block_retire_overwritten(p, usable, old);
+    return block_retire_table(p, usable, old) || block_retire_tag(p, usable, old) ||
+           block_retire_overwritten(p, usable, old);
 }
 
 /* realloc failed: the block is as it was. */
-static COLD void block_restore(void *p, const struct old_block *old)
+static COLD void block_restore(void *p, const struct old_block *old, const struct block *mark)
 {
+    struct block block = {.bytes = old->bytes, .node = old->node, .owner = old->owner};
+    if (mark)
+        marks_put_back(p, *mark);
     if (old->tag_word)
         tag_store(p, old->usable, old->tag_word);
-    else if (!blocks_put(p, (struct block){.bytes = old->bytes, .node = old->node}))
+    else if (!blocks_put(&blocks_untagged, p, block))
         shim_lost(PSHIM_LOSS_block_table_full);
 }
 
-HOT_INLINE void block_freed(const struct old_block *old, const void *p)
+/* block_freed() of a block that is marked, or another thread's. */
+static __attribute__((noinline)) void block_freed_apart(struct thread_state *ts, uint32_t node,
+                                                        uint64_t bytes, uint32_t owner, void *p,
+                                                        bool release)
 {
-    struct thread_state *ts = thread_self();
-    if (likely(ts && old->node))
-        recorder_free(ts, old->node, old->bytes, p);
+    struct block mark;
+    bool marked = (owner & tag_marked) && marks_take(p, &mark);
+    site_freed(ts, marked ? &mark : NULL, node, owner);
+    recorder_free(ts, node, bytes, p);
     guard_leave(ts, 0);
+    if (!release)
+        return;
+    uint64_t begun = marked ? lock_clock() : 0;
+    real.free(p);
+    if (marked)
+        timing_book(node, PSHIM_SITE_FREE_TIME, timing_took(begun), marks_weight(mark));
 }
 
-HOT_INLINE void block_end(void *p)
+/* A block is given back: books that, and leaves the guard. True: it was released too, if that was
+   asked for. */
+HOT_INLINE bool block_freed(const struct old_block *old, void *p, bool release)
+{
+    struct thread_state *ts = thread_self();
+    if (likely(ts && old->node)) {
+        if (unlikely(old->owner != ts->serial)) {
+            block_freed_apart(ts, old->node, old->bytes, old->owner, p, release);
+            return true;
+        }
+        recorder_free(ts, old->node, old->bytes, p);
+    }
+    guard_leave(ts, 0);
+    return false;
+}
+
+/* A block is given back: books that, and forgets it. Returns as block_freed(). */
+HOT_INLINE bool block_end(void *p, bool release)
 {
     struct old_block old;
     if (unlikely(!guard_enter())) {
         shim_lost(PSHIM_LOSS_recursion);
-        return;
+        return false;
     }
-    if (likely(block_retire(p, &old))) {
-        block_freed(&old, p);
-    } else {
-        shim_lost(PSHIM_LOSS_free_foreign);
-        guard_leave(shim_tls.self, 0);
-    }
+    if (likely(block_retire(p, &old)))
+        return block_freed(&old, p, release);
+    shim_lost(PSHIM_LOSS_free_foreign);
+    guard_leave(shim_tls.self, 0);
+    return false;
 }
 
 void block_gone(void *p)
 {
-    block_end(p);
+    block_end(p, false);
 }
 
 /* Nothing, a block of the bootstrap arena, or one that has no tag since no block has. */
@@ -177,8 +240,8 @@ static APART void free_tagged(void *p)
 {
     if (unlikely(!p || real_is_bootstrap(p)))
         return;
-    block_end(p);
-    real.free(p);
+    if (likely(!block_end(p, true)))
+        real.free(p);
 }
 
 EXPORT void free(void *p)
@@ -196,6 +259,15 @@ static APART void *malloc_untagged(size_t n)
     return real_bootstrap_alloc(16, n);
 }
 
+static COLD void *malloc_timed(size_t n, const struct unwind_regs *regs)
+{
+    uint64_t begun = lock_clock();
+    void *p = real.malloc(size_with_tag(n));
+    if (likely(p != NULL))
+        block_new_since(begun, p, n, n < tag_block_limit, regs);
+    return p;
+}
+
 EXPORT void *malloc(size_t n)
 {
     if (unlikely(!tagging())) {
@@ -203,9 +275,13 @@ EXPORT void *malloc(size_t n)
             return malloc_untagged(n);
         SAMPLE(malloc_untagged(n), n);
     }
+    struct unwind_regs regs;
+    if (timing_reached()) {
+        unwind_capture(&regs);
+        return malloc_timed(n, &regs);
+    }
     void *p = real.malloc(size_with_tag(n));
     if (likely(p != NULL)) {
-        struct unwind_regs regs;
         unwind_capture(&regs);
         block_new(p, n, n < tag_block_limit, &regs);
     }
@@ -231,11 +307,12 @@ EXPORT void *calloc(size_t count, size_t size)
             return calloc_untagged(count, size);
         SAMPLE(calloc_untagged(count, size), n);
     }
+    uint64_t begun = timing_begin();
     void *p = n < tag_block_limit ? real.calloc(1, n + tag_bytes) : real.calloc(count, size);
     if (likely(p != NULL)) {
         struct unwind_regs regs;
         unwind_capture(&regs);
-        block_new(p, n, n < tag_block_limit, &regs);
+        block_new_since(begun, p, n, n < tag_block_limit, &regs);
     }
     return p;
 }
@@ -274,25 +351,42 @@ static COLD void *realloc_to_nothing(void *p)
     struct old_block old;
     if (guard_enter()) {
         if (block_retire(p, &old))
-            block_freed(&old, p);
+            block_freed(&old, p, false);
         else
             guard_leave(shim_tls.self, 0);
     }
     return real.realloc(p, 0);
 }
 
+/* As block_freed(), when the address may be another block's by now. */
+HOT_INLINE void block_grew_from(const struct old_block *old, const void *p,
+                                const struct block *mark)
+{
+    struct thread_state *ts = thread_self();
+    if (likely(ts && old->node)) {
+        recorder_free(ts, old->node, old->bytes, p);
+        if (unlikely(old->owner != ts->serial))
+            site_freed(ts, mark, old->node, old->owner);
+    }
+    guard_leave(ts, 0);
+}
+
 /* realloc of a block we know: both sides are booked once the call has succeeded. */
 HOT_INLINE void *realloc_known(void *old_p, size_t n, const struct unwind_regs *regs)
 {
     struct old_block old;
+    struct block mark;
     bool entered = guard_enter();
     bool known = entered && block_retire(old_p, &old);
+    bool marked = known && (old.owner & tag_marked) && marks_take(old_p, &mark);
     if (entered)
         guard_leave(shim_tls.self, 0);
+    uint64_t begun = timing_begin();
     void *p = real.realloc(old_p, size_with_tag(n));
+    uint64_t took = unlikely(begun) ? timing_took(begun) : 0;
     if (unlikely(!p)) {
         if (known)
-            block_restore(old_p, &old);
+            block_restore(old_p, &old, marked ? &mark : NULL);
         return NULL;
     }
     if (likely(known) && guard_enter()) {
@@ -300,19 +394,24 @@ HOT_INLINE void *realloc_known(void *old_p, size_t n, const struct unwind_regs *
            looked like a tag, nothing may be lost. */
         if (old.tag_word && old.usable <= real.malloc_usable_size(p))
             tag_store(p, old.usable, old.tag_word);
-        block_freed(&old, old_p);
+        block_grew_from(&old, old_p, marked ? &mark : NULL);
     } else {
         shim_lost(entered ? PSHIM_LOSS_free_foreign : PSHIM_LOSS_recursion);
     }
-    block_new(p, n, n < tag_block_limit, regs);
+    uint32_t node = block_new(p, n, n < tag_block_limit, regs);
+    if (known && node && n > old.bytes)
+        site_grown(node, p != old_p ? old.bytes : 0);
+    if (unlikely(begun))
+        timing_book(node, PSHIM_SITE_ALLOC_TIME, took, timing_each);
     return p;
 }
 
 static void *realloc_of_nothing(size_t n, const struct unwind_regs *regs)
 {
+    uint64_t begun = timing_begin();
     void *p = real.malloc(size_with_tag(n));
     if (likely(p != NULL))
-        block_new(p, n, n < tag_block_limit, regs);
+        block_new_since(begun, p, n, n < tag_block_limit, regs);
     return p;
 }
 
@@ -370,11 +469,12 @@ EXPORT int posix_memalign(void **out, size_t align, size_t n)
         return *out ? 0 : ENOMEM;
     }
     bool has_tag = aligned_has_tag(align, n);
+    uint64_t begun = timing_begin();
     int error = real.posix_memalign(out, align, has_tag ? n + tag_bytes : n);
     if (likely(error == 0 && *out != NULL)) {
         struct unwind_regs regs;
         unwind_capture(&regs);
-        block_new(*out, n, has_tag, &regs);
+        block_new_since(begun, *out, n, has_tag, &regs);
     }
     return error;
 }
@@ -390,11 +490,12 @@ EXPORT int posix_memalign(void **out, size_t align, size_t n)
             SAMPLE(real.name(align, n), n);                                                        \
         }                                                                                          \
         bool has_tag = aligned_has_tag(align, n);                                                  \
+        uint64_t begun = timing_begin();                                                           \
         void *p = real.name(align, has_tag ? n + tag_bytes : n);                                   \
         if (likely(p != NULL)) {                                                                   \
             struct unwind_regs regs;                                                               \
             unwind_capture(&regs);                                                                 \
-            block_new(p, n, has_tag, &regs);                                                       \
+            block_new_since(begun, p, n, has_tag, &regs);                                          \
         }                                                                                          \
         return p;                                                                                  \
     }
@@ -450,9 +551,13 @@ EXPORT size_t malloc_usable_size(void *p)
     size_t usable = real.malloc_usable_size(p);
     if (!tagging() || usable < tag_bytes || usable > tag_usable_max)
         return usable;
-    if (table_first(p, usable) && blocks_find(p, &block))
+    if (table_first(p, usable) && blocks_find(&blocks_untagged, p, &block))
         return usable;
     bool tagged =
         tag_unpack(tag_load(p, usable), p, shim.tag_key, &tag) && tag_is_plausible(&tag, usable);
-    return tagged ? usable - tag_bytes : usable;
+    if (!tagged)
+        return usable;
+    tag.owner |= tag_given; /* what lies behind the bytes asked for may be written to from now on */
+    tag_store(p, usable, tag_pack(tag, p, shim.tag_key));
+    return usable - tag_bytes;
 }

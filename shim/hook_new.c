@@ -81,11 +81,12 @@ static struct forms go;
         size_t asked = n;                                                                          \
         bool has_tag = aligned_has_tag(align, n);                                                  \
         n = has_tag ? n + tag_bytes : n;                                                           \
+        uint64_t begun = timing_begin();                                                           \
         void *p = next.name args;                                                                  \
         if (likely(p != NULL)) {                                                                   \
             struct unwind_regs regs;                                                               \
             unwind_capture(&regs);                                                                 \
-            block_new(p, asked, has_tag, &regs);                                                   \
+            block_new_since(begun, p, asked, has_tag, &regs);                                      \
         }                                                                                          \
         return p;                                                                                  \
     }

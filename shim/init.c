@@ -20,6 +20,7 @@
 #include "shim/hook_alloc.h"
 #include "shim/lock_clock.h"
 #include "shim/locks.h"
+#include "shim/marks.h"
 #include "shim/nodes.h"
 #include "shim/process.h"
 #include "shim/real.h"
@@ -297,6 +298,8 @@ static int set_up(int argc, char **argv, char **envp)
         __atomic_store_n(&h->ready, 1, __ATOMIC_RELEASE);
         return -1;
     }
+    if (s.alloc_mode == PSHIM_ALLOC_EXACT)
+        marks_init();
     if (nodes_init() != 0 || locks_init() != 0 || thread_init() != 0 ||
         (s.cpu_hz && tick_init() != 0)) {
         h->off_reason = PSHIM_OFF_INTERNAL;

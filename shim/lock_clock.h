@@ -14,6 +14,7 @@
 #include "shim/shim.h"
 
 extern bool lock_clock_is_tsc;
+extern uint64_t lock_clock_reading; /* units that pass between two readings, at least */
 
 HOT_INLINE uint64_t lock_clock(void)
 {

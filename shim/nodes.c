@@ -170,6 +170,7 @@ int nodes_init(void)
         PSHIM_SPECIAL_LOCK, &spare);
     return account_get(last_resort_recorder, PSHIM_KIND_ALLOC, last_resort_node) &&
                    account_get(last_resort_recorder, PSHIM_KIND_SPREAD, last_resort_node) &&
+                   account_get(last_resort_recorder, PSHIM_KIND_SITE, last_resort_node) &&
                    account_get(last_resort_recorder, PSHIM_KIND_CPU, last_resort_node) &&
                    account_get(last_resort_recorder, PSHIM_KIND_LOCK, last_resort_lock) &&
                    account_get(last_resort_recorder, PSHIM_KIND_HELD, last_resort_lock)

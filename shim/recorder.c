@@ -205,6 +205,14 @@ void recorder_free(struct thread_state *ts, uint32_t node, uint64_t bytes, const
     live_add(ts, -(int64_t)bytes);
 }
 
+uint32_t recorder_mark(struct thread_state *ts, uint32_t node, const struct pshim_account *a,
+                       const void *p, uint64_t bytes)
+{
+    uint64_t calls = pshim_load(&a->counter[PSHIM_ALLOC_CALLS]);
+    ts->accounts[node % shim_accounts_at_hand].until_mark = recorder_until_mark(calls + 1, node);
+    return marks_new(a, p, bytes);
+}
+
 /* What a sampled block adds to the variance of figures that it stands in: calls, and bytes. */
 struct spread {
     uint64_t calls, bytes;

@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include "shim/marks.h"
 #include "shim/nodes.h"
 #include "shim/shim.h"
 
@@ -22,6 +23,24 @@ unsigned recorder_last_stack(const struct thread_state *ts, uintptr_t *pcs, unsi
 uint32_t recorder_tick_stack(struct thread_state *ts, const struct unwind_regs *regs,
                              const struct unwind_range *stacks, unsigned stack_count);
 
+/* Is this call of a node's account, which recorder_account() gave, to be marked (marks.h)? Counts
+   it down. While the table of accounts is full another's countdown may be asked: one in 64 still.
+ */
+HOT_INLINE bool recorder_mark_reached(struct thread_state *ts, uint32_t node)
+{
+    return --ts->accounts[node % shim_accounts_at_hand].until_mark < 0;
+}
+
+/* If it is: marks_new(), and draws the next. Returns a flag for the block's tag, or 0. */
+uint32_t recorder_mark(struct thread_state *ts, uint32_t node, const struct pshim_account *a,
+                       const void *p, uint64_t bytes);
+
+/* The calls that are not marked between call number `calls` and the next one that is. */
+static inline int32_t recorder_until_mark(uint64_t calls, uint32_t node)
+{
+    return (int32_t)(marks_next(calls, node) - calls);
+}
+
 /* account_get() of the thread's allocations at a node: what it used last is at hand. */
 HOT_INLINE struct pshim_account *recorder_account(struct thread_state *ts, uint32_t node)
 {
@@ -34,6 +53,8 @@ HOT_INLINE struct pshim_account *recorder_account(struct thread_state *ts, uint3
         ts->accounts[at].account = NULL; /* a signal handler may allocate between these */
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
         ts->accounts[at].node = node;
+        ts->accounts[at].until_mark =
+            recorder_until_mark(pshim_load(&a->counter[PSHIM_ALLOC_CALLS]), node);
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
         ts->accounts[at].account = a;
     }
@@ -47,6 +68,17 @@ void recorder_alloc(struct thread_state *ts, struct pshim_account *a, uint64_t b
 
 /* A block of `bytes` that was allocated under `node` is freed by this thread. */
 void recorder_free(struct thread_state *ts, uint32_t node, uint64_t bytes, const void *address);
+
+/* The account of what is rarer of the blocks allocated at a node, and a counter of it. */
+static inline struct pshim_account *recorder_site(struct thread_state *ts, uint32_t node)
+{
+    return account_get(ts->recorder, PSHIM_KIND_SITE, node);
+}
+static inline void recorder_site_add(struct pshim_account *a, enum pshim_site_counter counter,
+                                     uint64_t n)
+{
+    counter_add(&a->counter[counter], n, account_is_shared(a));
+}
 
 /* A block of `bytes` was sampled and stands for `weight` of them; `node` is that of its account,
    recorder_account(ts, node)->node, which the block must remember. */

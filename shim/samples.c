@@ -28,7 +28,7 @@ static void filter_remove(const void *p)
 
 static bool table_put(const void *p, struct block block)
 {
-    if (!blocks_put(p, block)) {
+    if (!blocks_put(&blocks_untagged, p, block)) {
         shim_lost(PSHIM_LOSS_block_table_full);
         return false;
     }
@@ -38,7 +38,7 @@ static bool table_put(const void *p, struct block block)
 
 static bool table_take(const void *p, struct block *block)
 {
-    if (!samples_may_have(p) || !blocks_take(p, block))
+    if (!samples_may_have(p) || !blocks_take(&blocks_untagged, p, block))
         return false;
     filter_remove(p);
     return true;

@@ -48,6 +48,7 @@ struct shim_global {
     uint64_t sample_bytes;  /* mean distance of samples */
     uint64_t sample_seed;   /* of this process */
     uint64_t samplers;      /* atomic: seeded so far */
+    uint32_t serials;       /* atomic: numbers of threads drawn so far */
     uint64_t map_max_bytes; /* of one mapping of ours: the host keeps most of its limits */
     uint32_t pid;
     uint32_t cpu_hz;
@@ -62,6 +63,7 @@ extern struct shim_global shim;
 struct thread_state {
     uint32_t tid;
     uint32_t recorder;
+    uint32_t serial;             /* of the thread, 12 bits: stands in its blocks' tags */
     uint32_t index;              /* of this state, for ever */
     uint32_t next_free;          /* free list of states: index + 1 */
     struct pshim_thread *record; /* in the file; never NULL */
@@ -87,6 +89,7 @@ struct thread_state {
     uint32_t spare_node;       /* a node record handed out, not used: taken by the next insertion */
     uint32_t spare_lock;       /* a lock record likewise */
     uint32_t sites_generation; /* of the modules, when the sites below were entered */
+    uint32_t timed_strata;     /* of its events, those with the timed one drawn: see timing.c */
     uint32_t walk_serial;      /* moves with each walk: tells a nested one */
     void *(*start)(void *);    /* the host's start routine and argument, until it runs */
     int (*start_c11)(void *);
@@ -98,6 +101,7 @@ struct thread_state {
     } progress[4];
     struct { /* allocation accounts that were used last, by node */
         uint32_t node;
+        int32_t until_mark; /* calls before the one that is marked */
         struct pshim_account *account;
     } accounts[shim_accounts_at_hand];
     struct unwind_kept kept;            /* the last stack of a hook */
@@ -108,12 +112,13 @@ struct thread_state {
     struct lock_book books[lock_books]; /* and what that is booked on */
 };
 
-/* Initial-exec TLS, 56 bytes. */
+/* Initial-exec TLS, 64 bytes. */
 struct shim_tls {
     struct thread_state *self; /* NULL: not seen yet, or ended */
     uintptr_t guard;           /* stack pointer of the hook at work, 0 = outside of the shim */
     uint16_t host_blocks_tick; /* the host thinks it has the tick's signal blocked */
     uint16_t ended;            /* the thread's end was recorded: do not attach it again */
+    int32_t until_timed;       /* events before the one that is timed: timing.h */
     struct sampler sampler;
 };
 extern __thread struct shim_tls shim_tls;

@@ -10,6 +10,7 @@
 #include "shim/modules.h"
 #include "shim/nodes.h"
 #include "shim/recorder.h"
+#include "shim/tag.h"
 #include "shim/tick.h"
 #include "shim/timeline.h"
 
@@ -104,6 +105,16 @@ static void recorder_claim(struct thread_state *ts)
     ts->recorder = shim_own_recorders + ts->tid % (shim_recorders - shim_own_recorders);
 }
 
+/* The number that tells this thread's blocks from other threads'. */
+static uint32_t serial_draw(void)
+{
+    uint32_t serial;
+    do
+        serial = tag_serial(__atomic_fetch_add(&shim.serials, 1, __ATOMIC_RELAXED), shim.tag_key);
+    while (!tag_serial_is_drawn(serial));
+    return serial;
+}
+
 static void recorder_release(const struct thread_state *ts)
 {
     if (ts->recorder < shim_own_recorders)
@@ -170,11 +181,13 @@ void thread_begin(struct thread_state *ts, bool newborn)
     ts->settled_ns = ts->booked_ns = ts->live_delta = ts->live_step = 0;
     ts->last_alloc = NULL;
     timeline_begin(ts);
+    ts->timed_strata = 0;
     ts->kept.depth = 0;
     ts->sites_generation = modules_generation() - 1; /* of another thread's stack and recorder */
     held_clear(&ts->held);
     memset(ts->progress, 0, sizeof ts->progress);
     memset(ts->accounts, 0, sizeof ts->accounts);
+    ts->serial = serial_draw();
     recorder_claim(ts);
     record_claim(ts);
     ts->cpu_at_start_ns = newborn ? 0 : shim_clock_ns(CLOCK_THREAD_CPUTIME_ID);

@@ -18,15 +18,15 @@ static void block_is_found_taken_once_and_gone(void **state)
 {
     struct block out;
     (void)state;
-    assert_false(blocks_find(address(1), &out));
-    assert_true(blocks_put(address(1), (struct block){.bytes = 5000, .node = 7}));
-    assert_true(blocks_find(address(1), &out));
+    assert_false(blocks_find(&blocks_untagged, address(1), &out));
+    assert_true(blocks_put(&blocks_untagged, address(1), (struct block){.bytes = 5000, .node = 7}));
+    assert_true(blocks_find(&blocks_untagged, address(1), &out));
     assert_int_equal(out.bytes, 5000);
     assert_int_equal(out.node, 7);
-    assert_true(blocks_take(address(1), &out));
+    assert_true(blocks_take(&blocks_untagged, address(1), &out));
     assert_int_equal(out.bytes, 5000);
-    assert_false(blocks_take(address(1), &out));
-    assert_false(blocks_find(address(1), &out));
+    assert_false(blocks_take(&blocks_untagged, address(1), &out));
+    assert_false(blocks_find(&blocks_untagged, address(1), &out));
 }
 
 /* More than the first two levels hold. */
@@ -36,18 +36,19 @@ static void many_blocks_are_all_remembered(void **state)
     struct block out;
     (void)state;
     for (uint64_t i = 0; i < n; i++)
-        assert_true(blocks_put(address(i), (struct block){.bytes = i + 1, .node = (uint32_t)i}));
+        assert_true(blocks_put(&blocks_untagged, address(i),
+                               (struct block){.bytes = i + 1, .node = (uint32_t)i}));
     for (uint64_t i = 0; i < n; i += 2) {
-        assert_true(blocks_take(address(i), &out));
+        assert_true(blocks_take(&blocks_untagged, address(i), &out));
         assert_int_equal(out.bytes, i + 1);
     }
     for (uint64_t i = 0; i < n; i++) {
-        assert_int_equal(blocks_find(address(i), &out), i % 2);
+        assert_int_equal(blocks_find(&blocks_untagged, address(i), &out), i % 2);
         if (i % 2)
             assert_int_equal(out.node, i);
     }
     for (uint64_t i = 1; i < n; i += 2)
-        assert_true(blocks_take(address(i), &out));
+        assert_true(blocks_take(&blocks_untagged, address(i), &out));
 }
 
 static void *put_and_take(void *arg)
@@ -57,9 +58,11 @@ static void *put_and_take(void *arg)
     struct block out;
     for (int round = 0; round < 20; round++) {
         for (uint64_t i = 0; i < 2000; i++)
-            wrong += !blocks_put(address(base + i), (struct block){.bytes = base + i, .node = 1});
+            wrong += !blocks_put(&blocks_untagged, address(base + i),
+                                 (struct block){.bytes = base + i, .node = 1});
         for (uint64_t i = 0; i < 2000; i++)
-            wrong += !blocks_take(address(base + i), &out) || out.bytes != base + i;
+            wrong +=
+                !blocks_take(&blocks_untagged, address(base + i), &out) || out.bytes != base + i;
     }
     return (void *)wrong;
 }
@@ -86,10 +89,10 @@ static void limit_of_the_host_keeps_the_table_small(void **state)
     (void)state;
     shim.map_max_bytes = 1000; /* first: no level but the smallest may be mapped */
     for (uint64_t i = 0; i < n; i++)
-        kept += blocks_put(address(i), (struct block){.bytes = 1, .node = 1});
+        kept += blocks_put(&blocks_untagged, address(i), (struct block){.bytes = 1, .node = 1});
     assert_in_range(kept, 1, 5000);
     for (uint64_t i = 0; i < n; i++)
-        kept -= blocks_take(address(i), &out);
+        kept -= blocks_take(&blocks_untagged, address(i), &out);
     assert_int_equal(kept, 0);
     shim.map_max_bytes = UINT64_MAX;
 }

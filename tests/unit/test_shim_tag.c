@@ -12,13 +12,17 @@ static char block[64];
 static void fields_come_back_at_their_limits(void **state)
 {
     static const struct tag tags[] = {
-        {0, 0, 0}, {1, 2, 3}, {0xffffff, 0xfff, tag_slack_max}, {0x800000, 0x800, 0x400}};
+        {0, 0, 0},
+        {1, 2, 3},
+        {0xffffff, tag_slack_max, tag_serial_mask | tag_marked | tag_given},
+        {0x800000, 0x200, tag_marked},
+        {0x800000, 0x200, tag_given}};
     (void)state;
     for (unsigned i = 0; i < sizeof tags / sizeof tags[0]; i++) {
         struct tag out;
         assert_true(tag_unpack(tag_pack(tags[i], block, key), block, key, &out));
         assert_int_equal(out.node, tags[i].node);
-        assert_int_equal(out.recorder, tags[i].recorder);
+        assert_int_equal(out.owner, tags[i].owner);
         assert_int_equal(out.slack, tags[i].slack);
     }
 }
