@@ -1,7 +1,6 @@
 #include "shim/nodes.h"
 
 #include "profile/sys.h"
-#include "shim/modules.h"
 #include "shim/shim.h"
 
 static uint32_t *node_slots; /* node id, 0 = free */
@@ -9,14 +8,8 @@ static uint32_t node_mask;
 static uint64_t *account_slots; /* account_key() << 24 | account index + 1, 0 = free */
 static uint32_t account_mask;
 
-/*
- * Nodes by (parent, pc), as a memory: a slot is overwritten by the next that falls into it. What
- * it stands for is told by 40 bits of the hash of parent, pc and the modules' generation: of 10^12
- * look-ups that should find nothing one would find a wrong node.
- */
-enum { step_slot_bits = 16, step_slot_count = 1 << step_slot_bits, step_node_bits = 24 };
-static uint64_t step_slots[step_slot_count]; /* atomic: hash's upper bits | node id; 0 = free */
-static uint64_t step_salt; /* moves with nodes_init(): the nodes of another profile are not ours */
+uint64_t node_steps[node_step_slots];
+uint64_t node_step_salt;
 
 /* Where events go when their own account, and those of all their callers, find no room. */
 enum { account_index_bits = 24, last_resort_recorder = shim_recorders - 1 };
@@ -68,23 +61,16 @@ uint32_t node_get(uint32_t parent, uint32_t module, uint64_t offset, uint32_t *s
     }
 }
 
-uint32_t node_at_pc(uint32_t parent, uintptr_t pc, uint32_t *spare)
+uint32_t node_at_new_pc(uint32_t parent, uintptr_t pc, uint64_t hash, uint32_t *spare)
 {
-    const uint64_t node_mask_bits = (1u << step_node_bits) - 1;
-    uint64_t generation = modules_generation();
-    uint64_t h = mix(step_salt + pc * 0x9e3779b97f4a7c15u +
-                     (parent ^ generation << 32) * 0xd6e8feb86659fd93u);
-    h *= 0xbf58476d1ce4e5b9u;
-    uint64_t *slot = &step_slots[(h ^ h >> 32) & (step_slot_count - 1)];
-    uint64_t word = __atomic_load_n(slot, __ATOMIC_RELAXED);
-    if (likely(((word ^ h) & ~node_mask_bits) == 0 && word & node_mask_bits))
-        return (uint32_t)(word & node_mask_bits);
+    uint32_t generation = modules_generation();
     uint64_t offset;
     uint32_t module = modules_locate(pc, &offset);
     uint32_t id = node_get(parent, module, offset, spare);
     /* Not if the table is full, nor for code that may be another's next time (a JIT's). */
     if (id != parent && module != PSHIM_MODULE_ANON && generation == modules_generation())
-        __atomic_store_n(slot, (h & ~node_mask_bits) | id, __ATOMIC_RELEASE);
+        __atomic_store_n(&node_steps[hash % node_step_slots],
+                         (hash >> node_step_bits << node_step_bits) | id, __ATOMIC_RELEASE);
     return id;
 }
 
@@ -153,7 +139,7 @@ struct pshim_account *account_get(uint32_t recorder, enum pshim_kind kind, uint3
 int nodes_init(void)
 {
     uint32_t spare = 0;
-    step_salt += 0xa24baed4963ee407u;
+    node_step_salt += 0xa24baed4963ee407u;
     uint32_t nodes =
         power_of_two_above(profile_region(&shim.profile, PSHIM_REGION_NODE)->capacity * 2);
     uint32_t accounts =

@@ -10,6 +10,9 @@
 #include <stdint.h>
 
 #include "profile/format.h"
+#include "shim/modules.h"
+
+#define NODES_HIDDEN __attribute__((visibility("hidden")))
 
 /* Maps the tables for the capacities of the open profile. 0, or −1 without memory. */
 int nodes_init(void);
@@ -22,10 +25,36 @@ int nodes_init(void);
 uint32_t node_get(uint32_t parent, uint32_t module, uint64_t offset, uint32_t *spare);
 
 /*
+ * Nodes by (parent, pc), as a memory: a slot is overwritten by the next that falls into it. What
+ * it stands for is told by 40 bits of the hash of parent, pc and the modules' generation: of 10^12
+ * look-ups that should find nothing one would find a wrong node. Not to be touched but here.
+ */
+enum { node_step_slots = 1 << 16, node_step_bits = 24 };
+extern uint64_t node_steps[node_step_slots] NODES_HIDDEN; /* atomic: hash's upper bits | node id */
+extern uint64_t node_step_salt NODES_HIDDEN; /* moves with nodes_init(): another profile's nodes */
+
+static inline uint64_t node_step_hash(uint32_t parent, uintptr_t pc)
+{
+    uint64_t h = (node_step_salt ^ pc) * 0x9e3779b97f4a7c15u +
+                 (parent ^ (uint64_t)modules_generation() << 32) * 0xd6e8feb86659fd93u;
+    return (h ^ h >> 32) * 0xbf58476d1ce4e5b9u;
+}
+
+uint32_t node_at_new_pc(uint32_t parent, uintptr_t pc, uint64_t hash, uint32_t *spare);
+
+/*
  * The node of the code at pc below `parent`, its module recorded if need be. What was looked up
  * before is found again without asking the loader.
  */
-uint32_t node_at_pc(uint32_t parent, uintptr_t pc, uint32_t *spare);
+static inline uint32_t node_at_pc(uint32_t parent, uintptr_t pc, uint32_t *spare)
+{
+    uint64_t h = node_step_hash(parent, pc);
+    uint64_t word = __atomic_load_n(&node_steps[h % node_step_slots], __ATOMIC_RELAXED) ^ h;
+    uint32_t node = (uint32_t)(word ^ h) & ((1u << node_step_bits) - 1);
+    if (__builtin_expect(word >> node_step_bits == 0 && node, 1))
+        return node;
+    return node_at_new_pc(parent, pc, h, spare);
+}
 
 static inline uint32_t node_special(uint32_t parent, enum pshim_special what, uint32_t *spare)
 {

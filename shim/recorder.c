@@ -78,7 +78,8 @@ static __attribute__((noinline)) uint32_t stack_whole(struct thread_state *ts,
     return whole_stack_node(ts, root, ts->hook_pcs + 1, depth - 1, most, serial);
 }
 
-uint32_t recorder_stack(struct thread_state *ts, const struct unwind_regs *regs)
+static __attribute__((noinline, hot)) uint32_t stack_changed(struct thread_state *ts,
+                                                             const struct unwind_regs *regs)
 {
     struct unwind_kept *kept = &ts->kept;
     uint32_t generation = modules_generation();
@@ -97,10 +98,23 @@ uint32_t recorder_stack(struct thread_state *ts, const struct unwind_regs *regs)
     }
     kept->walked = 1;
     kept->root = 0;
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     if (likely(ts->walk_serial == serial))
-        kept->depth = depth;
+        unwind_kept_settle(kept, depth, shared);
     return node;
+}
+
+uint32_t recorder_stack(struct thread_state *ts, const struct unwind_regs *regs)
+{
+    const struct unwind_kept *kept = &ts->kept;
+    uint32_t serial = ts->walk_serial;
+    if (likely(kept->generation == modules_generation() &&
+               unwind_kept_same(kept, regs->frame, ts->stack))) {
+        uint32_t node = kept->frame[kept->depth - 1].node;
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        if (likely(ts->walk_serial == serial))
+            return node;
+    }
+    return stack_changed(ts, regs);
 }
 
 unsigned recorder_last_stack(const struct thread_state *ts, uintptr_t *pcs, unsigned max)

@@ -44,9 +44,11 @@ enum {
     UNWIND_REGS
 };
 
-/* Register values of one frame. A bit of `known` is set where the value is valid. */
+/* Register values of one frame. A bit of `known` is set where the value is valid. `frame`: where
+ * that frame keeps its caller's rbp, with the return address behind it; NULL if not known. */
 struct unwind_regs {
     uintptr_t reg[UNWIND_REGS];
+    const uintptr_t *frame;
     uint32_t known;
 };
 
@@ -89,7 +91,8 @@ unsigned unwind_walk_fp(const struct unwind_regs *start, int exact,
                         const struct unwind_range *stacks, unsigned stack_count, uintptr_t *pcs,
                         unsigned max, enum unwind_end *end);
 
-/* Registers of the calling function at this point, callee-saved ones, rsp and rip known. */
+/* Registers of the calling function at this point, callee-saved ones, rsp and rip known. It gets a
+ * frame pointer by that. */
 static inline __attribute__((always_inline)) void unwind_capture(struct unwind_regs *regs)
 {
     __asm__ volatile("leaq 0(%%rip), %%rax\n\t"
@@ -104,6 +107,7 @@ static inline __attribute__((always_inline)) void unwind_capture(struct unwind_r
                      :
                      : "r"(regs)
                      : "rax", "memory");
+    regs->frame = __builtin_frame_address(0);
     regs->known = 1u << UNWIND_RIP | 1u << UNWIND_RSP | 1u << UNWIND_RBP | 1u << UNWIND_RBX |
                   1u << UNWIND_R12 | 1u << UNWIND_R13 | 1u << UNWIND_R14 | 1u << UNWIND_R15;
 }

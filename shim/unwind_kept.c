@@ -7,10 +7,20 @@
 
 enum step { STEP_ON, STEP_ROOT, STEP_STOP };
 
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define ALWAYS      static inline CFI_READS_STACK __attribute__((always_inline))
+#define APART       static __attribute__((noinline)) CFI_READS_STACK
+
+ALWAYS uintptr_t word_at(uintptr_t sp, unsigned slot)
+{
+    return *((const uintptr_t *)sp - slot);
+}
+
 /* One of the rules that are not quick: plain and based on rsp or rbp, the outermost frame, or none.
  */
-static __attribute__((noinline)) CFI_READS_STACK enum step
-step_slow(struct unwind_fresh *s, uintptr_t pc, uint32_t generation, uintptr_t hi)
+APART enum step step_slow(struct unwind_frame *f, struct unwind_frame *to, uint32_t generation,
+                          uintptr_t pc, uintptr_t hi)
 {
     struct unwind_scratch scratch;
     const struct unwind_rule *rule = unwind_rule_find(pc, generation, &scratch);
@@ -19,189 +29,358 @@ step_slow(struct unwind_fresh *s, uintptr_t pc, uint32_t generation, uintptr_t h
     if (rule->kind != UNWIND_RULE_PLAIN ||
         (rule->cfa_reg != UNWIND_RSP && rule->cfa_reg != UNWIND_RBP))
         return STEP_STOP;
-    uintptr_t base = rule->cfa_reg == UNWIND_RSP ? s->sp : s->rbp;
+    uintptr_t base = rule->cfa_reg == UNWIND_RSP ? f->sp : f->rbp;
     uintptr_t cfa = base + (uintptr_t)(intptr_t)rule->cfa_offset;
-    if (cfa <= s->sp || cfa > hi || cfa % 8 || cfa - s->sp < 8u * rule->reach)
+    if (cfa <= f->sp || cfa > hi || cfa % 8 || cfa - f->sp < 8u * rule->reach)
         return STEP_STOP;
-    s->rbp_at = rule->slot[1] ? (const uintptr_t *)cfa - rule->slot[1] : NULL;
-    s->rbp = s->rbp_at ? *s->rbp_at : s->rbp;
-    s->rip = ((const uintptr_t *)cfa)[-1];
-    s->sp = cfa;
+    f->needs_rbp |= rule->cfa_reg == UNWIND_RBP;
+    to->rip = word_at(cfa, 1);
+    to->sp = cfa;
+    to->slot = rule->slot[1];
+    to->needs_rbp = 0;
+    to->rbp = to->slot ? word_at(cfa, to->slot) : f->rbp;
     return STEP_ON;
 }
 
-/* Leaves the frame whose pc is given. */
-static inline CFI_READS_STACK __attribute__((always_inline)) enum step
-step(struct unwind_fresh *s, uintptr_t pc, uint32_t generation, uintptr_t hi)
+/* From a frame, executing at pc, to the one that called it; says in *f if its rbp was needed. */
+ALWAYS enum step step(struct unwind_frame *f, struct unwind_frame *to, uint32_t generation,
+                      uintptr_t pc, uintptr_t hi)
 {
     uint64_t word = unwind_word_find(pc, generation);
-    uintptr_t cfa = s->sp + 8 * unwind_word_cfa_words(word);
+    bool by_rbp = unwind_word_cfa_words(word) == UNWIND_CFA_BY_RBP;
+    uintptr_t cfa = by_rbp ? f->rbp + 16 : f->sp + 8 * unwind_word_cfa_words(word);
     unsigned slot = unwind_word_rbp_slot(word);
-
-    if (unwind_word_cfa_words(word) == UNWIND_CFA_BY_RBP)
-        cfa = s->rbp + 16;
     /* none, or not quick, or off the stack */
-    if (__builtin_expect((int64_t)word <= 0 || cfa <= s->sp || cfa > hi || cfa % 8, 0)) {
-        struct unwind_fresh copy = *s; /* so that *s itself may stay in registers */
-        enum step how = step_slow(&copy, pc, generation, hi);
-        *s = copy;
-        return how;
-    }
+    if (unlikely((int64_t)word <= 0 || cfa <= f->sp || cfa > hi || cfa % 8))
+        return step_slow(f, to, generation, pc, hi);
+    f->needs_rbp |= by_rbp;
     /* no branch: whether a function saves rbp is hard to foresee */
-    const uintptr_t *top = (const uintptr_t *)cfa;
-    uintptr_t saved = *(top - (slot ? slot : 1));
-    s->rbp = slot ? saved : s->rbp;
-    s->rbp_at = slot ? top - slot : NULL;
-    s->rip = top[-1];
-    s->sp = cfa;
+    uintptr_t saved = word_at(cfa, slot ? slot : 1);
+    to->rip = word_at(cfa, 1);
+    to->sp = cfa;
+    to->slot = (uint8_t)slot;
+    to->needs_rbp = 0;
+    to->rbp = slot ? saved : f->rbp;
     return STEP_ON;
-}
-
-/* Words that stand before those of a frame. */
-static inline uint32_t words_before(const struct unwind_kept *kept, unsigned at)
-{
-    return at ? kept->frame[at - 1].words : 0;
-}
-
-/* Puts a frame into its place; its node stays what it is. */
-static inline void frame_put(struct unwind_kept *kept, unsigned at, const struct unwind_fresh *s)
-{
-    struct unwind_frame *to = &kept->frame[at];
-    struct unwind_stack_word *word = &kept->word[words_before(kept, at)];
-    word->at = (const uintptr_t *)s->sp - 1;
-    word->value = s->rip;
-    word++;
-    word->at = s->rbp_at;
-    word->value = s->rbp;
-    word += s->rbp_at != NULL;
-    to->rip = s->rip;
-    to->sp = s->sp;
-    to->rbp = s->rbp;
-    to->words = (uint32_t)(word - kept->word);
 }
 
 /*
- * Which kept frame, from `at` outwards, is the last that is entered as it was: 0, the outermost, if
- * all of them are.
+ * Puts the frame `at`, whose own fields are set, in its place behind the ones further out: does
+ * anybody look at its rbp, and which words must hold?
  */
-static CFI_READS_STACK unsigned holds_until(const struct unwind_kept *kept, unsigned at)
+ALWAYS void frame_settle(struct unwind_kept *kept, unsigned at)
+{
+    struct unwind_frame *f = &kept->frame[at];
+    unsigned words = 0;
+    if (likely(at)) {
+        words = f[-1].words;
+        f->needs_rbp |= f[-1].needs_rbp & (f[-1].slot == 0);
+    }
+    kept->word[words].at = (const uintptr_t *)f->sp - f->slot;
+    kept->word[words].value = f->rbp;
+    f->words = (uint16_t)(words + (f->needs_rbp & (f->slot != 0)));
+}
+
+/* Is the frame entered as it was, by the words that were read then? */
+ALWAYS bool frame_holds(const struct unwind_frame *f)
+{
+    return word_at(f->sp, 1) == f->rip &&
+           (!f->needs_rbp || !f->slot || word_at(f->sp, f->slot) == f->rbp);
+}
+
+/* The innermost of frame[0 … at − 1] that is not entered as it was, + 1; 0 if all are. */
+ALWAYS unsigned holds_until_each(const struct unwind_frame *frame, unsigned at)
+{
+    while (at && frame_holds(&frame[at - 1]))
+        at--;
+    return at;
+}
+
+/* The same of the kept stack, from frame[at − 1] outwards. */
+ALWAYS unsigned holds_until(const struct unwind_kept *kept, unsigned at)
 {
     enum { at_once = 4 };
-    const struct unwind_stack_word *word = kept->word + words_before(kept, at);
-    /* By fours, as long as all are the same. */
-    for (; word >= kept->word + at_once; word -= at_once)
-        if (__builtin_expect((*word[-1].at ^ word[-1].value) | (*word[-2].at ^ word[-2].value) |
-                                 (*word[-3].at ^ word[-3].value) | (*word[-4].at ^ word[-4].value),
-                             0))
+    const struct unwind_frame *f = kept->frame + at;
+    const struct unwind_stack_word *w = kept->word, *words = w + (at ? f[-1].words : 0);
+    uintptr_t differ = 0;
+    for (; w < words; w++)
+        differ |= *w->at ^ w->value;
+    if (unlikely(differ))
+        return holds_until_each(kept->frame, at);
+    for (; f >= kept->frame + at_once; f -= at_once)
+        if (unlikely((word_at(f[-1].sp, 1) ^ f[-1].rip) | (word_at(f[-2].sp, 1) ^ f[-2].rip) |
+                     (word_at(f[-3].sp, 1) ^ f[-3].rip) | (word_at(f[-4].sp, 1) ^ f[-4].rip)))
             break;
-    while (word > kept->word && *word[-1].at == word[-1].value)
-        word--;
-    uint32_t left = (uint32_t)(word - kept->word);
-    if (__builtin_expect(left == 0, 1))
-        return 0;
-    while (words_before(kept, at) >= left)
-        at--;
-    return at + 1;
+    return holds_until_each(kept->frame, (unsigned)(f - kept->frame));
 }
 
-static inline bool frame_is(const struct unwind_frame *f, const struct unwind_fresh *s)
+/* Same frame, in the same state as far as anybody looks? `kept` says how far. */
+ALWAYS bool frame_is(const struct unwind_frame *kept, const struct unwind_frame *f)
 {
-    return f->sp == s->sp && f->rip == s->rip && f->rbp == s->rbp;
+    return !((kept->sp ^ f->sp) | (kept->rip ^ f->rip) |
+             ((kept->rbp ^ f->rbp) & -(uintptr_t)kept->needs_rbp));
 }
 
-/* A kept frame, as a state to go on from. The inner frame's words are found before the frame's. */
-static struct unwind_fresh frame_state(const struct unwind_kept *kept, unsigned at)
+/* Enters a kept frame from another inner frame, or the same again: *f has its true rbp. */
+ALWAYS void frame_enter(struct unwind_kept *kept, unsigned at, const struct unwind_frame *f)
 {
-    const struct unwind_frame *f = &kept->frame[at];
-    const struct unwind_stack_word *last = &kept->word[f->words - 1];
-    bool saved = f->words - words_before(kept, at) == 2;
-    return (struct unwind_fresh){f->rip, f->sp, f->rbp, saved ? last->at : NULL};
+    kept->frame[at].rbp = f->rbp;
+    kept->frame[at].slot = f->slot;
+    frame_settle(kept, at);
 }
 
 /*
  * More frames than there is room for beside the kept stack: walked to the end, to be counted, and
  * once more into their places. Nothing of the kept stack stays.
  */
-static __attribute__((noinline)) CFI_READS_STACK unsigned
-walk_whole(struct unwind_kept *kept, const struct unwind_regs *start, uint32_t generation,
-           uintptr_t hi)
+APART unsigned walk_whole(struct unwind_kept *kept, const struct unwind_frame *leaf,
+                          uint32_t generation, uintptr_t hi)
 {
-    struct unwind_fresh s = {start->reg[UNWIND_RIP], start->reg[UNWIND_RSP], start->reg[UNWIND_RBP],
-                             NULL};
+    struct unwind_frame at[2] = {*leaf};
     unsigned depth = 0;
-    step(&s, s.rip, generation, hi);
-    struct unwind_fresh count = s;
     enum step how = STEP_ON;
-    while (how == STEP_ON && count.rip) {
-        if (count.rip >> UNWIND_PC_BITS || depth == unwind_kept_max)
+    while (how == STEP_ON && at[0].rip) {
+        if (at[0].rip >> UNWIND_PC_BITS || depth == unwind_kept_max)
             return 0;
         depth++;
-        how = step(&count, count.rip - 1, generation, hi);
+        how = step(&at[0], &at[1], generation, at[0].rip - 1, hi);
+        at[0] = at[1];
     }
     if (how == STEP_STOP)
         return 0;
-    for (unsigned i = depth; i-- > 0;) {
-        kept->frame[i].rip = s.rip;
-        kept->frame[i].sp = s.sp;
-        kept->frame[i].rbp = s.rbp;
-        kept->word[2 * i + 1].at = s.rbp_at; /* a frame has two words at most: none is in its way */
-        step(&s, s.rip - 1, generation, hi);
+    kept->frame[depth - 1] = *leaf;
+    for (unsigned i = depth; --i > 0;) {
+        kept->frame[i - 1] = (struct unwind_frame){0};
+        step(&kept->frame[i], &kept->frame[i - 1], generation, kept->frame[i].rip - 1, hi);
     }
-    for (unsigned i = 0; i < depth; i++) {
-        struct unwind_frame *f = &kept->frame[i];
-        s = (struct unwind_fresh){f->rip, f->sp, f->rbp, kept->word[2 * i + 1].at};
-        frame_put(kept, i, &s);
-    }
+    for (unsigned i = 0; i < depth; i++)
+        frame_settle(kept, i);
     return depth;
+}
+
+#define MIX UINT64_C(0x9e3779b97f4a7c15)
+
+ALWAYS struct unwind_leaf *leaf_of(struct unwind_kept *kept, const struct unwind_frame *f)
+{
+    uint64_t h = (f->rip ^ f->sp << 16) * MIX;
+    return &kept->leaf[h / (UINT64_MAX / unwind_leaves + 1)];
+}
+
+/* Where the part with this leaf and these words is to be found. */
+ALWAYS uint8_t *part_slot(struct unwind_kept *kept, const struct unwind_leaf *leaf)
+{
+    uint64_t h = leaf->rip + (leaf->sp << 8);
+    for (unsigned i = 0; i < unwind_leaf_words; i++)
+        h = (h ^ ((const uintptr_t *)leaf->sp)[leaf->at[i]]) * MIX, h ^= h >> 29;
+    return &kept->part_at[h / (UINT64_MAX / unwind_part_slots + 1)];
+}
+
+/*
+ * Is the inner part that leads from *f into the kept stack, of `depth` frames, known? Then the
+ * kept stack becomes this one, and its depth is returned. Else 0.
+ */
+ALWAYS unsigned part_find(struct unwind_kept *kept, unsigned depth, const struct unwind_frame *f,
+                          uintptr_t hi)
+{
+    const struct unwind_leaf *leaf = leaf_of(kept, f);
+    if (leaf->rip != f->rip || leaf->sp != f->sp || f->sp + 8u * leaf->most >= hi)
+        return 0;
+    unsigned place = *part_slot(kept, leaf);
+    if (!place)
+        return 0;
+    const struct unwind_part *part = &kept->part[place - 1];
+    unsigned count = part->count, join = part->join;
+    if (!count || part->generation != kept->generation || join >= depth)
+        return 0;
+    struct unwind_frame *to = &kept->frame[join];
+    const struct unwind_frame *from = part->frame;
+    if (to->node != from->node || to->needs_rbp != from->needs_rbp || !frame_is(from, to) ||
+        from->sp > hi || !frame_is(&from[count - 1], f) || holds_until_each(from, count - 1) ||
+        holds_until(kept, join))
+        return 0;
+    for (unsigned i = 0; i < count; i++)
+        to[i] = from[i];
+    unsigned words = join ? to[-1].words : 0;
+    if (unlikely(from[count - 1].words != words))
+        for (unsigned i = 0; i < count; i++)
+            frame_settle(kept, join + i);
+    frame_enter(kept, join + count - 1, f);
+    return join + count;
+}
+
+/*
+ * Where the return addresses next to a leaf are, as words from its sp. What is said of the leaf
+ * already stays as far as it is the same: of two stacks with this leaf, the first place that
+ * differs is behind a return address that differs, which tells them apart.
+ */
+ALWAYS void leaf_note(struct unwind_leaf *leaf, const struct unwind_frame *f, unsigned outer_frames)
+{
+    bool known = leaf->rip == f->rip && leaf->sp == f->sp, same = true;
+    uint16_t most = 0;
+    leaf->rip = 0; /* a siglongjmp may leave it half written */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    for (unsigned i = 0; i < unwind_leaf_words; i++) {
+        uintptr_t words = i < outer_frames ? ((f - 1 - i)->sp - f->sp) / 8 - 1 : UINT16_MAX;
+        if (words >= UINT16_MAX)
+            words = i ? leaf->at[0] : 0;
+        same = same && (!known || leaf->at[i] == words);
+        leaf->at[i] = same || !i ? (uint16_t)words : leaf->at[0];
+        most = leaf->at[i] > most ? leaf->at[i] : most;
+    }
+    leaf->most = most;
+    leaf->sp = f->sp;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    leaf->rip = f->rip;
+}
+
+/*
+ * Is it worth while to keep another part? Where stacks hardly ever come back, most are left out,
+ * which also lets those that are there live longer.
+ */
+ALWAYS bool part_pays(struct unwind_kept *kept)
+{
+    enum { patience = 2 * unwind_parts, one_in = 16 };
+    if (kept->misses < patience) {
+        kept->misses++;
+        return true;
+    }
+    return ++kept->walks % one_in == 0;
+}
+
+/* Keeps the inner part of the stack, from frame[join] to the leaf. */
+APART void part_keep(struct unwind_kept *kept, unsigned depth, unsigned join)
+{
+    const struct unwind_frame *f = &kept->frame[depth - 1];
+    struct unwind_leaf *leaf = leaf_of(kept, f);
+    leaf_note(leaf, f, depth - 1);
+    uint8_t *slot = part_slot(kept, leaf);
+    struct unwind_part *part = *slot ? &kept->part[*slot - 1] : NULL;
+    if (part && part->count && part->frame[part->count - 1].rip == f->rip &&
+        part->frame[part->count - 1].sp == f->sp) {
+        /* It was known, but not after the stack before: from now on it reaches as far out. */
+        if (part->join < join && depth - part->join <= unwind_part_frames)
+            join = part->join;
+    } else {
+        unsigned place = kept->next_part;
+        kept->next_part = (place + 1) % unwind_parts;
+        part = &kept->part[place];
+        *slot = (uint8_t)(place + 1);
+    }
+    part->count = 0; /* a siglongjmp may leave it half written */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    part->generation = kept->generation;
+    part->join = join;
+    for (unsigned i = join; i < depth; i++)
+        part->frame[i - join] = kept->frame[i];
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    part->count = depth - join;
+}
+
+/* The walk where neither the leaf nor its inner part is known. joined: frames of the kept stack
+   that may still be met. */
+APART unsigned walk_on(struct unwind_kept *kept, unsigned joined, const struct unwind_frame *leaf,
+                       uintptr_t hi, unsigned *shared)
+{
+    uint32_t generation = unwind_generation_load();
+    struct unwind_frame *s = kept->fresh, *end = s + unwind_fresh_max;
+    *s = *leaf;
+    while (s->rip) {
+        while (joined && kept->frame[joined - 1].sp < s->sp)
+            joined--;
+        if (joined && frame_is(&kept->frame[joined - 1], s)) {
+            unsigned last = holds_until(kept, --joined);
+            if (likely(last == 0)) {
+                frame_enter(kept, joined, s); /* the inner frame may be another one now */
+                *shared = joined + 1;
+                break;
+            }
+            if (joined - last >= (unsigned)(end - s))
+                return walk_whole(kept, leaf, generation, hi);
+            for (; joined > last; s++) {
+                s->needs_rbp = kept->frame[joined].needs_rbp;
+                s[1] = kept->frame[--joined];
+                /* as it is now: if nobody looked at it, it was not compared */
+                s[1].rbp = s[1].slot ? word_at(s[1].sp, s[1].slot) : s->rbp;
+            }
+        }
+        if (s->rip >> UNWIND_PC_BITS)
+            return 0;
+        if (s == end)
+            return walk_whole(kept, leaf, generation, hi);
+        enum step how = step(s, s + 1, generation, s->rip - 1, hi);
+        s++;
+        if (how == STEP_ROOT)
+            break;
+        if (how == STEP_STOP)
+            return 0;
+    }
+    unsigned fresh = (unsigned)(s - kept->fresh);
+    if (*shared + fresh > unwind_kept_max)
+        return 0;
+    for (unsigned i = 0; i < fresh; i++) {
+        kept->frame[*shared + i] = kept->fresh[fresh - 1 - i];
+        frame_settle(kept, *shared + i);
+    }
+    return *shared + fresh;
+}
+
+/* The frame that called the one with this frame pointer. False if that is not on the stack. */
+ALWAYS bool leaf_load(struct unwind_frame *leaf, const uintptr_t *frame, struct unwind_range stack)
+{
+    enum { above = 2 }; /* words from where a frame pointer points to, to the caller's frame */
+    if (unlikely((uintptr_t)frame - stack.lo >= stack.hi - stack.lo - 8 * above ||
+                 (uintptr_t)frame % 8))
+        return false;
+    *leaf = (struct unwind_frame){
+        .rip = frame[1], .sp = (uintptr_t)(frame + above), .rbp = frame[0], .slot = above};
+    return true;
+}
+
+CFI_READS_STACK bool unwind_kept_same(const struct unwind_kept *kept, const uintptr_t *frame,
+                                      struct unwind_range stack)
+{
+    struct unwind_frame leaf;
+    unsigned depth = kept->depth;
+    if (unlikely(!depth || !kept->walked || !leaf_load(&leaf, frame, stack)))
+        return false;
+    const struct unwind_frame *f = &kept->frame[depth - 1];
+    return frame_is(f, &leaf) && f->slot == leaf.slot && !holds_until(kept, depth - 1);
 }
 
 CFI_READS_STACK unsigned unwind_kept_walk(struct unwind_kept *kept, unsigned depth,
                                           const struct unwind_regs *start,
                                           struct unwind_range stack, unsigned *shared)
 {
-    uint32_t generation = unwind_generation_load();
-    struct unwind_fresh s = {start->reg[UNWIND_RIP], start->reg[UNWIND_RSP], start->reg[UNWIND_RBP],
-                             NULL};
-    unsigned joined = kept->walked ? depth : 0, fresh = 0;
+    enum { part_worth = 2 }; /* misses */
+    struct unwind_frame leaf;
+    unsigned joined = kept->walked ? depth : 0, found;
 
     kept->depth = 0;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     *shared = 0;
-    if (s.sp - stack.lo >= stack.hi - stack.lo || s.sp % 8)
+    if (unlikely(!leaf_load(&leaf, start->frame, stack)))
         return 0;
-    if (step(&s, s.rip, generation, stack.hi) != STEP_ON)
-        return 0;
-    while (s.rip) {
-        while (joined && kept->frame[joined - 1].sp < s.sp)
-            joined--;
-        if (joined && frame_is(&kept->frame[joined - 1], &s)) {
-            unsigned last = holds_until(kept, --joined);
-            if (__builtin_expect(last == 0, 1)) {
-                frame_put(kept, joined, &s); /* the inner frame may be another one now */
-                *shared = joined + 1;
-                break;
-            }
-            if (fresh + (joined - last) >= unwind_fresh_max)
-                return walk_whole(kept, start, generation, stack.hi);
-            while (joined > last) {
-                kept->fresh[fresh++] = s;
-                s = frame_state(kept, --joined);
-            }
+    while (joined && kept->frame[joined - 1].sp < leaf.sp)
+        joined--;
+    if (likely(joined)) {
+        const struct unwind_frame *f = &kept->frame[joined - 1];
+        if ((joined < depth || f->slot != leaf.slot) && frame_is(f, &leaf) &&
+            !holds_until(kept, joined - 1)) {
+            frame_enter(kept, joined - 1, &leaf);
+            return *shared = joined;
         }
-        if (s.rip >> UNWIND_PC_BITS)
-            return 0;
-        if (fresh == unwind_fresh_max)
-            return walk_whole(kept, start, generation, stack.hi);
-        kept->fresh[fresh++] = s;
-        enum step how = step(&s, s.rip - 1, generation, stack.hi);
-        if (how == STEP_ROOT)
-            break;
-        if (how == STEP_STOP)
-            return 0;
+        if ((found = part_find(kept, joined, &leaf, stack.hi)) != 0) {
+            kept->misses -= kept->misses < part_worth ? kept->misses : part_worth;
+            return *shared = found;
+        }
     }
-    if (*shared + fresh > unwind_kept_max)
-        return 0;
-    for (unsigned i = 0; i < fresh; i++)
-        frame_put(kept, *shared + i, &kept->fresh[fresh - 1 - i]);
-    return *shared + fresh;
+    return walk_on(kept, joined, &leaf, stack.hi, shared);
+}
+
+void unwind_kept_settle(struct unwind_kept *kept, unsigned depth, unsigned shared)
+{
+    if (shared && shared < depth && depth - shared < unwind_part_frames && part_pays(kept))
+        part_keep(kept, depth, shared - 1);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    kept->depth = depth;
 }

@@ -1,48 +1,77 @@
 /*
- * A thread's last stack, kept so that the next walk only walks what changed.
+ * A thread's last stack, kept so that the next walk only walks what changed, and the inner parts of
+ * some more, so that what changed need not be walked either if it was there before.
  *
  * From the leaf outwards a new walk meets the kept one at a frame whose state is the same: return
- * address, stack pointer and rbp, which is all that the rules used here look at. From there on it
- * would read the same words as the kept walk did: the return address of each frame and, where the
- * inner one saved it, rbp. If those words still hold what they held, then by induction every outer
- * frame is the same. If one differs, the frames up to it are the same, and walking goes on from
- * there. Return addresses in the same slots alone would not do: memory that an alloca left alone
- * may hold an older frame's words; a test has that case.
+ * address, stack pointer and, if a rule further out looks at it, rbp, which is all that the rules
+ * used here look at. From there on it would read the same words as the kept walk did: the return
+ * address of each frame and, where the inner one saved it and it matters, rbp. If those words still
+ * hold what they held, then by induction every outer frame is the same. If one differs, the frames
+ * up to it are the same, and walking goes on from there. Return addresses in the same slots alone
+ * would not do: memory that an alloca left alone may hold an older frame's words; a test has that
+ * case.
+ *
+ * The same holds for an inner part that was walked some time ago: if it begins with the same state
+ * and each word that was read then is as it was, it leads to the same outer frame in the same
+ * state. If that is a frame of the kept stack, which holds from there, then the whole stack is
+ * known. Of inner parts with the same leaf, the one to try is found by the values of a few words
+ * that were return addresses in one of them.
  *
  * Only stacks whose every frame has CFA = rsp + n or rbp + n, and which end at a frame without a
  * caller, are kept. That is nearly all of them; the others are walked whole by unwind_walk().
  *
  * Async-signal-safe for one thread's own stack; reads only that stack's memory above the start.
- * Measured: docs/benchmarks.md, "Stack reuse".
+ * Memory: pages are touched as stacks of their kind are met. Measured: docs/benchmarks.md, "Stack
+ * reuse".
  */
 #ifndef PERFSHIM_SHIM_UNWIND_KEPT_H
 #define PERFSHIM_SHIM_UNWIND_KEPT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "shim/unwind.h"
 
-enum { unwind_kept_max = 256, unwind_fresh_max = 32 };
+enum {
+    unwind_kept_max = 256,
+    unwind_fresh_max = 32,
+    unwind_part_frames = 16, /* of an inner part, the frame that it leads to included */
+    unwind_parts = 64,       /* kept; the oldest makes room */
+    unwind_part_slots = 256,
+    unwind_leaves = 128,
+    unwind_leaf_words = 6,
+};
 
 /* A frame as it is entered from the inner one. */
 struct unwind_frame {
-    uintptr_t rip; /* return address into it; its pc is rip − 1 */
-    uintptr_t sp, rbp;
-    uint32_t node;  /* the owner's: what it made of the frame */
-    uint32_t words; /* what was read to enter this frame and all further out */
+    uintptr_t rip;     /* return address into it; its pc is rip − 1 */
+    uintptr_t sp, rbp; /* rbp: as it was when the frame was walked; true now if `needs_rbp` */
+    uint32_t node;     /* the owner's: what it made of the frame */
+    uint16_t words;    /* in unwind_kept.word: of this frame and all further out */
+    uint8_t slot;      /* rbp was read at sp − 8 slot; 0: the inner frame did not save it */
+    uint8_t needs_rbp; /* the rule that leaves it looks at rbp, or one further out to which this
+                          rbp comes */
 };
 
-/* A word of the stack that a walk has read. */
+/* A word of the stack, not a return address, that a walk has read. */
 struct unwind_stack_word {
     const uintptr_t *at;
     uintptr_t value;
 };
 
-/* A frame of a walk that is not in its place yet. rbp_at: NULL = the inner frame did not save it.
- */
-struct unwind_fresh {
-    uintptr_t rip, sp, rbp;
-    const uintptr_t *rbp_at;
+/* An inner part: from the frame of the stack that it leads to, to the leaf. */
+struct unwind_part {
+    uint32_t count;                                /* frames; 0 = none, or being written */
+    uint32_t generation;                           /* of the modules */
+    uint32_t join;                                 /* place of frame[0] in its stack */
+    struct unwind_frame frame[unwind_part_frames]; /* outermost first */
+};
+
+/* Where to look to tell stacks with this leaf apart. */
+struct unwind_leaf {
+    uintptr_t rip, sp;
+    uint16_t at[unwind_leaf_words]; /* in words from sp; the first once more if there are fewer */
+    uint16_t most;                  /* the largest of them */
 };
 
 struct unwind_kept {
@@ -50,19 +79,33 @@ struct unwind_kept {
     uint32_t generation; /* of the modules, checked by the owner */
     uint32_t root;       /* the owner's: what the stack hangs from */
     uint32_t walked;     /* 0: frames have rip and node alone; no walk can join them */
-    struct unwind_fresh fresh[unwind_fresh_max];        /* while walking, innermost first */
-    struct unwind_frame frame[unwind_kept_max];         /* outermost first */
-    struct unwind_stack_word word[2 * unwind_kept_max]; /* likewise */
+    uint8_t next_part;   /* the oldest */
+    uint8_t misses;      /* parts kept for nothing, of late */
+    uint16_t walks;      /* since then */
+    uint8_t part_at[unwind_part_slots];              /* place in `part` + 1, 0 = none */
+    struct unwind_frame fresh[unwind_fresh_max + 1]; /* while walking, innermost first */
+    struct unwind_frame frame[unwind_kept_max];      /* outermost first */
+    struct unwind_leaf leaf[unwind_leaves];
+    struct unwind_part part[unwind_parts];
+    struct unwind_stack_word word[unwind_kept_max]; /* as `frame` */
 };
 
 /*
  * Walks from *start, a frame of the caller's own that is left out, on the stack given. On success
- * returns the number of frames, at least 1; frame[0 … *shared − 1] are as they were, nodes
- * included, the others are new and have no node. Returns 0 where a whole walk is needed.
- * `depth` is the kept stack's; kept->depth is left 0, for the owner to set when the nodes are
- * there.
+ * returns the number of frames, at least 1; frame[0 … *shared − 1] have their nodes, the others
+ * are new and have none. Returns 0 where a whole walk is needed.
+ * `depth` is the kept stack's; kept->depth is left 0, for unwind_kept_settle() to set.
  */
 unsigned unwind_kept_walk(struct unwind_kept *kept, unsigned depth, const struct unwind_regs *start,
                           struct unwind_range stack, unsigned *shared);
+
+/* Is the stack below *frame, see struct unwind_regs, the kept one, frame by frame? Then its nodes
+   are too. Writes nothing. */
+bool unwind_kept_same(const struct unwind_kept *kept, const uintptr_t *frame,
+                      struct unwind_range stack);
+
+/* The frames that unwind_kept_walk() told of now all have nodes: keeps the stack, and its inner
+ * part if that is new. */
+void unwind_kept_settle(struct unwind_kept *kept, unsigned depth, unsigned shared);
 
 #endif

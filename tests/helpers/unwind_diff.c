@@ -141,7 +141,11 @@ static unsigned kept_walk(const struct unwind_regs *regs, uintptr_t *pcs)
         kept->walked = 1;
     }
     depth = unwind_kept_walk(kept, kept->depth, regs, stack, &shared);
-    kept->depth = depth;
+    for (unsigned i = shared; i < depth; i++) /* 32 bits tell callers apart as nodes do */
+        kept->frame[i].node = (uint32_t)(((i ? kept->frame[i - 1].node : 0) ^ kept->frame[i].rip) *
+                                             0x9e3779b97f4a7c15u >>
+                                         32);
+    unwind_kept_settle(kept, depth, shared);
     if (depth == 0 || depth == DEPTH)
         return 0;
     __atomic_fetch_add(&shared_frames, shared, __ATOMIC_RELAXED);

@@ -21,7 +21,7 @@
 
 static struct unwind_kept kept;
 static struct unwind_range stack;
-static unsigned walks, joined, whole;
+static unsigned walks, joined, known, whole;
 static uintptr_t leaf_sp; /* of the last event */
 
 static int set_up(void **state)
@@ -29,10 +29,15 @@ static int set_up(void **state)
     (void)state;
     memset(&kept, 0, sizeof kept);
     kept.walked = 1;
-    walks = joined = whole = 0;
+    walks = joined = known = whole = 0;
     stack.lo = (shim_sp() - (6u << 20)) & -(uintptr_t)16;
     stack.hi = ((uintptr_t)__builtin_frame_address(0) + 65536) & -(uintptr_t)16;
     return 0;
+}
+
+static uint32_t node_of(uint32_t parent, uintptr_t rip)
+{
+    return (uint32_t)((parent ^ rip) * 0x9e3779b97f4a7c15u >> 32);
 }
 
 static FRAME void event(void)
@@ -45,8 +50,15 @@ static FRAME void event(void)
     leaf_sp = regs.reg[UNWIND_RSP];
     unsigned want = unwind_walk(&regs, 1, &stack, 1, pcs, unwind_kept_max + 1, &end);
     unsigned got = unwind_kept_walk(&kept, kept.depth, &regs, stack, &shared);
-    kept.depth = got;
+    for (unsigned i = 0; i < got; i++) {
+        uint32_t node = node_of(i ? kept.frame[i - 1].node : 0, kept.frame[i].rip);
+        if (i < shared)
+            assert_int_equal(kept.frame[i].node, node);
+        kept.frame[i].node = node;
+    }
+    unwind_kept_settle(&kept, got, shared);
     walks++;
+    known += got && shared == got;
     if (got == 0) {
         whole++;
         assert_true(end != UNWIND_END_ROOT || want == unwind_kept_max + 1);
@@ -253,7 +265,7 @@ static void stack_pointer_elsewhere_is_refused(void **state)
     struct unwind_range other = {stack.lo - (64u << 20), stack.lo - (63u << 20)};
     unwind_capture(&regs);
     assert_int_equal(unwind_kept_walk(&kept, 0, &regs, other, &shared), 0);
-    regs.reg[UNWIND_RSP] += 4;
+    regs.frame = (const uintptr_t *)((uintptr_t)regs.frame + 4);
     assert_int_equal(unwind_kept_walk(&kept, 0, &regs, stack, &shared), 0);
 }
 
