@@ -96,22 +96,39 @@ ALWAYS unsigned holds_until_each(const struct unwind_frame *frame, unsigned at)
     return at;
 }
 
-/* The same of the kept stack, from frame[at − 1] outwards. */
-ALWAYS unsigned holds_until(const struct unwind_kept *kept, unsigned at)
+/* The same where no rbp matters but in the words up to `words`. */
+ALWAYS unsigned holds_until_fast(const struct unwind_frame *frame, unsigned at)
 {
     enum { at_once = 4 };
-    const struct unwind_frame *f = kept->frame + at;
-    const struct unwind_stack_word *w = kept->word, *words = w + (at ? f[-1].words : 0);
-    uintptr_t differ = 0;
-    for (; w < words; w++)
-        differ |= *w->at ^ w->value;
-    if (unlikely(differ))
-        return holds_until_each(kept->frame, at);
-    for (; f >= kept->frame + at_once; f -= at_once)
+    const struct unwind_frame *f = frame + at;
+    for (; f >= frame + at_once; f -= at_once)
         if (unlikely((word_at(f[-1].sp, 1) ^ f[-1].rip) | (word_at(f[-2].sp, 1) ^ f[-2].rip) |
                      (word_at(f[-3].sp, 1) ^ f[-3].rip) | (word_at(f[-4].sp, 1) ^ f[-4].rip)))
             break;
-    return holds_until_each(kept->frame, (unsigned)(f - kept->frame));
+    while (f > frame && word_at(f[-1].sp, 1) == f[-1].rip)
+        f--;
+    return (unsigned)(f - frame);
+}
+
+/* Of the kept stack, from frame[at − 1] outwards. */
+ALWAYS unsigned holds_until(const struct unwind_kept *kept, unsigned at)
+{
+    const struct unwind_stack_word *w = kept->word, *end = w + (at ? kept->frame[at - 1].words : 0);
+    uintptr_t differ = 0;
+    for (; w < end; w++)
+        differ |= *w->at ^ w->value;
+    if (unlikely(differ))
+        return holds_until_each(kept->frame, at);
+    return holds_until_fast(kept->frame, at);
+}
+
+/* Of an inner part, all but the leaf. */
+ALWAYS bool part_holds(const struct unwind_part *part)
+{
+    unsigned at = part->count - 1;
+    if (unlikely(part->reads_rbp))
+        return !holds_until_each(part->frame, at);
+    return !holds_until_fast(part->frame, at);
 }
 
 /* Same frame, in the same state as far as anybody looks? `kept` says how far. */
@@ -169,9 +186,13 @@ ALWAYS struct unwind_leaf *leaf_of(struct unwind_kept *kept, const struct unwind
 /* Where the part with this leaf and these words is to be found. */
 ALWAYS uint8_t *part_slot(struct unwind_kept *kept, const struct unwind_leaf *leaf)
 {
+    _Static_assert(unwind_leaf_words == 6, "all are looked at");
+    const uintptr_t *word = (const uintptr_t *)leaf->sp;
+    const uint16_t *at = leaf->at;
     uint64_t h = leaf->rip + (leaf->sp << 8);
-    for (unsigned i = 0; i < unwind_leaf_words; i++)
-        h = (h ^ ((const uintptr_t *)leaf->sp)[leaf->at[i]]) * MIX, h ^= h >> 29;
+    h += word[at[0]] + word[at[1]] * 3 + word[at[2]] * 5 + word[at[3]] * 9 +
+         word[at[4]] * (UINT64_C(1) << 20 | 1) + word[at[5]] * (UINT64_C(1) << 28 | 1);
+    h = (h ^ h >> 32) * MIX;
     return &kept->part_at[h / (UINT64_MAX / unwind_part_slots + 1)];
 }
 
@@ -195,13 +216,12 @@ ALWAYS unsigned part_find(struct unwind_kept *kept, unsigned depth, const struct
     struct unwind_frame *to = &kept->frame[join];
     const struct unwind_frame *from = part->frame;
     if (to->node != from->node || to->needs_rbp != from->needs_rbp || !frame_is(from, to) ||
-        from->sp > hi || !frame_is(&from[count - 1], f) || holds_until_each(from, count - 1) ||
+        from->sp > hi || !frame_is(&from[count - 1], f) || !part_holds(part) ||
         holds_until(kept, join))
         return 0;
     for (unsigned i = 0; i < count; i++)
         to[i] = from[i];
-    unsigned words = join ? to[-1].words : 0;
-    if (unlikely(from[count - 1].words != words))
+    if (unlikely(part->reads_rbp))
         for (unsigned i = 0; i < count; i++)
             frame_settle(kept, join + i);
     frame_enter(kept, join + count - 1, f);
@@ -270,6 +290,7 @@ APART void part_keep(struct unwind_kept *kept, unsigned depth, unsigned join)
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     part->generation = kept->generation;
     part->join = join;
+    part->reads_rbp = f->words != (join ? kept->frame[join - 1].words : 0);
     for (unsigned i = join; i < depth; i++)
         part->frame[i - join] = kept->frame[i];
     __atomic_signal_fence(__ATOMIC_SEQ_CST);

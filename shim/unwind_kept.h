@@ -61,9 +61,10 @@ struct unwind_stack_word {
 
 /* An inner part: from the frame of the stack that it leads to, to the leaf. */
 struct unwind_part {
-    uint32_t count;                                /* frames; 0 = none, or being written */
-    uint32_t generation;                           /* of the modules */
-    uint32_t join;                                 /* place of frame[0] in its stack */
+    uint32_t count;      /* frames; 0 = none, or being written */
+    uint32_t generation; /* of the modules */
+    uint32_t join;       /* place of frame[0] in its stack */
+    uint32_t reads_rbp;  /* a word that must hold is not a return address */
     struct unwind_frame frame[unwind_part_frames]; /* outermost first */
 };
 
