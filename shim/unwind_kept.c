@@ -183,8 +183,8 @@ ALWAYS struct unwind_leaf *leaf_of(struct unwind_kept *kept, const struct unwind
     return &kept->leaf[h / (UINT64_MAX / unwind_leaves + 1)];
 }
 
-/* Where the part with this leaf and these words is to be found. */
-ALWAYS uint8_t *part_slot(struct unwind_kept *kept, const struct unwind_leaf *leaf)
+/* Where the part with this leaf and these words is to be found: two slots. */
+ALWAYS uint8_t *part_slots(struct unwind_kept *kept, const struct unwind_leaf *leaf)
 {
     _Static_assert(unwind_leaf_words == 6, "all are looked at");
     const uintptr_t *word = (const uintptr_t *)leaf->sp;
@@ -193,23 +193,16 @@ ALWAYS uint8_t *part_slot(struct unwind_kept *kept, const struct unwind_leaf *le
     h += word[at[0]] + word[at[1]] * 3 + word[at[2]] * 5 + word[at[3]] * 9 +
          word[at[4]] * (UINT64_C(1) << 20 | 1) + word[at[5]] * (UINT64_C(1) << 28 | 1);
     h = (h ^ h >> 32) * MIX;
-    return &kept->part_at[h / (UINT64_MAX / unwind_part_slots + 1)];
+    return kept->part_at[h / (UINT64_MAX / unwind_part_sets + 1)];
 }
 
 /*
- * Is the inner part that leads from *f into the kept stack, of `depth` frames, known? Then the
- * kept stack becomes this one, and its depth is returned. Else 0.
+ * Is this the inner part that leads from *f into the kept stack, of `depth` frames, and does all of
+ * that hold? Then the kept stack becomes this one, and its depth is returned. Else 0.
  */
-ALWAYS unsigned part_find(struct unwind_kept *kept, unsigned depth, const struct unwind_frame *f,
-                          uintptr_t hi)
+ALWAYS unsigned part_take(struct unwind_kept *kept, const struct unwind_part *part, unsigned depth,
+                          const struct unwind_frame *f, uintptr_t hi)
 {
-    const struct unwind_leaf *leaf = leaf_of(kept, f);
-    if (leaf->rip != f->rip || leaf->sp != f->sp || f->sp + 8u * leaf->most >= hi)
-        return 0;
-    unsigned place = *part_slot(kept, leaf);
-    if (!place)
-        return 0;
-    const struct unwind_part *part = &kept->part[place - 1];
     unsigned count = part->count, join = part->join;
     if (!count || part->generation != kept->generation || join >= depth)
         return 0;
@@ -228,29 +221,55 @@ ALWAYS unsigned part_find(struct unwind_kept *kept, unsigned depth, const struct
     return join + count;
 }
 
-/*
- * Where the return addresses next to a leaf are, as words from its sp. What is said of the leaf
- * already stays as far as it is the same: of two stacks with this leaf, the first place that
- * differs is behind a return address that differs, which tells them apart.
- */
-ALWAYS void leaf_note(struct unwind_leaf *leaf, const struct unwind_frame *f, unsigned outer_frames)
+/* The same with the part that is looked for, if there is one. */
+ALWAYS unsigned part_find(struct unwind_kept *kept, unsigned depth, const struct unwind_frame *f,
+                          uintptr_t hi)
 {
-    bool known = leaf->rip == f->rip && leaf->sp == f->sp, same = true;
-    uint16_t most = 0;
+    const struct unwind_leaf *leaf = leaf_of(kept, f);
+    unsigned found = 0;
+    if (leaf->rip != f->rip || leaf->sp != f->sp || f->sp + 8u * leaf->most >= hi)
+        return 0;
+    const uint8_t *slot = part_slots(kept, leaf);
+    for (unsigned way = 0; !found && way < unwind_part_ways && slot[way]; way++)
+        found = part_take(kept, &kept->part[slot[way] - 1], depth, f, hi);
+    return found;
+}
+
+/* The place of the return address into a frame further out, or that of the leaf itself if it is too
+   far away. */
+ALWAYS uint16_t leaf_place(const struct unwind_frame *leaf, const struct unwind_frame *outer)
+{
+    uintptr_t words = (outer->sp - leaf->sp) / 8 - 1;
+    return words < UINT16_MAX ? (uint16_t)words : 0;
+}
+
+/* Another place to look at, in turn. */
+ALWAYS void leaf_look_at(struct unwind_leaf *leaf, uint16_t place)
+{
+    for (unsigned i = 0; i < leaf->turn && i < unwind_leaf_words; i++)
+        if (leaf->at[i] == place)
+            return; /* told apart already: two that fall into the same slots */
+    leaf->most = leaf->most > place ? leaf->most : place;
+    leaf->at[leaf->turn++ % unwind_leaf_words] = place;
+}
+
+/* What is known of this leaf; if nothing is, one place: the next frame's. */
+ALWAYS struct unwind_leaf *leaf_get(struct unwind_kept *kept, const struct unwind_frame *f)
+{
+    struct unwind_leaf *leaf = leaf_of(kept, f);
+    /* A thread's memory may have been another's, whose stack went further. */
+    if (leaf->rip == f->rip && leaf->sp == f->sp && f->sp + 8u * leaf->most < kept->frame[0].sp)
+        return leaf;
     leaf->rip = 0; /* a siglongjmp may leave it half written */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    for (unsigned i = 0; i < unwind_leaf_words; i++) {
-        uintptr_t words = i < outer_frames ? ((f - 1 - i)->sp - f->sp) / 8 - 1 : UINT16_MAX;
-        if (words >= UINT16_MAX)
-            words = i ? leaf->at[0] : 0;
-        same = same && (!known || leaf->at[i] == words);
-        leaf->at[i] = same || !i ? (uint16_t)words : leaf->at[0];
-        most = leaf->at[i] > most ? leaf->at[i] : most;
-    }
-    leaf->most = most;
     leaf->sp = f->sp;
+    for (unsigned i = 0; i < unwind_leaf_words; i++)
+        leaf->at[i] = leaf_place(f, f - 1);
+    leaf->most = leaf->at[0];
+    leaf->turn = 1;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     leaf->rip = f->rip;
+    return leaf;
 }
 
 /*
@@ -267,24 +286,55 @@ ALWAYS bool part_pays(struct unwind_kept *kept)
     return ++kept->walks % one_in == 0;
 }
 
+/* How many frames, from the leaves outwards, are the same in both: `most` at most. */
+ALWAYS unsigned frames_alike(const struct unwind_frame *a, const struct unwind_frame *b,
+                             unsigned most)
+{
+    unsigned n = 0;
+    while (n < most && a->rip == b->rip && a->sp == b->sp)
+        a--, b--, n++;
+    return n;
+}
+
+/*
+ * The part in these slots that is the inner part of this stack, as far as it goes. Else NULL, and
+ * if there is one with the same leaf, the leaf is looked at where they differ from now on.
+ */
+ALWAYS struct unwind_part *part_same(struct unwind_kept *kept, const uint8_t *slot,
+                                     struct unwind_leaf *leaf, unsigned depth)
+{
+    const struct unwind_frame *f = &kept->frame[depth - 1];
+    unsigned differs_at = 0;
+    for (unsigned way = 0; way < unwind_part_ways && slot[way]; way++) {
+        struct unwind_part *part = &kept->part[slot[way] - 1];
+        unsigned most = part->count < depth ? part->count : depth;
+        unsigned alike = most ? frames_alike(&part->frame[part->count - 1], f, most) : 0;
+        if (alike && alike == most)
+            return part;
+        differs_at = alike ? alike : differs_at;
+    }
+    if (differs_at)
+        leaf_look_at(leaf, leaf_place(f, f - differs_at));
+    return NULL;
+}
+
 /* Keeps the inner part of the stack, from frame[join] to the leaf. */
 APART void part_keep(struct unwind_kept *kept, unsigned depth, unsigned join)
 {
     const struct unwind_frame *f = &kept->frame[depth - 1];
-    struct unwind_leaf *leaf = leaf_of(kept, f);
-    leaf_note(leaf, f, depth - 1);
-    uint8_t *slot = part_slot(kept, leaf);
-    struct unwind_part *part = *slot ? &kept->part[*slot - 1] : NULL;
-    if (part && part->count && part->frame[part->count - 1].rip == f->rip &&
-        part->frame[part->count - 1].sp == f->sp) {
-        /* It was known, but not after the stack before: from now on it reaches as far out. */
+    struct unwind_leaf *leaf = leaf_get(kept, f);
+    struct unwind_part *part = part_same(kept, part_slots(kept, leaf), leaf, depth);
+    if (part) {
+        /* It was known, but not after the stack before: from now on it reaches out to both. */
         if (part->join < join && depth - part->join <= unwind_part_frames)
             join = part->join;
     } else {
         unsigned place = kept->next_part;
-        kept->next_part = (place + 1) % unwind_parts;
+        uint8_t *slot = part_slots(kept, leaf);
+        kept->next_part = (uint8_t)((place + 1) % unwind_parts);
         part = &kept->part[place];
-        *slot = (uint8_t)(place + 1);
+        slot[1] = slot[0];
+        slot[0] = (uint8_t)(place + 1);
     }
     part->count = 0; /* a siglongjmp may leave it half written */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);

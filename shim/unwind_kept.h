@@ -37,7 +37,8 @@ enum {
     unwind_fresh_max = 32,
     unwind_part_frames = 16, /* of an inner part, the frame that it leads to included */
     unwind_parts = 64,       /* kept; the oldest makes room */
-    unwind_part_slots = 256,
+    unwind_part_sets = 256,  /* of two slots */
+    unwind_part_ways = 2,
     unwind_leaves = 128,
     unwind_leaf_words = 6,
 };
@@ -68,11 +69,16 @@ struct unwind_part {
     struct unwind_frame frame[unwind_part_frames]; /* outermost first */
 };
 
-/* Where to look to tell stacks with this leaf apart. */
+/*
+ * Where to look to tell stacks with this leaf apart: places where two of them had different return
+ * addresses, the innermost in which they differed. There the frames inside are the same, so it is
+ * the same place in both.
+ */
 struct unwind_leaf {
     uintptr_t rip, sp;
-    uint16_t at[unwind_leaf_words]; /* in words from sp; the first once more if there are fewer */
-    uint16_t most;                  /* the largest of them */
+    uint16_t at[unwind_leaf_words]; /* in words from sp */
+    uint16_t most;                  /* the largest that was ever among them */
+    uint16_t turn;                  /* which is replaced next */
 };
 
 struct unwind_kept {
@@ -83,9 +89,9 @@ struct unwind_kept {
     uint8_t next_part;   /* the oldest */
     uint8_t misses;      /* parts kept for nothing, of late */
     uint16_t walks;      /* since then */
-    uint8_t part_at[unwind_part_slots];              /* place in `part` + 1, 0 = none */
-    struct unwind_frame fresh[unwind_fresh_max + 1]; /* while walking, innermost first */
-    struct unwind_frame frame[unwind_kept_max];      /* outermost first */
+    uint8_t part_at[unwind_part_sets][unwind_part_ways]; /* place in `part` + 1, 0 = none */
+    struct unwind_frame fresh[unwind_fresh_max + 1];     /* while walking, innermost first */
+    struct unwind_frame frame[unwind_kept_max];          /* outermost first */
     struct unwind_leaf leaf[unwind_leaves];
     struct unwind_part part[unwind_parts];
     struct unwind_stack_word word[unwind_kept_max]; /* as `frame` */

@@ -231,6 +231,89 @@ static void old_words_left_by_an_alloca_are_not_taken_for_frames(void **state)
     assert_true(hits > 10);
 }
 
+/* Two ways to the same event; each return address differs, no stack pointer does. */
+static FRAME void way(unsigned left, unsigned path);
+static FRAME void other_way(unsigned left, unsigned path)
+{
+    if (left == 0)
+        event();
+    else if (path & 1)
+        way(left - 1, path >> 1);
+    else
+        other_way(left - 1, path >> 1);
+    NO_JUMP();
+}
+static FRAME void way(unsigned left, unsigned path)
+{
+    if (left == 0)
+        event();
+    else if (path & 1)
+        way(left - 1, path >> 1);
+    else
+        other_way(left - 1, path >> 1);
+    NO_JUMP();
+}
+
+static void inner_parts_that_come_back_are_known(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 4096; i++)
+        way(6, i * 7 % 16);
+    assert_int_equal(whole, 0);
+    assert_true(known > walks * 9 / 10);
+}
+
+static void more_inner_parts_than_are_kept_are_right_and_the_few_come_back(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 20000; i++) {
+        seed = i;
+        way(12, next(4096));
+    }
+    assert_true(known < walks / 10);
+    known = walks = 0;
+    for (unsigned i = 0; i < 4096; i++)
+        way(12, i % 4);
+    assert_true(known > walks * 8 / 10);
+}
+
+/* What is inside the same, frame by frame, is called from elsewhere. */
+static FRAME void from_one_place(void)
+{
+    way(4, 0);
+    NO_JUMP();
+}
+static FRAME void from_another_place(void)
+{
+    way(4, 0);
+    NO_JUMP();
+}
+
+static void a_known_inner_part_under_another_caller_is_no_known_stack(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 200; i++) {
+        from_one_place();
+        from_another_place();
+        if (i % 3 == 0)
+            way(5, i % 8);
+    }
+    assert_int_equal(whole, 0);
+}
+
+static void parts_of_code_that_was_unloaded_are_forgotten(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 64; i++)
+        way(6, i % 4);
+    assert_true(known > 40);
+    known = 0;
+    kept.generation++;
+    way(6, 1);
+    way(6, 2);
+    assert_int_equal(known, 0);
+}
+
 static FRAME void descend(unsigned left, unsigned events_at)
 {
     if (left)
@@ -276,6 +359,10 @@ int main(void)
         TEST(every_stack_of_many_is_as_walked_whole),
         TEST(frames_of_other_kinds_are_walked_whole_or_right),
         TEST(old_words_left_by_an_alloca_are_not_taken_for_frames),
+        TEST(inner_parts_that_come_back_are_known),
+        TEST(more_inner_parts_than_are_kept_are_right_and_the_few_come_back),
+        TEST(a_known_inner_part_under_another_caller_is_no_known_stack),
+        TEST(parts_of_code_that_was_unloaded_are_forgotten),
         TEST(more_fresh_frames_than_there_is_room_for),
         TEST(deeper_than_is_kept_is_left_to_a_whole_walk),
         TEST(stack_pointer_elsewhere_is_refused),
