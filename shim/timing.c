@@ -40,7 +40,7 @@ COLD void timing_book(uint32_t node, enum pshim_site_counter counter, uint64_t t
     struct thread_state *ts = thread_self();
     if (likely(ts != NULL)) {
         struct pshim_account *a = recorder_site(ts, node);
-        recorder_site_add(a, counter, took * weight);
+        recorder_site_add(a, counter, took < timing_long ? took * weight : took);
         recorder_site_add(a, PSHIM_SITE_TIMED, 1);
     }
     guard_leave(ts, node);

@@ -4,15 +4,18 @@
  *
  * What a figure is: the time of the real calls alone, without the hooks' own work, as the clock of
  * lock times shows it, less what two readings of the clock take by themselves; so it has what the
- * thread waited for in the allocator, and when it was preempted there.
+ * thread waited for in the allocator.
  *
  * Which calls: of a thread's mallocs, callocs, reallocs and their kind one in each 64, drawn ahead,
  * at a place in them that is a hash of their number and the thread's: each has the same chance and
  * stands for 64. Of the frees those of marked blocks (marks.h), with their weight. Either way the
- * sum is unbiased, and as exact as the square root of the number of calls in it is large. Limits: a
- * free that is timed comes after more work of ours than another, and finds its caches as that left
- * them; a thread's first call, which makes it known, is not timed; nor are frees of blocks that had
- * no room in the table of marked ones.
+ * sum is unbiased, and as exact as the square root of the number of calls in it is large. But a
+ * call of timing_long and more, in which the thread was stopped, or the allocator asked the system
+ * for much, stands for itself alone: one that was preempted for 20 ms would else be 1.3 s, more
+ * than a million others. What is lost by that is rare in the calls whose number makes them costly.
+ * Limits: a free that is timed comes after more work of ours than another, and finds its caches as
+ * that left them; a thread's first call, which makes it known, is not timed; nor are frees of
+ * blocks that had no room in the table of marked ones.
  *
  * The countdown is in the thread's TLS: one decrement and a branch before the real call.
  */
@@ -22,7 +25,10 @@
 #include "shim/lock_clock.h"
 #include "shim/shim.h"
 
-enum { timing_each = 64 };
+enum {
+    timing_each = 64,
+    timing_long = 1 << 16, /* units of the clock: some 25 us of a time-stamp counter, 66 us of ns */
+};
 
 /* The countdown is at its end: is this call timed? Draws the next one. */
 bool timing_due(void);

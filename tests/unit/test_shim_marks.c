@@ -255,6 +255,18 @@ static void timed_call_counts_with_its_weight(void **state)
     assert_int_equal(shim_tls.guard, 0);
 }
 
+static void call_in_which_the_thread_was_stopped_stands_for_itself(void **state)
+{
+    (void)state;
+    timing_book(10, PSHIM_SITE_ALLOC_TIME, timing_long - 1, timing_each);
+    timing_book(11, PSHIM_SITE_ALLOC_TIME, timing_long, timing_each);
+    assert_int_equal(account_get(0, PSHIM_KIND_SITE, 10)->counter[PSHIM_SITE_ALLOC_TIME],
+                     (timing_long - 1) * timing_each);
+    assert_int_equal(account_get(0, PSHIM_KIND_SITE, 11)->counter[PSHIM_SITE_ALLOC_TIME],
+                     timing_long);
+    assert_int_equal(account_get(0, PSHIM_KIND_SITE, 11)->counter[PSHIM_SITE_TIMED], 1);
+}
+
 /* A tagged block of `bytes` in `usable`, of thread number 1. */
 static void block_make(char *p, size_t usable, size_t bytes, uint32_t node)
 {
@@ -357,6 +369,7 @@ int main(void)
         TEST(threads_share_one_histogram_and_lose_nothing),
         TEST(one_call_in_each_64_is_timed_wherever_it_lies),
         TEST(timed_call_counts_with_its_weight),
+        TEST(call_in_which_the_thread_was_stopped_stands_for_itself),
         TEST(overwritten_tag_is_mended_if_the_node_is_left),
         TEST(marked_block_is_named_whatever_was_overwritten),
         TEST(memory_that_never_had_a_tag_is_no_overrun),
