@@ -18,4 +18,4 @@ for pool in off on; do
 done
 show ./perfshim report pool-off.pshim
 show ./perfshim diff pool-off.pshim pool-on.pshim
-printf '\nThe profiles are %s/pool-off.pshim and pool-on.pshim. Next: ./perfshim report --view=alloc pool-off.pshim\n' "$1"
+printf '\nThe profiles are %s/pool-off.pshim and pool-on.pshim. Next: ./perfshim report --view=pool pool-off.pshim\n' "$1"
