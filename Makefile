@@ -103,17 +103,21 @@ $(B)/store_bench: $(call objects,$(BENCH_MAIN)) $(B)/libbench.a $(B)/libstore.a 
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(BENCH_LIBS)
 
+# Samples and helpers are made alike in every mode: a coverage build, which stands beside a release build
+# in `make check`, takes those from there while they are up to date.
+shared = $(if $(filter coverage,$(MODE)),$(if $(filter %.o,$^),,mk/shared.sh $@ || ))
+
 # A sample may set its own flags on a line `// build: FLAGS` or `/* build: FLAGS */`.
 sample_flags = $(shell sed -n 's,^\(//\|/\*\) build: \([^*]*\).*,\2,p' $(1))
 $(B)/samples/%: samples/%.c $(B)/flags shim/perfshim.h
 	$(call say,SAMPLE,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS_ALL) $(CSTD) -g -O2 $(WARN) $(call sample_flags,$<) -MMD -MP -MF $@.d -MT $@ -o $@ $< -pthread -lm
+	$(Q)$(shared)$(CC) $(CPPFLAGS_ALL) $(CSTD) -g -O2 $(WARN) $(call sample_flags,$<) -MMD -MP -MF $@.d -MT $@ -o $@ $< -pthread -lm
 
 $(B)/samples/%: samples/%.cc $(B)/flags shim/perfshim.h
 	$(call say,SAMPLE,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CXX) $(CPPFLAGS_ALL) -std=c++17 -g -O2 $(WARNXX) $(call sample_flags,$<) -MMD -MP -MF $@.d -MT $@ -o $@ $< -pthread
+	$(Q)$(shared)$(CXX) $(CPPFLAGS_ALL) -std=c++17 -g -O2 $(WARNXX) $(call sample_flags,$<) -MMD -MP -MF $@.d -MT $@ -o $@ $< -pthread
 
 $(B)/unit/%: tests/unit/%.c $(B)/flags $(B)/libanalyzer.a $(B)/libbench.a $(B)/libstore.a $(B)/libshim.a $(B)/libprofile.a $(B)/libcommon.a
 	$(call say,UNIT,$@)
@@ -124,7 +128,7 @@ $(B)/unit/%: tests/unit/%.c $(B)/flags $(B)/libanalyzer.a $(B)/libbench.a $(B)/l
 $(B)/helpers/%: tests/helpers/%.c $(B)/flags shim/perfshim.h
 	$(call say,HELPER,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS_ALL) $(CSTD) -g -O2 $(WARN) $(call sample_flags,$<) -MMD -MP -MF $@.d -MT $@ -o $@ $< $(filter %.o,$^) $(LD_$(MODE)) -pthread -lm
+	$(Q)$(shared)$(CC) $(CPPFLAGS_ALL) $(CSTD) -g -O2 $(WARN) $(call sample_flags,$<) -MMD -MP -MF $@.d -MT $@ -o $@ $< $(filter %.o,$^) $(LD_$(MODE)) -pthread -lm
 
 # Helpers that call the shim's unwinder itself, without its hooks.
 UNWIND_OBJ := $(addprefix $(B)/obj/shim/,cfi.o cfi_expr.o unwind.o unwind_kept.o unwind_module.o unwind_rule.o)

@@ -1,5 +1,4 @@
 #!/usr/bin/env python3
-# test: timing coverage
 """perfshim bench: two commands, one command, a baseline; what it prints, saves and refuses."""
 import json
 import os

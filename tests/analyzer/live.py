@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# test: no-coverage
 """The profile of a program that runs is read while it grows, and after the program was killed."""
 import os
 import signal

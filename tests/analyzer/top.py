@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
-# test: timeout=120 timing coverage
-"""perfshim top: what a running program changes is printed within a second, the program does not notice,
-its end is told; what cannot be watched gets a message and exit code 3."""
-import calendar
+"""perfshim top: its readings add up, a program's end is told, the terminal is given back; what cannot be
+watched gets a message and exit code 3. top_delay.py tests when a change is printed."""
 import fcntl
 import json
 import os
@@ -14,145 +12,16 @@ import struct
 import subprocess
 import sys
 import termios
-import threading
 import time
 
-sys.path.insert(0, os.environ["SRC"] + "/tests")
+sys.path[:0] = [os.environ["SRC"] + "/tests", os.environ["SRC"] + "/tests/helpers"]
 from lib import *
-
-VICTIM = os.path.join(B, "helpers", "top_victim")
-STAMP = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{3})Z ([A-Z]+) +(.*)$")
-
-
-def stamp_ms(line):
-    day, ms = STAMP.match(line).group(1, 2)
-    return calendar.timegm(time.strptime(day, "%Y-%m-%dT%H:%M:%S")) * 1000 + int(ms)
-
-
-class Reader(threading.Thread):
-    """The lines of a program, each with the ms at which it came."""
-
-    def __init__(self, process):
-        super().__init__(daemon=True)
-        self.process, self.lines = process, []
-        self.start()
-
-    def run(self):
-        for line in self.process.stdout:
-            self.lines.append((time.time() * 1000, line.rstrip("\n")))
-
-    def finish(self, timeout=20):
-        """(exit status, stderr)"""
-        try:
-            status = self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            status = self.process.wait()
-        self.join(5)
-        return status, self.process.stderr.read()
-
-
-def start(argv, **env):
-    return subprocess.Popen([str(a) for a in argv], env=clean_env(**env), text=True, bufsize=1,
-                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-
-def profiled(argv, profile, **env):
-    process = start(argv, LD_PRELOAD=SHIM, PERFSHIM_OUT=os.path.abspath(profile), **env)
-    until(lambda: ready(profile))
-    return process
-
-
-def until(condition, seconds=10):
-    end = time.time() + seconds
-    while not condition() and time.time() < end:
-        time.sleep(0.01)
-    return condition()
-
-
-def ready(profile):
-    try:
-        with open(profile, "rb") as f:
-            return struct.unpack("<I", f.read(32)[28:])[0] == 1
-    except (OSError, struct.error):
-        return False
+from watch import *
 
 
 def top(*argv, **options):
     return run([PERFSHIM, "top", *argv], env=clean_env(), **options)
 
-
-def outside(pid):
-    """What a process has, seen from outside: its threads, and what each descriptor is."""
-    fds = {fd: os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
-    return sorted(os.listdir(f"/proc/{pid}/task")), fds
-
-
-def cpu_s(pid):
-    with open(f"/proc/{pid}/schedstat") as f:
-        return int(f.read().split()[0]) / 1e9
-
-
-# What changes is printed within a second.
-victim = profiled([VICTIM, 6], "marks.pshim")
-marks = Reader(victim)
-until(lambda: len(os.listdir(f"/proc/{victim.pid}/task")) == 2)
-before = outside(victim.pid)
-watcher = start([PERFSHIM, "top", "--plain", victim.pid])
-seen = Reader(watcher)
-until(lambda: len(marks.lines) >= 4)
-during = outside(victim.pid)
-equal(during, before, "the watched program's threads and descriptors are what they were")
-status, err = seen.finish()
-equal((marks.finish()[0], status, err), (7, 0, ""), "top ends with the program, exit code 0")
-lines = [line for _, line in seen.lines]
-ok(lines and all(STAMP.match(line) for line in lines), "each line begins with a moment and a tag", lines)
-ok(max(map(len, lines), default=0) <= 100 and all(l.isascii() for l in lines),
-   "at most 100 columns of plain ASCII", *[l for l in lines if len(l) > 100])
-match(lines[0], r" WATCH pid \d+  top_victim 6$", "the first line says what is watched")
-match(lines[-1], rf" END   pid {victim.pid}  exit 7 after \d", "the last one how it ended")
-moments = [stamp_ms(line) for line in lines if " RUN " in line]
-gaps = [b - a for a, b in zip(moments, moments[1:])]
-stamped = received = 0
-for _, mark in marks.lines:
-    at, count = map(int, mark.split())
-    first = next(((came, line) for came, line in seen.lines
-                  if (ops := re.search(r" RUN +ops (\d+) ", line)) and int(ops[1]) >= count), None)
-    if not ok(first, f"mark {count} is printed"):
-        break
-    if at >= stamp_ms(lines[0]):  # not one from before top was there
-        stamped, received = max(stamped, stamp_ms(first[1]) - at), max(received, first[0] - at)
-note(f"intervals: {gaps} ms")
-note(f"latency: at most {stamped} ms by the printed moment, {received:.0f} ms when it had arrived")
-ok(0 < stamped <= 1000 and received <= 1000, "each count is printed within a second of its change",
-   stamped, received)
-ok(len(gaps) >= 4 and 450 <= sorted(gaps)[len(gaps) // 2] <= 750, "a reading each half second", gaps)
-ok(any(re.search(r" FUNC .* burn +top_victim\.c:\d+$", line) for line in lines),
-   "the function at work is named, with its line", *lines[:12])
-ok(any(re.search(r" LIVE .* \(\+(1000|2000) B\)", line) for line in lines),
-   "what is newly live is told", *lines[:12])
-
-# The gate of step 1, watched.
-PROMISE = "throughput>10000,avg<1ms,p99<10ms,errors=0"
-load = profiled([STORE_BENCH, "--workload=get", "--threads=100", "--duration=4s", "--require", PROMISE],
-                "load.pshim")
-until(lambda: len(os.listdir(f"/proc/{load.pid}/task")) > 100)
-before = outside(load.pid)
-watcher = start([PERFSHIM, "top", "--plain", "-i1s", load.pid])
-seen = Reader(watcher)
-until(lambda: len(seen.lines) > 1)
-equal(outside(load.pid), before, "100 threads watched: the same threads, the same descriptors")
-used, at = cpu_s(watcher.pid), time.time()
-time.sleep(1)
-used, at = cpu_s(watcher.pid) - used, time.time() - at
-out, err = load.communicate(timeout=60)
-equal(load.returncode, 0, f"100 threads, watched: {PROMISE}") or note(out + err)
-status, err = seen.finish()
-equal((status, err), (0, ""), "top ends with it")
-note(f"top used {used / at:.2%} of one CPU at a reading a second")
-ok(used < 0.05 * at, "top uses less than 5 % of one CPU", used, at)
-ok(any(re.search(r" RUN   ops \d+ +[\d.]+ [kM]/s  .*threads 101$", line) for _, line in seen.lines),
-   "rates and threads are there", *[line for _, line in seen.lines[:4]])
 
 # JSON: the readings add up.
 victim = profiled([VICTIM, 500], "json.pshim")
@@ -194,7 +63,8 @@ seen.finish()
 match(seen.lines[-1][1], r"killed by SIGKILL after", "a recorded program's signal is named")
 
 # A profile of one that has ended, by its name and by its pid.
-for name in ("marks.pshim", pid):
+preload([VICTIM, 1], "ended.pshim")
+for name in ("ended.pshim", pid):
     done = top("--plain", name, timeout=10)
     tags = [STAMP.match(line)[3] for line in done.out.splitlines()]
     ok(done.status == 0 and tags[0] == "WATCH" and tags[-1] == "END" and tags.count("RUN") == 1,

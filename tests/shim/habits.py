@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# test: no-coverage
 """What programs do with jumps, stacks, signals, forks and libraries stays as it is without the shim."""
 import os
 import subprocess

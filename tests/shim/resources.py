@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# test: no-coverage
 """Resource trouble never kills: full disks, limits on files, memory, descriptors, signals and
 stacks, locked memory, a changed root. The program's status and output are what they are alone."""
 import json

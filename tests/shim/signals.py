@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# test: no-coverage
 """The program's signals stay its own: handlers, masks, alternate stacks, waits. Each case behaves as
 it does without the shim, and its CPU time is known in spite of what it does."""
 import os

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# test: timeout=120
+# test: timeout=120 no-coverage
 """The pool spares allocations, by the store's own count; and the profiler's count is the store's, to the
 call and the byte: heap_alloc and heap_free in store/pool.c are the only places where it calls malloc and
 free."""

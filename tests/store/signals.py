@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# test: no-coverage
 """SIGINT and SIGTERM end a run with what it has measured so far; before that, they end the program."""
 import json
 import os

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-# test: timeout=240 timing
+# test: timeout=240 no-coverage
 """Four kinds of work in shares that the program measures itself: each share in the report lies
-within 2 points of that truth, in the right order. cpu_split.soak.py does it ten times."""
+within 2 points of that truth, in the right order. cpu_split.soak.py does it ten times. All of it is CPU
+time, so other processes may run beside it."""
 import json
 import os
 import sys

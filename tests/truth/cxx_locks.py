@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# test: no-coverage
 """A C++ program's mutexes: acquisitions exact under every form of lock, and their place is the
 program's function, not the C++ runtime that it calls."""
 import json
