@@ -5,6 +5,7 @@
 #include "analyzer/memory.h"
 #include "analyzer/model.h"
 #include "analyzer/model_locks.h"
+#include "analyzer/model_named.h"
 #include "analyzer/settle.h"
 #include "analyzer/process.h"
 
@@ -144,49 +145,12 @@ static void threads_load(struct model *m, uint64_t end_ns)
     }
 }
 
-static int progress_compare_names(const void *a, const void *b)
-{
-    const struct model_progress *x = a, *y = b;
-    return strcmp(x->name, y->name);
-}
-
-static int progress_compare_counts(const void *a, const void *b)
-{
-    const struct model_progress *x = a, *y = b;
-    if (x->count != y->count)
-        return x->count < y->count ? 1 : -1;
-    return strcmp(x->name, y->name);
-}
-
-static void progress_load(struct model *m, const uint64_t *counts, uint32_t count)
-{
-    m->progress = memory_new(count, sizeof *m->progress);
-    size_t n = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct pshim_progress *p = reader_progress(m->reader, i);
-        if (!p)
-            continue;
-        m->progress[n].name = profile_string(&m->reader->profile, pshim_load32(&p->name));
-        m->progress[n++].count = counts[i];
-    }
-    /* The same text may have been registered at two addresses. */
-    qsort(m->progress, n, sizeof *m->progress, progress_compare_names);
-    for (size_t i = 0; i < n; i++) {
-        struct model_progress *last = m->progress + m->progress_count - 1;
-        if (m->progress_count && strcmp(last->name, m->progress[i].name) == 0)
-            last->count += m->progress[i].count;
-        else
-            m->progress[m->progress_count++] = m->progress[i];
-    }
-    qsort(m->progress, m->progress_count, sizeof *m->progress, progress_compare_counts);
-}
-
-/* While accounts are summed: which sample a node has, what a progress point counts. */
+/* While accounts are summed: which sample a node has. */
 struct sums {
     uint32_t *sample_of_node; /* index + 1 */
     uint32_t nodes;
-    uint64_t *progress;
-    uint32_t progress_points;
+    uint32_t names;
+    struct model_named *named;
     uint32_t room; /* of m->samples */
     uint64_t peak_epoch;
     struct model_locks *locks;
@@ -286,7 +250,9 @@ static int account_add(struct model *m, struct sums *s, const struct pshim_accou
                       pshim_load(&a->counter[PSHIM_CPU_EXTRA_NS])));
         break;
     case PSHIM_KIND_PROGRESS:
-        s->progress[a->node] += pshim_load(&a->counter[0]);
+    case PSHIM_KIND_REGION:
+    case PSHIM_KIND_POOL:
+        model_named_add(s->named, a);
         break;
     case PSHIM_KIND_LOCK:
     case PSHIM_KIND_HELD:
@@ -300,13 +266,13 @@ static int account_add(struct model *m, struct sums *s, const struct pshim_accou
 static int account_check(struct model *m, const struct sums *s, const struct pshim_account *a,
                          uint32_t index)
 {
-    bool of_progress = a->kind == PSHIM_KIND_PROGRESS;
-    uint32_t limit = of_progress ? s->progress_points : s->nodes;
+    bool of_name = model_named_is(a->kind);
+    uint32_t limit = of_name ? s->names : s->nodes;
     if (a->node < limit)
         return 0;
     return reader_damaged(m->reader, "byte %llu: account %u refers to %s %u of %u",
                           (unsigned long long)reader_where(m->reader, PSHIM_REGION_ACCOUNT, index),
-                          index, of_progress ? "progress point" : "node", a->node, limit);
+                          index, of_name ? "progress point" : "node", a->node, limit);
 }
 
 static int accounts_walk(struct model *m, struct sums *s)
@@ -344,20 +310,20 @@ static int accounts_load(struct model *m)
     };
     /* After the accounts: what they refer to was there before them. */
     s.nodes = reader_count(r, PSHIM_REGION_NODE);
-    s.progress_points = reader_count(r, PSHIM_REGION_PROGRESS);
+    s.names = reader_count(r, PSHIM_REGION_PROGRESS);
     s.nodes += s.nodes == 0; /* node 0, the empty stack, needs no record */
     s.sample_of_node = memory_new(s.nodes, sizeof *s.sample_of_node);
-    s.progress = memory_new(s.progress_points, sizeof *s.progress);
+    s.named = model_named_new(m, s.names);
     m->samples = memory_new(s.room, sizeof *m->samples);
     s.locks = model_locks_new(m, s.room);
     int error = accounts_walk(m, &s);
     if (!error) {
-        progress_load(m, s.progress, s.progress_points);
+        model_named_finish(s.named);
         model_locks_finish(s.locks);
     }
     model_locks_free(s.locks);
     free(s.sample_of_node);
-    free(s.progress);
+    model_named_free(s.named);
     return error;
 }
 
@@ -470,6 +436,8 @@ void model_release(struct model *m)
     free(m->histograms);
     free(m->threads);
     free(m->progress);
+    free(m->regions);
+    free(m->pools);
     *m = (struct model){0};
 }
 

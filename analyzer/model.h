@@ -78,6 +78,19 @@ struct model_progress {
     uint64_t count;
 };
 
+/* A part of the program that it names, in all threads. */
+struct model_region {
+    const char *name;
+    int64_t calls, wall_ns, wall_max_ns, cpu_ns;
+    int64_t alloc_calls, alloc_bytes, lock_wait_ns;
+};
+
+/* A pool of the program's own. */
+struct model_pool {
+    const char *name;
+    int64_t gets, puts;
+};
+
 struct model {
     struct reader *reader;
     const struct pshim_header *header;
@@ -111,6 +124,10 @@ struct model {
     size_t threads_kept;
     struct model_progress *progress; /* most counted first */
     size_t progress_count;
+    struct model_region *regions; /* longest first */
+    size_t region_count;
+    struct model_pool *pools; /* most used first */
+    size_t pool_count;
     uint64_t losses[PSHIM_LOSS_COUNT];
 };
 

@@ -181,6 +181,44 @@ void json_put_totals(struct json *j, const struct model *m)
     json_end(j);
 }
 
+static void put_if(struct json *j, const struct model *m, enum metric metric, const char *key,
+                   int64_t value)
+{
+    if (model_has(m, metric))
+        json_put_int(j, key, value);
+    else
+        json_put_null(j, key);
+}
+
+static void put_named(struct json *j, const struct model *m)
+{
+    json_begin(j, "regions", '[');
+    for (size_t i = 0; i < m->region_count; i++) {
+        const struct model_region *r = &m->regions[i];
+        json_begin(j, NULL, '{');
+        json_put_string(j, "name", r->name);
+        json_put_int(j, "calls", r->calls);
+        json_put_int(j, "wall_ns", r->wall_ns);
+        json_put_int(j, "wall_max_ns", r->wall_max_ns);
+        put_if(j, m, METRIC_CPU_NS, "cpu_ns", r->cpu_ns);
+        put_if(j, m, METRIC_ALLOC_CALLS, "alloc_calls", r->alloc_calls);
+        put_if(j, m, METRIC_ALLOC_BYTES, "alloc_bytes", r->alloc_bytes);
+        put_if(j, m, METRIC_LOCK_WAIT_NS, "lock_wait_ns", r->lock_wait_ns);
+        json_end(j);
+    }
+    json_end(j);
+    json_begin(j, "pools", '[');
+    for (size_t i = 0; i < m->pool_count; i++) {
+        json_begin(j, NULL, '{');
+        json_put_string(j, "name", m->pools[i].name);
+        json_put_int(j, "gets", m->pools[i].gets);
+        json_put_int(j, "puts", m->pools[i].puts);
+        json_put_int(j, "in_use", m->pools[i].gets - m->pools[i].puts);
+        json_end(j);
+    }
+    json_end(j);
+}
+
 void json_put_function(struct json *j, const struct model *m, const struct rank_row *row)
 {
     json_begin(j, NULL, '{');
@@ -358,6 +396,7 @@ void report_json(FILE *out, const struct model *m, struct frames *f)
     json_put_process(&j, m);
     put_mode(&j, m);
     json_put_totals(&j, m);
+    put_named(&j, m);
     put_functions(&j, m, f);
     put_sites(&j, m, f);
     put_threads(&j, m);

@@ -47,6 +47,8 @@ VIEWS(X)
 void view_header(const struct view *v);
 /* What to do about it: findings, each with its evidence and advice. */
 void view_findings(const struct view *v);
+/* Regions and pools that the program names; nothing if it has none. */
+void view_named(const struct view *v);
 /* Waits and holds in one line. */
 void view_locks_line(const struct view *v, const struct model_lock_counts *totals);
 /* Threads gathered by name (`--by thread`). */

@@ -112,6 +112,7 @@ void view_summary(const struct view *v)
     memory_line(v);
     if (model_has(m, METRIC_CPU_NS) || locks || allocs)
         fputc('\n', v->out);
+    view_named(v);
     view_findings(v);
     view_functions(v, metric);
     path_line(v, metric);

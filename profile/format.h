@@ -66,7 +66,8 @@ struct pshim_region {
       "events charged to callers: the account table is full (raise PERFSHIM_MAX_MB)")              \
     X(module_table_full, "code modules not recorded: the module table is full")                    \
     X(thread_table_full, "threads merged into one record: the thread table is full")               \
-    X(progress_table_full, "progress points not recorded: more than the table holds")              \
+    X(progress_table_full,                                                                         \
+      "progress points, regions or pools not recorded: more names than the table holds")           \
     X(string_table_full, "names not recorded: the string table is full")                           \
     X(block_table_full, "blocks not tracked: the table of large blocks is full")                   \
     X(disk_full, "the file could not grow: no room on the disk")                                   \
@@ -92,7 +93,10 @@ struct pshim_region {
     X(histogram_table_full,                                                                        \
       "sizes and lifetimes of no stack of their own: the histogram table is full (raise "          \
       "PERFSHIM_MAX_MB)")                                                                          \
-    X(mark_table_full, "lifetimes not known: too many of the blocks looked at live at once")
+    X(mark_table_full, "lifetimes not known: too many of the blocks looked at live at once")       \
+    X(region_unbegun, "ends of regions that the thread had not begun")                             \
+    X(region_unended, "regions without an end: another one around them ended first")               \
+    X(region_depth, "regions not timed: a thread was in too many at once")
 
 enum pshim_loss {
 #define X(id, text) PSHIM_LOSS_##id,
@@ -267,6 +271,8 @@ enum pshim_kind {
     PSHIM_KIND_SPREAD = 6,   /* beside ALLOC, of sampled allocations: enum pshim_spread_counter */
     PSHIM_KIND_SITE = 7,     /* beside ALLOC, what is rarer: enum pshim_site_counter */
     PSHIM_KIND_MAP = 8,      /* mappings the program makes itself: enum pshim_map_counter */
+    PSHIM_KIND_REGION = 9, /* node is a PROGRESS record index; counters: enum pshim_span_counter */
+    PSHIM_KIND_POOL = 10,  /* likewise: enum pshim_pool_counter */
 };
 enum pshim_alloc_counter {
     PSHIM_ALLOC_CALLS = 0,
@@ -326,6 +332,18 @@ enum pshim_lock_counter {
     PSHIM_LOCK_HOLD_MAX = 5,
     PSHIM_LOCK_HELD_ALLOCS = 6, /* allocations of the thread while it held the lock */
 };
+/* Regions that the program names: what happened in them, in the threads that began them. */
+enum pshim_span_counter {
+    PSHIM_SPAN_CALLS = 0, /* times it was begun and ended */
+    PSHIM_SPAN_WALL = 1,  /* in units of the header's clock; within itself only once */
+    PSHIM_SPAN_WALL_MAX = 2,
+    PSHIM_SPAN_TICKS = 3, /* weight of the thread's CPU ticks meanwhile */
+    PSHIM_SPAN_ALLOCS = 4,
+    PSHIM_SPAN_ALLOC_BYTES = 5,
+    PSHIM_SPAN_LOCK_WAIT = 6, /* in units of the header's clock */
+};
+/* Pools that the program keeps itself. */
+enum pshim_pool_counter { PSHIM_POOL_GETS = 0, PSHIM_POOL_PUTS = 1 };
 struct pshim_account {
     uint32_t node;
     uint16_t recorder;
@@ -367,10 +385,11 @@ struct pshim_lock {
     uint64_t reserved[5];
 };
 
-/* Progress points: what one unit of the program's work is. Published by `name`. */
+/* What the program names: progress points (what one unit of its work is), regions, pools. Published
+ * by `name`. */
 struct pshim_progress {
     uint32_t name; /* atomic: string */
-    uint32_t reserved;
+    uint32_t use;  /* 0 = a progress point, else PSHIM_KIND_REGION or PSHIM_KIND_POOL */
 };
 
 /*

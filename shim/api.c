@@ -34,62 +34,118 @@ static void api_stop(void)
 }
 
 /*
- * The record of a progress point, added if it is new; −1 when there are too many. Two threads that
- * add the same name at once make two records, which the reader sums by name.
+ * The record of a name, added if it is new; −1 when there are too many. Two threads that add the
+ * same name at once make two records, which the reader sums by name.
  */
-static int64_t progress_record(const char *name)
+static int64_t name_record(const char *name, uint32_t use)
 {
+    enum { names_max = 4096 /* they are looked through one by one */, name_bytes_max = 255 };
     struct profile *p = &shim.profile;
     const struct pshim_region *r = profile_region(p, PSHIM_REGION_PROGRESS);
     uint64_t used = pshim_load(&r->used);
     for (uint32_t i = 0; i < used && i < r->capacity; i++) {
         const struct pshim_progress *rec = profile_record(p, PSHIM_REGION_PROGRESS, i);
         uint32_t ref = pshim_load32(&rec->name);
-        if (ref && strcmp(profile_string(p, ref), name) == 0)
+        if (ref && rec->use == use && strncmp(profile_string(p, ref), name, name_bytes_max) == 0)
             return i;
     }
     uint32_t index;
-    uint32_t ref = profile_string_add(p, name, 255);
+    uint32_t ref = used < names_max ? profile_string_add(p, name, name_bytes_max) : 0;
     if (!ref || profile_allot(p, PSHIM_REGION_PROGRESS, 1, &index) != PROFILE_OK) {
         shim_lost(PSHIM_LOSS_progress_table_full);
         return -1;
     }
     struct pshim_progress *rec = profile_record(p, PSHIM_REGION_PROGRESS, index);
+    rec->use = use;
     __atomic_store_n(&rec->name, ref, __ATOMIC_RELEASE);
     return index;
 }
 
-static COLD struct pshim_account *progress_account(struct thread_state *ts, const char *name)
+/* NULL when there is no room for it. */
+static COLD struct pshim_account *name_account_new(struct thread_state *ts, enum pshim_kind kind,
+                                                   const char *name, uintptr_t key, unsigned at)
 {
-    int64_t index = progress_record(name);
+    int64_t index = name_record(name, kind == PSHIM_KIND_PROGRESS ? 0 : kind);
     if (index < 0)
         return NULL;
-    struct pshim_account *a = account_get(ts->recorder, PSHIM_KIND_PROGRESS, (uint32_t)index);
-    enum { slots = sizeof ts->progress / sizeof ts->progress[0] };
-    for (unsigned i = slots - 1; i > 0; i--)
-        ts->progress[i] = ts->progress[i - 1];
-    ts->progress[0].name = name;
-    ts->progress[0].account = a;
+    struct pshim_account *a = account_get(ts->recorder, kind, (uint32_t)index);
+    ts->named[at].key = 0; /* until it is whole: a signal handler may come here */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    ts->named[at].account = a;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    ts->named[at].key = key;
     return a;
+}
+
+HOT_INLINE struct pshim_account *name_account(struct thread_state *ts, enum pshim_kind kind,
+                                              const char *name)
+{
+    enum { address_bits = 56 };
+    uintptr_t key = (uintptr_t)name ^ (uintptr_t)kind << address_bits;
+    unsigned at = (unsigned)((uintptr_t)name ^ (uintptr_t)name >> 4 ^ kind) % shim_names_at_hand;
+    if (likely(ts->named[at].key == key))
+        return ts->named[at].account;
+    return name_account_new(ts, kind, name, key, at);
+}
+
+/* The thread, with the guard held; NULL: nothing is recorded now. */
+HOT_INLINE struct thread_state *api_enter(void)
+{
+    if (!shim_control->on)
+        return NULL;
+    if (unlikely(!guard_enter())) { /* a signal handler within our work */
+        shim_lost(PSHIM_LOSS_recursion);
+        return NULL;
+    }
+    struct thread_state *ts = thread_self();
+    if (unlikely(!ts))
+        guard_leave(NULL, 0);
+    return ts;
+}
+
+HOT_INLINE void api_count(enum pshim_kind kind, const char *name, unsigned counter, uint64_t n)
+{
+    struct thread_state *ts = shim_control->recording ? api_enter() : NULL;
+    if (!ts)
+        return;
+    struct pshim_account *a = name_account(ts, kind, name);
+    if (likely(a != NULL))
+        counter_add(&a->counter[counter], n, account_is_shared(a));
+    guard_leave(ts, 0);
 }
 
 static void api_progress(const char *name, uint64_t n)
 {
-    if (!shim_control->recording || !shim_control->on || !guard_enter())
+    api_count(PSHIM_KIND_PROGRESS, name, 0, n);
+}
+
+static void api_pool_get(const char *name)
+{
+    api_count(PSHIM_KIND_POOL, name, PSHIM_POOL_GETS, 1);
+}
+
+static void api_pool_put(const char *name)
+{
+    api_count(PSHIM_KIND_POOL, name, PSHIM_POOL_PUTS, 1);
+}
+
+/* Also while paused: its end must find its begin. */
+static void api_region_begin(const char *name)
+{
+    struct thread_state *ts = api_enter();
+    if (!ts)
         return;
-    struct thread_state *ts = thread_self();
-    struct pshim_account *a = NULL;
-    if (likely(ts != NULL)) {
-        for (unsigned i = 0; i < sizeof ts->progress / sizeof ts->progress[0]; i++)
-            if (ts->progress[i].name == name) {
-                a = ts->progress[i].account;
-                break;
-            }
-        if (unlikely(!a))
-            a = progress_account(ts, name);
-    }
-    if (likely(a != NULL))
-        counter_add(&a->counter[0], n, account_is_shared(a));
+    spans_begin(ts, name,
+                shim_control->recording ? name_account(ts, PSHIM_KIND_REGION, name) : NULL);
+    guard_leave(ts, 0);
+}
+
+static void api_region_end(const char *name)
+{
+    struct thread_state *ts = api_enter();
+    if (!ts)
+        return;
+    spans_end(ts, name);
     guard_leave(ts, 0);
 }
 
@@ -99,4 +155,8 @@ EXPORT const struct perfshim_api perfshim_api_v1 = {
     .start = api_start,
     .stop = api_stop,
     .progress = api_progress,
+    .region_begin = api_region_begin,
+    .region_end = api_region_end,
+    .pool_get = api_pool_get,
+    .pool_put = api_pool_put,
 };

@@ -107,19 +107,6 @@ void lock_hold_begin(struct thread_state *ts, const pthread_mutex_t *m, struct p
     h->since = lock_clock(); /* last: our own work is not in it */
 }
 
-static void counter_max(uint64_t *counter, uint64_t value, bool shared)
-{
-    uint64_t old = pshim_load(counter);
-    if (likely(!shared)) {
-        if (value > old)
-            __atomic_store_n(counter, value, __ATOMIC_RELAXED);
-        return;
-    }
-    while (old < value && !__atomic_compare_exchange_n(counter, &old, value, 0, __ATOMIC_RELAXED,
-                                                       __ATOMIC_RELAXED))
-        ;
-}
-
 void lock_hold_end(struct thread_state *ts, const struct held_lock *held, uint64_t now)
 {
     struct pshim_account *a = held->account;
@@ -159,6 +146,7 @@ void lock_waited(const pthread_mutex_t *m, enum pshim_call call, const struct un
         counter_add(&a->counter[PSHIM_LOCK_CONTENTIONS], 1, shared);
         counter_add(&a->counter[PSHIM_LOCK_WAIT], wait, shared);
         counter_max(&a->counter[PSHIM_LOCK_WAIT_MAX], wait, shared);
+        ts->lock_wait += wait;
     }
     if (got && lock_mode() == PSHIM_ON)
         lock_hold_begin(ts, m, a, index);

@@ -113,7 +113,7 @@ static COLD struct pshim_account *account_further_out(uint32_t recorder, enum ps
 {
     struct pshim_account *a = NULL;
     shim_lost(PSHIM_LOSS_account_table_full);
-    if (kind == PSHIM_KIND_PROGRESS)
+    if (kind == PSHIM_KIND_PROGRESS || kind == PSHIM_KIND_REGION || kind == PSHIM_KIND_POOL)
         return NULL;
     while (!a && node) {
         node = node_at(node)->parent;

@@ -64,7 +64,7 @@ static inline uint32_t node_special(uint32_t parent, enum pshim_special what, ui
 /*
  * The account of (recorder, kind, node). When the table is full: that of the nearest caller that
  * has one, else one kept for this, counted as account_table_full; `node` and `recorder` in it say
- * whose it is. NULL only for a progress point.
+ * whose it is. NULL only for what the program names.
  */
 struct pshim_account *account_get(uint32_t recorder, enum pshim_kind kind, uint32_t node);
 

@@ -26,6 +26,8 @@ void process_note_end(uint32_t end, int status)
     if (guard_enter()) {
         struct thread_state *ts = shim_tls.self;
         if (ts) {
+            if (end == PSHIM_END_EXIT)
+                spans_end_all(ts);
             thread_settle(ts);
             thread_settle_ended(ts);
             thread_each(timeline_tell_for);

@@ -14,6 +14,7 @@
 #include "shim/held.h"
 #include "shim/lock_site.h"
 #include "shim/sampler.h"
+#include "shim/spans.h"
 #include "shim/unwind_kept.h"
 
 #define likely(x)   __builtin_expect(!!(x), 1)
@@ -26,6 +27,7 @@ enum {
     shim_own_recorders = 64,          /* live threads with a recorder of their own */
     shim_recorders = 128,             /* the other half is shared, with locked adds */
     shim_accounts_at_hand = 16,       /* of a thread: those it used last */
+    shim_names_at_hand = 16,
 };
 
 /*
@@ -80,6 +82,7 @@ struct thread_state {
     int64_t booked_ns;         /* … of that, what was booked: the rest fell into a pause */
     int64_t live_delta;        /* bytes not yet added to header.live_bytes */
     int64_t live_step;         /* add them when |live_delta| passes this */
+    uint64_t lock_wait;        /* units of the header's clock, as booked, ever */
     const void *last_alloc;    /* freed next = temporary */
     uint64_t alloc_events;     /* allocations recorded, ever: not from 0 in each thread */
     uint64_t alloc_bytes;      /* of them */
@@ -95,10 +98,10 @@ struct thread_state {
     int (*start_c11)(void *);
     void *start_arg;
     uint16_t host_blocks_tick; /* its creator's, which a new thread inherits */
-    struct {
-        const char *name;
+    struct {                   /* accounts of names the program gave, by address and kind */
+        uintptr_t key;
         struct pshim_account *account;
-    } progress[4];
+    } named[shim_names_at_hand];
     struct { /* allocation accounts that were used last, by node */
         uint32_t node;
         int32_t until_mark; /* calls before the one that is marked */
@@ -110,6 +113,7 @@ struct thread_state {
     struct held held;                   /* the locks it holds */
     struct lock_site sites[lock_sites]; /* where it takes them */
     struct lock_book books[lock_books]; /* and what that is booked on */
+    struct spans spans;                 /* the regions it is in */
 };
 
 /* Initial-exec TLS, 64 bytes. */
@@ -179,6 +183,19 @@ HOT_INLINE void counter_add(uint64_t *counter, uint64_t n, bool shared)
         __atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
     else
         __atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
+}
+
+static inline void counter_max(uint64_t *counter, uint64_t value, bool shared)
+{
+    uint64_t old = pshim_load(counter);
+    if (likely(!shared)) {
+        if (value > old)
+            __atomic_store_n(counter, value, __ATOMIC_RELAXED);
+        return;
+    }
+    while (old < value && !__atomic_compare_exchange_n(counter, &old, value, 0, __ATOMIC_RELAXED,
+                                                       __ATOMIC_RELAXED))
+        ;
 }
 
 #endif

@@ -185,7 +185,8 @@ void thread_begin(struct thread_state *ts, bool newborn)
     ts->kept.depth = 0;
     ts->sites_generation = modules_generation() - 1; /* of another thread's stack and recorder */
     held_clear(&ts->held);
-    memset(ts->progress, 0, sizeof ts->progress);
+    memset(ts->named, 0, sizeof ts->named);
+    ts->spans.count = ts->spans.over = 0;
     memset(ts->accounts, 0, sizeof ts->accounts);
     ts->serial = serial_draw();
     recorder_claim(ts);
@@ -300,6 +301,7 @@ void thread_settle_ended(struct thread_state *ts)
 void thread_end(struct thread_state *ts)
 {
     tick_stop(ts);
+    spans_end_all(ts);
     thread_settle(ts);
     __atomic_fetch_add(&ended_cpu_ns, ts->clock_ns, __ATOMIC_RELAXED);
     if (ts->record == overflow_record) {
