@@ -14,7 +14,7 @@
 
 enum { THREADS = 3, REQUESTS = 2000, PARSED = 5, PARSED_BYTES = 48, DEPTH = 4, KEPT = 7 };
 
-static SITE void parse(void)
+static SITE void named_parse(void)
 {
     perfshim_region_begin("parse");
     for (int i = 0; i < PARSED; i++) {
@@ -26,27 +26,27 @@ static SITE void parse(void)
 }
 
 /* Within itself: as many calls, the time once. */
-static SITE void answer(int depth)
+static SITE void named_answer(int depth)
 {
     perfshim_region_begin("answer");
     if (depth > 1)
-        answer(depth - 1);
+        named_answer(depth - 1);
     else
         usleep(20);
     perfshim_region_end("answer");
 }
 
-static void *serve(void *number)
+static void *named_serve(void *number)
 {
     static char other[] = "request"; /* the same text at another address */
     uint64_t inside_ns = 0, from;
     for (int i = 0; i < REQUESTS; i++) {
         from = truth_clock_ns(CLOCK_MONOTONIC);
         perfshim_region_begin(i % 2 ? "request" : other);
-        parse();
+        named_parse();
         perfshim_pool_get("objects");
         if (i % 10 == 0)
-            answer(DEPTH);
+            named_answer(DEPTH);
         if (i >= KEPT)
             perfshim_pool_put("objects");
         perfshim_region_end("request");
@@ -64,7 +64,7 @@ static void region_put(const char *comma, const char *name, uint64_t calls, uint
               (unsigned long long)(allocs * PARSED_BYTES));
 }
 
-static int odd(void)
+static int named_odd(void)
 {
     perfshim_region_end("never begun");
     perfshim_region_begin("outer");
@@ -102,9 +102,9 @@ int main(int argc, char **argv)
     pthread_t thread[THREADS];
     uint64_t inside_ns[THREADS], sum_ns = 0;
     if (argc > 1 && strcmp(argv[1], "odd") == 0)
-        return odd();
+        return named_odd();
     for (int i = 0; i < THREADS; i++)
-        if (pthread_create(&thread[i], NULL, serve, &inside_ns[i]))
+        if (pthread_create(&thread[i], NULL, named_serve, &inside_ns[i]))
             truth_fail("no thread");
     for (int i = 0; i < THREADS; i++) {
         pthread_join(thread[i], NULL);
