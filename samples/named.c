@@ -49,6 +49,8 @@ static void *named_serve(void *number)
             named_answer(DEPTH);
         if (i >= KEPT)
             perfshim_pool_put("objects");
+        if (i == 0)
+            perfshim_pool_add("at once", 30, 10);
         perfshim_region_end("request");
         inside_ns += truth_clock_ns(CLOCK_MONOTONIC) - from;
         perfshim_progress("op");
@@ -115,9 +117,10 @@ int main(int argc, char **argv)
     region_put("", "request", requests, requests * PARSED);
     region_put(",", "parse", requests, requests * PARSED);
     region_put(",", "answer", requests / 10 * DEPTH, 0);
-    truth_put("],\"pools\":[{\"name\":\"objects\",\"gets\":%llu,\"puts\":%llu,\"in_use\":%d}]}\n",
+    truth_put("],\"pools\":[{\"name\":\"objects\",\"gets\":%llu,\"puts\":%llu,\"in_use\":%d},"
+              "{\"name\":\"at once\",\"gets\":%d,\"puts\":%d,\"in_use\":%d}]}\n",
               (unsigned long long)requests, (unsigned long long)(requests - THREADS * KEPT),
-              THREADS * KEPT);
+              THREADS * KEPT, THREADS * 30, THREADS * 10, THREADS * 20);
     truth_flush();
     return 0;
 }

@@ -103,30 +103,31 @@ HOT_INLINE struct thread_state *api_enter(void)
     return ts;
 }
 
-HOT_INLINE void api_count(enum pshim_kind kind, const char *name, unsigned counter, uint64_t n)
+/* Adds n to a counter, and `next` to the one after it. */
+HOT_INLINE void api_count(enum pshim_kind kind, const char *name, unsigned counter, uint64_t n,
+                          uint64_t next)
 {
     struct thread_state *ts = shim_control->recording ? api_enter() : NULL;
     if (!ts)
         return;
     struct pshim_account *a = name_account(ts, kind, name);
-    if (likely(a != NULL))
-        counter_add(&a->counter[counter], n, account_is_shared(a));
+    if (likely(a != NULL)) {
+        if (n)
+            counter_add(&a->counter[counter], n, account_is_shared(a));
+        if (next)
+            counter_add(&a->counter[counter + 1], next, account_is_shared(a));
+    }
     guard_leave(ts, 0);
 }
 
 static void api_progress(const char *name, uint64_t n)
 {
-    api_count(PSHIM_KIND_PROGRESS, name, 0, n);
+    api_count(PSHIM_KIND_PROGRESS, name, 0, n, 0);
 }
 
-static void api_pool_get(const char *name)
+static void api_pool_add(const char *name, uint64_t gets, uint64_t puts)
 {
-    api_count(PSHIM_KIND_POOL, name, PSHIM_POOL_GETS, 1);
-}
-
-static void api_pool_put(const char *name)
-{
-    api_count(PSHIM_KIND_POOL, name, PSHIM_POOL_PUTS, 1);
+    api_count(PSHIM_KIND_POOL, name, PSHIM_POOL_GETS, gets, puts);
 }
 
 /* Also while paused: its end must find its begin. */
@@ -157,6 +158,5 @@ EXPORT const struct perfshim_api perfshim_api_v1 = {
     .progress = api_progress,
     .region_begin = api_region_begin,
     .region_end = api_region_end,
-    .pool_get = api_pool_get,
-    .pool_put = api_pool_put,
+    .pool_add = api_pool_add,
 };

@@ -34,14 +34,13 @@ struct perfshim_api { /* filled by the library; size first, so that it can grow 
     void (*progress)(const char *name, uint64_t n);
     void (*region_begin)(const char *name);
     void (*region_end)(const char *name);
-    void (*pool_get)(const char *name);
-    void (*pool_put)(const char *name);
+    void (*pool_add)(const char *name, uint64_t gets, uint64_t puts);
 };
 
 /* The library's table, or a static empty one. Never NULL. */
 static inline const struct perfshim_api *perfshim_api_get(void)
 {
-    static const struct perfshim_api none = {0, 0, 0, 0, 0, 0, 0, 0, 0};
+    static const struct perfshim_api none = {0, 0, 0, 0, 0, 0, 0, 0};
     static const struct perfshim_api *cached;
     const struct perfshim_api *api = __atomic_load_n(&cached, __ATOMIC_ACQUIRE);
     if (__builtin_expect(!api, 0)) {
@@ -110,20 +109,27 @@ static inline void perfshim_region_end(const char *name)
         api->region_end(name);
 }
 
-/* An object was taken out of the program's pool of that name, or put back, by any thread: what a
- * pool serves does not reach malloc, and is shown beside it. */
-static inline void perfshim_pool_get(const char *name)
+/*
+ * Objects were taken out of the program's pool of that name and put back, by any thread: what a
+ * pool serves does not reach malloc, and is shown beside it. A pool that counts by itself tells now
+ * and then, instead of at each object.
+ */
+static inline void perfshim_pool_add(const char *name, uint64_t gets, uint64_t puts)
 {
     const struct perfshim_api *api = perfshim_api_get();
-    if (PERFSHIM_HAS(api, pool_get))
-        api->pool_get(name);
+    if (PERFSHIM_HAS(api, pool_add))
+        api->pool_add(name, gets, puts);
+}
+
+/* One object. */
+static inline void perfshim_pool_get(const char *name)
+{
+    perfshim_pool_add(name, 1, 0);
 }
 
 static inline void perfshim_pool_put(const char *name)
 {
-    const struct perfshim_api *api = perfshim_api_get();
-    if (PERFSHIM_HAS(api, pool_put))
-        api->pool_put(name);
+    perfshim_pool_add(name, 0, 1);
 }
 
 /* 1 if the library is loaded into this process, else 0. */

@@ -143,9 +143,11 @@ static void run_measure(struct run *run, struct bench_result *r)
     cpu = system_cpu_ns() - cpu;
     uint64_t cpu_wall = system_now_ns() - begin;
     store_statistics(run->shared.store, &r->store_measured);
+    statistics_subtract(&r->store_measured, &before);
+    if (strcmp(c->pool, "on") == 0) /* at once: told at each object, the pool would be slower */
+        perfshim_pool_add("store", r->store_measured.pool_gets, r->store_measured.pool_puts);
     if (profiled)
         perfshim_stop();
-    statistics_subtract(&r->store_measured, &before);
     for (uint64_t i = 0; i < c->threads; i++) {
         struct worker *w = &run->workers[i];
         for (int k = 0; k < OP_KINDS; k++) {

@@ -35,7 +35,8 @@ if document:
 text = run([PERFSHIM, "report", "named.pshim"], env=clean_env()).out
 match(text, r"^ +time +calls +mean +max +cpu +lock +allocs +bytes +region$", "the report has them")
 match(text, r"6\.00 k .*30\.0 k +1\.4 MiB +parse$", "a region's line")
-match(text, r"^ +gets +puts +in use +gets/op +pool\n +6\.00 k +5\.98 k +21 +1\.00 +objects$", "the pool's")
+match(text, r"^ +gets +puts +in use +gets/op +pool\n +6\.00 k +5\.98 k +21 +1\.00 +objects\n +90 +30 +60 +0\.01 +at once$",
+      "the pools'")
 
 # What was not measured is null, and not there.
 done = preload([sample("named")], "bare.pshim",
