@@ -13,6 +13,7 @@
 
 /* id, JSON word, what the title begins with, when */
 #define FINDING_KINDS(X)                                                                           \
+    X(OVERRUN, overrun, "fix first", "something is written past the end of a block")               \
     X(FOCUS_FIRST, focus_first, "focus first", "30% of the cost or more")                          \
     X(HELD_TOO_LONG, held_too_long, "held too long", "threads wait for a lock held during work")   \
     X(CHECK_CONTENTION, check_contention, "check contention", "threads wait for a lock")           \
@@ -27,6 +28,7 @@ enum finding_kind {
 #undef X
 };
 
+#define FINDING_OVERRUNS_LEAST    1    /* of all stacks: what is wrong has no cost to weigh */
 #define FINDING_FOCUS_SHARE       0.30 /* from here on: whatever it is, look at it first */
 #define FINDING_OPTIMISE_SHARE    0.05 /* the program's own code; below it is not worth it */
 #define FINDING_MEMORY_SHARE      0.15 /* libc's memory routines are well made: up to here let be */

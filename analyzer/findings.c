@@ -378,6 +378,9 @@ static void finding_make(struct making *g)
 static int findings_compare(const void *a, const void *b)
 {
     const struct finding *x = a, *y = b;
+    bool x_wrong = x->kind == FINDING_OVERRUN, y_wrong = y->kind == FINDING_OVERRUN;
+    if (x_wrong != y_wrong)
+        return y_wrong - x_wrong;
     bool x_not = x->kind == FINDING_NOT_WORTH_IT, y_not = y->kind == FINDING_NOT_WORTH_IT;
     if (x_not != y_not)
         return x_not - y_not;
@@ -396,21 +399,11 @@ static enum findings_state state_of(const struct findings *findings, const struc
                                                                        : FINDINGS_MADE;
 }
 
-void findings_build(struct findings *to, const struct model *m, struct frames *f)
+static void subjects_judge(struct findings *to, const struct subjects *subjects,
+                           const struct model *m, struct frames *f)
 {
-    *to = (struct findings){0};
-    to->ticks = ratio((double)m->totals.v[METRIC_CPU_NS], (double)m->header->tick_period_ns);
-    /* Of the cost only its CPU part scatters. */
-    to->scatter = 2 * finding_deviation(to->ticks / 2, to->ticks) *
-                  ratio((double)m->totals.v[METRIC_CPU_NS], (double)m->totals.v[METRIC_COST_NS]);
-    to->state = state_of(to, m);
-    if (to->state != FINDINGS_MADE)
-        return;
-    struct subjects subjects;
-    subjects_build(&subjects, m, f);
-    to->items = memory_new(subjects.count, sizeof *to->items);
-    for (size_t i = 0; i < subjects.count; i++) {
-        const struct subject *s = &subjects.items[i];
+    for (size_t i = 0; i < subjects->count; i++) {
+        const struct subject *s = &subjects->items[i];
         struct finding_evidence e = evidence_of(s, m);
         struct finding *item = &to->items[to->count];
         item->kind = finding_judge(&e);
@@ -423,15 +416,65 @@ void findings_build(struct findings *to, const struct model *m, struct frames *f
         item->share = e.share;
         item->max_gain = finding_max_gain(e.share);
         finding_make(&(struct making){
-            .subjects = &subjects, .index = i, .subject = s, .model = m, .frames = f, .to = item});
+            .subjects = subjects, .index = i, .subject = s, .model = m, .frames = f, .to = item});
         to->count++;
         to->worth += item->kind != FINDING_NOT_WORTH_IT;
+    }
+}
+
+/* Of all selected sites one finding, at the one with most overruns. */
+static void overruns_judge(struct findings *to, const struct model *m, struct frames *f)
+{
+    struct sites sites;
+    if (!model_has(m, METRIC_OVERRUNS) || m->totals.v[METRIC_OVERRUNS] < FINDING_OVERRUNS_LEAST)
+        return;
+    sites_build(&sites, m, f, METRIC_OVERRUNS);
+    size_t count = 0;
+    while (count < sites.count && sites.sites[count].m.v[METRIC_OVERRUNS] >= FINDING_OVERRUNS_LEAST)
+        count++;
+    if (count) {
+        char blocks[UNITS_BUF], all[UNITS_BUF], text[160];
+        const struct site *top = &sites.sites[0];
+        struct finding *item = &to->items[to->count++];
+        int64_t n = top->m.v[METRIC_OVERRUNS];
+        item->kind = FINDING_OVERRUN;
+        item->title = "fix first: write past a block's end";
+        item->max_gain = finding_max_gain(0);
+        item->where = top->frame;
+        item->advice =
+            "without perfshim it may damage other data: -fsanitize=address shows the write";
+        evidence_add(item, "%s of the %s blocks allocated here", units_count(blocks, (double)n),
+                     units_count(all, (double)top->m.v[METRIC_ALLOC_CALLS]));
+        if (top->via)
+            evidence_add(item, "through %s", frame_text(f, top->via, text));
+        if (count > 1)
+            evidence_add(item, "%zu more site%s", count - 1, count == 2 ? "" : "s");
+        to->worth++;
+    }
+    sites_release(&sites);
+}
+
+void findings_build(struct findings *to, const struct model *m, struct frames *f)
+{
+    struct subjects subjects = {0};
+    *to = (struct findings){0};
+    to->ticks = ratio((double)m->totals.v[METRIC_CPU_NS], (double)m->header->tick_period_ns);
+    /* Of the cost only its CPU part scatters. */
+    to->scatter = 2 * finding_deviation(to->ticks / 2, to->ticks) *
+                  ratio((double)m->totals.v[METRIC_CPU_NS], (double)m->totals.v[METRIC_COST_NS]);
+    to->state = state_of(to, m);
+    if (to->state == FINDINGS_MADE)
+        subjects_build(&subjects, m, f);
+    to->items = memory_new(subjects.count + 1, sizeof *to->items);
+    overruns_judge(to, m, f);
+    if (to->state == FINDINGS_MADE) {
+        subjects_judge(to, &subjects, m, f);
+        subjects_release(&subjects);
     }
     if (to->count)
         qsort(to->items, to->count, sizeof *to->items, findings_compare);
     for (size_t i = 0; i < to->count; i++)
         to->items[i].rank = (unsigned)i + 1;
-    subjects_release(&subjects);
 }
 
 void findings_release(struct findings *findings)

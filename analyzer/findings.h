@@ -9,6 +9,9 @@
  *  - the rest: the innermost function of the program's own code (origin.h), with what it calls of
  *    the system. Not the functions above it: they can change nothing but the call.
  *
+ * What is wrong whatever it costs, a write past the end of a block, comes before all of them, also
+ * where there is no CPU time to tell a cost from.
+ *
  * Only the selected stacks count; shares are of the whole cost. Not thread-safe; the model and the
  * frames must outlive the findings.
  */
@@ -24,7 +27,7 @@ struct finding {
     enum finding_kind kind;
     unsigned rank;     /* from 1 */
     const char *title; /* says no name */
-    int64_t cost_ns;
+    int64_t cost_ns;   /* an overrun has none: 0, share 0, gain 1 */
     double share, max_gain;
     char lock[LOCK_NAME_BYTES]; /* name, "" = it is about no lock */
     char lock_short[LOCK_NAME_BYTES];
@@ -40,7 +43,7 @@ enum findings_state { FINDINGS_MADE, FINDINGS_NO_TIME, FINDINGS_FEW_TICKS };
 
 struct findings {
     enum findings_state state;
-    struct finding *items; /* by cost, what is not worth it last */
+    struct finding *items; /* what is wrong, then by cost, what is not worth it last */
     size_t count;
     size_t worth;   /* how many come before what is not worth it */
     double ticks;   /* of the CPU time that the shares rest on */

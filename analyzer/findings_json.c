@@ -35,7 +35,7 @@ void findings_json(struct json *j, const struct model *m, struct frames *f)
 {
     struct findings findings;
     findings_build(&findings, m, f);
-    if (findings.state == FINDINGS_MADE) {
+    if (findings.state == FINDINGS_MADE || findings.count) {
         json_begin(j, "findings", '[');
         for (size_t i = 0; i < findings.count; i++)
             finding_put(j, f, &findings.items[i]);

@@ -408,8 +408,12 @@ static void next_line(const struct diff *d, FILE *out)
     findings_build(&findings, &run->model, run->frames);
     if (findings.worth) {
         const struct finding *top = &findings.items[0];
-        snprintf(words, sizeof words, "%s, %.1f%% of B: %s", top->title, 100 * top->share,
-                 findings_where(top, run->frames, text));
+        findings_where(top, run->frames, text);
+        if (top->kind == FINDING_OVERRUN)
+            snprintf(words, sizeof words, "%s: %s", top->title, text);
+        else
+            snprintf(words, sizeof words, "%s, %.1f%% of B: %s", top->title, 100 * top->share,
+                     text);
         text_wrap(out, 0, "Next: ", words);
     }
     findings_release(&findings);

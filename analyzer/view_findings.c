@@ -22,9 +22,10 @@ static void row_put(struct table *t, const struct view *v, const struct finding 
     char text[TEXT_BUF], where[FINDINGS_WHERE_BYTES];
     table_cell(t, "%u", item->rank);
     table_cell(t, "%s", item->title);
-    table_cell(t, "%s", text_scaled(text, scale, (double)item->cost_ns));
-    table_cell(t, "%s", text_percent(text, item->share, 1));
-    table_cell(t, "%s", gain_text(item->max_gain, text));
+    bool has_cost = item->kind != FINDING_OVERRUN;
+    table_cell(t, "%s", has_cost ? text_scaled(text, scale, (double)item->cost_ns) : "");
+    table_cell(t, "%s", has_cost ? text_percent(text, item->share, 1) : "");
+    table_cell(t, "%s", has_cost ? gain_text(item->max_gain, text) : "");
     table_cell(t, "%s", findings_where(item, v->frames, where));
 }
 
@@ -55,7 +56,10 @@ static void items_print(const struct view *v, const struct findings *findings, s
     table_column(&t, NULL, TABLE_RIGHT);
     table_column(&t, NULL, TABLE_RIGHT);
     table_column(&t, NULL, TABLE_NAME);
-    struct text_scale scale = text_scale_for((double)findings->items[0].cost_ns);
+    int64_t most = 0;
+    for (size_t i = 0; i < shown; i++)
+        most = findings->items[i].cost_ns > most ? findings->items[i].cost_ns : most;
+    struct text_scale scale = text_scale_for((double)most);
     for (size_t i = 0; i < shown; i++)
         row_put(&t, v, &findings->items[i], scale);
     for (size_t i = 0; i < shown; i++) {
@@ -89,11 +93,13 @@ void view_findings(const struct view *v)
     struct findings findings;
     findings_build(&findings, v->model, v->frames);
     size_t shown = v->all || findings.worth < shown_most ? findings.worth : shown_most;
+    const char *none = shown ? "of the cost none" : "none";
     if (findings.state == FINDINGS_NO_TIME) {
-        fputs("FINDINGS  none: without CPU ticks (--cpu-hz=0) it is not known what costs time\n",
-              v->out);
+        fprintf(v->out,
+                "FINDINGS  %s: without CPU ticks (--cpu-hz=0) it is not known what costs time\n",
+                none);
     } else if (findings.state == FINDINGS_FEW_TICKS) {
-        fprintf(v->out, "FINDINGS  none: %.0f CPU tick%s too little, %d are the least\n",
+        fprintf(v->out, "FINDINGS  %s: %.0f CPU tick%s too little, %d are the least\n", none,
                 findings.ticks, round(findings.ticks) == 1 ? " says" : "s say",
                 FINDING_RUN_TICKS_LEAST);
     } else if (!shown) {
@@ -102,10 +108,11 @@ void view_findings(const struct view *v)
         fputs("FINDINGS  share of the cost; max = 1/(1 - share): how many times less it gets at "
               "most\n",
               v->out);
-        items_print(v, &findings, shown);
-        if (shown < findings.worth)
-            fprintf(v->out, " %zu more findings: --all\n", findings.worth - shown);
     }
+    if (shown)
+        items_print(v, &findings, shown);
+    if (shown < findings.worth)
+        fprintf(v->out, " %zu more findings: --all\n", findings.worth - shown);
     not_worth_print(v, &findings);
     if (findings.state == FINDINGS_MADE && findings.ticks < few_ticks && findings.scatter >= 0.005)
         fprintf(v->out, " few CPU ticks (%.0f): shares may be off by %.0f point%s\n",

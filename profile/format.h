@@ -80,9 +80,7 @@ struct pshim_region {
     X(tick_no_room, "CPU ticks that found too little stack where they came")                       \
     X(timer_failed, "threads without CPU sampling: the timer could not be created")                \
     X(tag_overwritten, "block tags overwritten by the program (a write past the end of a block)")  \
-    X(free_foreign,                                                                                \
-      "frees of blocks that were not recorded (allocated before recording began), or whose tag "   \
-      "was overwritten whole")                                                                     \
+    X(free_foreign, "frees of blocks not recorded: older than the recording, or with no tag left") \
     X(bootstrap_alloc, "allocations served before the real allocator was found")                   \
     X(thread_late, "events of threads after their end was recorded")                               \
     X(recursion, "events inside the profiler's own work, passed through")                          \
@@ -91,8 +89,7 @@ struct pshim_region {
     X(unlock_unknown, "unlocks of locks that were not seen taken by the same thread")              \
     X(timeline_full, "moments put into the timeline's last: it is full (raise PERFSHIM_MAX_MB)")   \
     X(histogram_table_full,                                                                        \
-      "sizes and lifetimes of no stack of their own: the histogram table is full (raise "          \
-      "PERFSHIM_MAX_MB)")                                                                          \
+      "sizes and lifetimes not kept by stack: the table is full (raise PERFSHIM_MAX_MB)")          \
     X(mark_table_full, "lifetimes not known: too many of the blocks looked at live at once")       \
     X(region_unbegun, "ends of regions that the thread had not begun")                             \
     X(region_unended, "regions without an end: another one around them ended first")               \

@@ -22,14 +22,15 @@ whole = open("real.pshim", "rb").read()
 ok(len(whole) == 1 << 20, "a real profile to damage")
 HEADER = struct.unpack_from("<I", whole, 12)[0]
 REGIONS = {}  # name: (offset, used, record bytes, place of its entry in the header)
-for i, name in enumerate(("module", "node", "account", "thread", "progress", "string")):
+for i, name in enumerate(("module", "node", "account", "thread", "progress", "string", "lock", "histogram",
+                          "moment")):
     for place in range(0, HEADER - 64, 8):
         offset, capacity, used, backed, record, number = struct.unpack_from("<4Q2I", whole, place)
-        if number == i and record in (1, 8, 16, 64, 128) and offset >= HEADER and \
+        if number == i and record in (1, 8, 16, 64, 128, 576) and offset >= HEADER and \
                 offset + capacity * record <= len(whole) and offset % 4096 == 0 and capacity:
             REGIONS[name] = (offset, min(used, capacity), record, place)
             break
-ok(len(REGIONS) == 6, "its regions are found", REGIONS)
+ok(len(REGIONS) == 9, "its regions are found", REGIONS)
 
 limit = 256 << 20  # of memory: 64 MiB + 4 times the file would be less, but a loader needs some too
 

@@ -112,3 +112,7 @@ if ok(alone.status == 0, "which does so by itself", alone) and document:
     equal(document["totals"]["live_blocks"], unknown, "what is known is freed: only the unknown stay live")
     ok(loss.get("tag_overwritten", 0) >= truth["string"] * 0.99, "the loss counts overwritten tags", loss)
     equal(document["totals"]["overruns"], sum(told.values()), "no other site is accused")
+    first = document["findings"][0]
+    equal((first["kind"], first["where"]["name"]), ("overrun", "string_malloc"), "the first finding is where most are")
+    text = run([PERFSHIM, "report", "overrun.pshim"], env=clean_env())
+    match(text.out, r"fix first: write past a block's end +string_malloc site_truth\.c:\d+$", "and on the screen")

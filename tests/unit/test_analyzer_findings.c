@@ -387,6 +387,53 @@ static void without_cpu_time_there_are_none(void **state)
     assert_int_equal(findings.state, FINDINGS_NO_TIME);
 }
 
+static void what_is_wrong_comes_first_and_needs_no_time(void **state)
+{
+    (void)state;
+    uint32_t bad = call(call(0, worker), get), worse = call(call(0, worker), format);
+    fixture_alloc(&f, bad, 50, 800, 50, 800);
+    fixture_alloc(&f, worse, 1000, 64000, 1000, 64000);
+    fixture_cpu(&f, call(0, find), 900);
+    struct pshim_account *a = fixture_site(&f, bad);
+    fixture_site(&f, worse)->counter[PSHIM_SITE_OVERRUNS] = 20;
+    a->counter[PSHIM_SITE_OVERRUNS] = 1;
+    built(NULL);
+    assert_int_equal(findings.items[0].kind, FINDING_OVERRUN);
+    assert_int_equal(findings.items[0].rank, 1);
+    assert_string_equal(where(&findings.items[0]), "format");
+    assert_true(is_evidence(&findings.items[0], "20 of the 1"));
+    assert_true(is_evidence(&findings.items[0], "1 more site"));
+    assert_string_equal(where(finding(FINDING_FOCUS_FIRST)), "find");
+    assert_int_equal(findings.worth, 2);
+    findings_release(&findings);
+    frames_free(frames);
+    model_release(&m);
+    reader_close(&r);
+    f.h->cpu_hz = 0;
+    built(NULL);
+    assert_int_equal(findings.state, FINDINGS_NO_TIME);
+    assert_int_equal(findings.count, 1);
+}
+
+static void no_overrun_is_no_finding_and_one_is(void **state)
+{
+    (void)state;
+    uint32_t at = call(call(0, worker), get);
+    fixture_alloc(&f, at, 50, 800, 50, 800);
+    struct pshim_account *a = fixture_site(&f, at);
+    a->counter[PSHIM_SITE_CROSS_FREES] = 7;
+    built(NULL);
+    assert_int_equal(findings.count, 0);
+    findings_release(&findings);
+    frames_free(frames);
+    model_release(&m);
+    reader_close(&r);
+    a->counter[PSHIM_SITE_OVERRUNS] = FINDING_OVERRUNS_LEAST;
+    built(NULL);
+    assert_int_equal(findings.count, 1);
+    assert_string_equal(where(finding(FINDING_OVERRUN)), "get");
+}
+
 int main(void)
 {
 #define EACH(name) cmocka_unit_test_setup_teardown(name, profile_make, profile_remove)
@@ -409,6 +456,8 @@ int main(void)
         EACH(few_ticks_make_no_findings),
         EACH(but_a_run_that_waited_has_them),
         EACH(without_cpu_time_there_are_none),
+        EACH(what_is_wrong_comes_first_and_needs_no_time),
+        EACH(no_overrun_is_no_finding_and_one_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
