@@ -44,8 +44,8 @@ struct lock_book {
     const struct pshim_lock *lock;
     struct pshim_account *account;
     uint32_t index; /* of the lock */
-    uint32_t stack;
-    uint32_t call; /* enum pshim_call */
+    uint32_t stack : 24;
+    uint32_t call : 8; /* enum pshim_call */
 };
 
 static inline struct lock_site *lock_site_slot(struct lock_site *sites, struct lock_caller c)

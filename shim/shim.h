@@ -61,7 +61,11 @@ struct shim_global {
 };
 extern struct shim_global shim;
 
-/* A live thread, in memory of our own. Only its thread writes to it, and its own signal handler. */
+/*
+ * A live thread, in memory of our own. Only its thread writes to it, and its own signal handler.
+ * A thread that allocates and locks touches three pages of it: the beginning, the last stack, the
+ * books, and one more if it is ticked; shim/thread_memory.py measures that.
+ */
 struct thread_state {
     uint32_t tid;
     uint32_t recorder;
@@ -107,13 +111,14 @@ struct thread_state {
         int32_t until_mark; /* calls before the one that is marked */
         struct pshim_account *account;
     } accounts[shim_accounts_at_hand];
-    struct unwind_kept kept;            /* the last stack of a hook */
-    uintptr_t hook_pcs[shim_depth_max]; /* where a hook's whole walk is written, innermost first */
-    uintptr_t tick_pcs[shim_depth_max]; /* where a tick's is: it may interrupt the other */
     struct held held;                   /* the locks it holds */
     struct lock_site sites[lock_sites]; /* where it takes them */
-    struct lock_book books[lock_books]; /* and what that is booked on */
     struct spans spans;                 /* the regions it is in */
+    uintptr_t tick_pcs[shim_depth_max]; /* where a tick's walk is: it may interrupt a hook's */
+    struct unwind_kept kept;            /* the last stack of a hook */
+    struct lock_book books[lock_books]
+        __attribute__((aligned(4096))); /* what its locks are booked on */
+    uintptr_t hook_pcs[shim_depth_max]; /* where a hook's whole walk is written, innermost first */
 };
 
 /* Initial-exec TLS, 64 bytes. */

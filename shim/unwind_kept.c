@@ -64,6 +64,12 @@ ALWAYS enum step step(struct unwind_frame *f, struct unwind_frame *to, uint32_t 
     return STEP_ON;
 }
 
+/* The words read are kept from here downwards, the outermost first. */
+ALWAYS struct unwind_stack_word *words_end(struct unwind_kept *kept)
+{
+    return kept->word + sizeof kept->word / sizeof *kept->word;
+}
+
 /*
  * Puts the frame `at`, whose own fields are set, in its place behind the ones further out: does
  * anybody look at its rbp, and which words must hold?
@@ -76,8 +82,9 @@ ALWAYS void frame_settle(struct unwind_kept *kept, unsigned at)
         words = f[-1].words;
         f->needs_rbp |= f[-1].needs_rbp & (f[-1].slot == 0);
     }
-    kept->word[words].at = (const uintptr_t *)f->sp - f->slot;
-    kept->word[words].value = f->rbp;
+    struct unwind_stack_word *w = words_end(kept) - 1 - words;
+    w->at = (const uintptr_t *)f->sp - f->slot;
+    w->value = f->rbp;
     f->words = (uint16_t)(words + (f->needs_rbp & (f->slot != 0)));
 }
 
@@ -113,9 +120,10 @@ ALWAYS unsigned holds_until_fast(const struct unwind_frame *frame, unsigned at)
 /* Of the kept stack, from frame[at − 1] outwards. */
 ALWAYS unsigned holds_until(const struct unwind_kept *kept, unsigned at)
 {
-    const struct unwind_stack_word *w = kept->word, *end = w + (at ? kept->frame[at - 1].words : 0);
+    const struct unwind_stack_word *end = words_end((struct unwind_kept *)kept);
     uintptr_t differ = 0;
-    for (; w < end; w++)
+    for (const struct unwind_stack_word *w = end - (at ? kept->frame[at - 1].words : 0); w < end;
+         w++)
         differ |= *w->at ^ w->value;
     if (unlikely(differ))
         return holds_until_each(kept->frame, at);
@@ -279,6 +287,10 @@ ALWAYS struct unwind_leaf *leaf_get(struct unwind_kept *kept, const struct unwin
 ALWAYS bool part_pays(struct unwind_kept *kept)
 {
     enum { patience = 2 * unwind_parts, one_in = 16 };
+    if (kept->changes < unwind_changes_before) {
+        kept->changes++;
+        return false;
+    }
     if (kept->misses < patience) {
         kept->misses++;
         return true;
@@ -440,7 +452,8 @@ CFI_READS_STACK unsigned unwind_kept_walk(struct unwind_kept *kept, unsigned dep
             frame_enter(kept, joined - 1, &leaf);
             return *shared = joined;
         }
-        if ((found = part_find(kept, joined, &leaf, stack.hi)) != 0) {
+        if (kept->changes == unwind_changes_before &&
+            (found = part_find(kept, joined, &leaf, stack.hi)) != 0) {
             kept->misses -= kept->misses < part_worth ? kept->misses : part_worth;
             return *shared = found;
         }

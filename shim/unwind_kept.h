@@ -41,6 +41,8 @@ enum {
     unwind_part_ways = 2,
     unwind_leaves = 128,
     unwind_leaf_words = 6,
+    unwind_words_near = 16,      /* those on the same page as the frames */
+    unwind_changes_before = 100, /* parts are kept: threads that do little need no memory for it */
 };
 
 /* A frame as it is entered from the inner one. */
@@ -81,20 +83,26 @@ struct unwind_leaf {
     uint16_t turn;                  /* which is replaced next */
 };
 
+/*
+ * What is touched always stands together, on one page up to some 80 frames: `word` is filled from
+ * its end for that.
+ */
 struct unwind_kept {
-    uint32_t depth;      /* frames kept, 0 = none */
-    uint32_t generation; /* of the modules, checked by the owner */
-    uint32_t root;       /* the owner's: what the stack hangs from */
-    uint32_t walked;     /* 0: frames have rip and node alone; no walk can join them */
-    uint8_t next_part;   /* the oldest */
-    uint8_t misses;      /* parts kept for nothing, of late */
-    uint16_t walks;      /* since then */
     uint8_t part_at[unwind_part_sets][unwind_part_ways]; /* place in `part` + 1, 0 = none */
-    struct unwind_frame fresh[unwind_fresh_max + 1];     /* while walking, innermost first */
-    struct unwind_frame frame[unwind_kept_max];          /* outermost first */
     struct unwind_leaf leaf[unwind_leaves];
     struct unwind_part part[unwind_parts];
-    struct unwind_stack_word word[unwind_kept_max]; /* as `frame` */
+    struct unwind_stack_word word[unwind_kept_max + unwind_words_near]
+        __attribute__((aligned(4096))); /* outermost last */
+    uint32_t depth;                     /* frames kept, 0 = none */
+    uint32_t generation;                /* of the modules, checked by the owner */
+    uint32_t root;                      /* the owner's: what the stack hangs from */
+    uint32_t walked;   /* 0: frames have rip and node alone; no walk can join them */
+    uint8_t next_part; /* the oldest */
+    uint8_t changes;   /* stacks that were not the last one, up to unwind_changes_before */
+    uint8_t misses;    /* parts kept for nothing, of late */
+    uint8_t walks;     /* since then */
+    struct unwind_frame fresh[unwind_fresh_max + 1]; /* while walking, innermost first */
+    struct unwind_frame frame[unwind_kept_max];      /* outermost first */
 };
 
 /*

@@ -29,6 +29,7 @@ static int set_up(void **state)
     (void)state;
     memset(&kept, 0, sizeof kept);
     kept.walked = 1;
+    kept.changes = unwind_changes_before;
     walks = joined = known = whole = 0;
     stack.lo = (shim_sp() - (6u << 20)) & -(uintptr_t)16;
     stack.hi = ((uintptr_t)__builtin_frame_address(0) + 65536) & -(uintptr_t)16;
