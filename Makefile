@@ -32,7 +32,7 @@ PRODUCTS := $(B)/libperfshim.so $(B)/perfshim $(B)/store_bench
 SAMPLES := $(patsubst samples/%.c,$(B)/samples/%,$(SAMPLE_C)) \
 	$(patsubst samples/%.cc,$(B)/samples/%,$(SAMPLE_CXX))
 UNITS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
-HELPERS := $(patsubst tests/helpers/%.c,$(B)/helpers/%,$(HELPER_SRC))
+HELPERS := $(patsubst tests/helpers/%.c,$(B)/helpers/%,$(filter-out %/unwind_shapes.c,$(HELPER_SRC)))
 
 ANALYZER_LIBS := -ldw -lelf -ljansson -lgsl -lgslcblas -lprotobuf-c -lz -lncurses -lm
 BENCH_LIBS := -ljansson -lm -pthread
@@ -130,8 +130,17 @@ $(B)/helpers/%: tests/helpers/%.c $(B)/flags shim/perfshim.h
 	@mkdir -p $(@D)
 	$(Q)$(shared)$(CC) $(CPPFLAGS_ALL) $(CSTD) -g -O2 $(WARN) $(call sample_flags,$<) -MMD -MP -MF $@.d -MT $@ -o $@ $< $(filter %.o,$^) $(LD_$(MODE)) -pthread -lm
 
+# The same program for each level of optimisation, with frame pointers and without.
+SHAPES := $(foreach o,O0 O2 O3,$(foreach f,fp nofp,$(B)/helpers/unwind_shapes-$(o)-$(f)))
+helpers: $(SHAPES)
+$(SHAPES): $(B)/helpers/unwind_shapes-%: tests/helpers/unwind_shapes.c $(B)/flags
+	$(call say,HELPER,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CSTD) -g $(WARN) -$(firstword $(subst -, ,$*)) \
+		$(if $(filter %-nofp,$*),-fomit-frame-pointer,-fno-omit-frame-pointer) -o $@ $<
+
 # Helpers that call the shim's unwinder itself, without its hooks.
-UNWIND_OBJ := $(addprefix $(B)/obj/shim/,cfi.o cfi_expr.o unwind.o unwind_kept.o unwind_module.o unwind_rule.o)
+UNWIND_OBJ := $(addprefix $(B)/obj/shim/,cfi.o cfi_expr.o unwind.o unwind_bare.o unwind_kept.o unwind_module.o unwind_rule.o unwind_stack.o)
 $(B)/helpers/unwind_diff $(B)/helpers/unwind_cost: $(UNWIND_OBJ)
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -21,6 +21,7 @@
 #include "shim/samples.h"
 #include "shim/tag.h"
 #include "shim/thread.h"
+#include "shim/unwind_stack.h"
 
 /* A hook's other half: the hook itself needs no frame to get there. */
 #define APART __attribute__((noinline, hot))
@@ -50,6 +51,8 @@ HOT_INLINE bool block_note(void *p, size_t n, bool has_tag_room, uint32_t node, 
         if (usable >= tag_bytes)
             tag_store(p, usable, 0);
     }
+    if (n >= unwind_stack_block_bytes)
+        unwind_stacks_forget(); /* it may be the stack of a coroutine, where a longer one was */
     if (blocks_put(&blocks_untagged, p, (struct block){.bytes = n, .node = node, .owner = owner}))
         return true;
     shim_lost(PSHIM_LOSS_block_table_full);

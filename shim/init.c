@@ -28,6 +28,7 @@
 #include "shim/thread.h"
 #include "shim/tick.h"
 #include "shim/timeline.h"
+#include "shim/unwind_stack.h"
 
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18
@@ -281,6 +282,7 @@ static int set_up(int argc, char **argv, char **envp)
     shim.cpu_at_start_ns = shim_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
     shim.cpu_hz = s.cpu_hz;
     shim.tick_period_ns = s.cpu_hz ? 1000000000u / s.cpu_hz : 0;
+    unwind_find_stack = unwind_stack_find;
     shim.use_fp = s.unwind_mode == PSHIM_UNWIND_FP;
     sys_call3(SYS_getrandom, &shim.tag_key, sizeof shim.tag_key, GRND_NONBLOCK);
     shim.tag_key ^= shim_now_ns() * 0x9e3779b97f4a7c15u;

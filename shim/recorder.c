@@ -78,6 +78,24 @@ static __attribute__((noinline)) uint32_t stack_whole(struct thread_state *ts,
     return whole_stack_node(ts, root, ts->hook_pcs + 1, depth - 1, most, serial);
 }
 
+/*
+ * On another stack than the thread's own: a coroutine's, an alternate one. The kept stack may be of
+ * one whose memory is gone: it is joined only if all of it lies where reading is safe.
+ */
+static __attribute__((noinline)) unsigned elsewhere_walk(struct thread_state *ts,
+                                                         const struct unwind_regs *regs,
+                                                         unsigned known, unsigned *shared)
+{
+    uintptr_t sp = regs->reg[UNWIND_RSP];
+    struct unwind_range stack;
+    if (sp - ts->stack.lo < ts->stack.hi - ts->stack.lo || !unwind_find_stack ||
+        unwind_find_stack(sp, &stack) != 0)
+        return 0;
+    if (known && ts->kept.frame[0].sp > stack.hi)
+        known = 0;
+    return unwind_kept_walk(&ts->kept, known, regs, stack, shared);
+}
+
 static __attribute__((noinline, hot)) uint32_t stack_changed(struct thread_state *ts,
                                                              const struct unwind_regs *regs)
 {
@@ -89,6 +107,8 @@ static __attribute__((noinline, hot)) uint32_t stack_changed(struct thread_state
     if (unlikely(shim.use_fp))
         return stack_whole(ts, regs, known);
     unsigned depth = unwind_kept_walk(kept, known, regs, ts->stack, &shared);
+    if (unlikely(depth == 0))
+        depth = elsewhere_walk(ts, regs, known, &shared);
     if (unlikely(depth == 0 || ts->walk_serial != serial))
         return stack_whole(ts, regs, ts->walk_serial == serial ? known : 0);
     uint32_t node = shared ? kept->frame[shared - 1].node : 0;

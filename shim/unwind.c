@@ -4,6 +4,7 @@
 #include <ucontext.h>
 
 #include "shim/cfi.h"
+#include "shim/unwind_bare.h"
 #include "shim/unwind_rule.h"
 
 /* Below rsp these bytes are still valid (psABI §3.2.2): registers just popped are found there. */
@@ -12,6 +13,11 @@
 /* A stack that runs from one range into another without a signal (code that switches stacks and
  * says so in its tables) may do so this often; garbage could bounce for ever. */
 #define SWITCHES 8
+
+int (*unwind_find_stack)(uintptr_t sp, struct unwind_range *out);
+
+/* A frame of a stack found by looking that is larger is taken for garbage. */
+#define GROW_BYTES (1u << 20)
 
 #define PC_LIMIT (UINT64_C(1) << UNWIND_PC_BITS)
 
@@ -26,14 +32,17 @@ struct walk {
     const struct unwind_range *stacks;
     unsigned stack_count;
     unsigned switches;
+    uintptr_t bare_to;        /* as struct unwind_bare's known_to */
+    int found;                /* `here` is a stack that was found by looking */
     int exact;                /* regs.reg[UNWIND_RIP] is an instruction that executes */
     struct unwind_range here; /* the range that holds rsp; empty if none does */
     struct unwind_scratch scratch;
 };
 
-/* Makes the range that holds sp the current one. */
+/* Makes the known range that holds sp the current one. */
 static void range_enter(struct walk *w, uintptr_t sp)
 {
+    w->found = 0;
     for (unsigned i = 0; i < w->stack_count; i++) {
         if (sp >= w->stacks[i].lo && sp <= w->stacks[i].hi) {
             w->here = w->stacks[i];
@@ -43,6 +52,33 @@ static void range_enter(struct walk *w, uintptr_t sp)
     w->here.lo = w->here.hi = 0;
 }
 
+/* The same for a stack that somebody runs on, which may be one that is not known yet. */
+static __attribute__((noinline)) void range_find(struct walk *w, uintptr_t sp)
+{
+    range_enter(w, sp);
+    w->bare_to = 0;
+    if (w->here.hi == 0 && unwind_find_stack)
+        w->found = unwind_find_stack(sp, &w->here) == 0;
+}
+
+/*
+ * Of a stack that was found by looking, what lies further up than was looked so far, or was not
+ * there then. 0 if it now reaches up to `to`, or −1.
+ */
+static __attribute__((noinline)) int range_grow(struct walk *w, uintptr_t to)
+{
+    struct unwind_range more;
+
+    if (!w->found || to - w->here.hi > GROW_BYTES)
+        return -1;
+    while (to > w->here.hi) {
+        if (unwind_find_stack(w->here.hi, &more) != 0 || more.hi <= w->here.hi)
+            return -1;
+        w->here.hi = more.hi;
+    }
+    return 0;
+}
+
 /* May the caller's rsp be `to`? Enters its range if that is another. 0, or −1. */
 static int stack_move(struct walk *w, uintptr_t to)
 {
@@ -50,6 +86,8 @@ static int stack_move(struct walk *w, uintptr_t to)
 
     if (to % 8 || w->here.hi == 0)
         return -1;
+    if (to > w->here.hi)
+        range_grow(w, to);
     if (to >= w->here.lo && to <= w->here.hi)
         return to > sp || (to == sp && w->exact) ? 0 : -1;
     if (w->switches++ == SWITCHES)
@@ -120,8 +158,8 @@ static int register_find(const struct unwind_row *row, unsigned reg, uintptr_t c
 }
 
 /* Leaves the frame by a row. 0, or −1 with the reason. */
-static __attribute__((noinline)) int row_leave(struct walk *w, const struct unwind_row *row,
-                                               enum unwind_end *end)
+static __attribute__((noinline)) int row_try(struct walk *w, const struct unwind_row *row,
+                                             enum unwind_end *end)
 {
     struct cfi_stack stack = window_of(w);
     struct unwind_regs caller;
@@ -154,7 +192,7 @@ static __attribute__((noinline)) int row_leave(struct walk *w, const struct unwi
         }
     }
     if (row->signal) {
-        range_enter(w, caller.reg[UNWIND_RSP]);
+        range_find(w, caller.reg[UNWIND_RSP]);
     } else if (stack_move(w, caller.reg[UNWIND_RSP]) != 0) {
         *end = UNWIND_END_STACK;
         return -1;
@@ -162,6 +200,16 @@ static __attribute__((noinline)) int row_leave(struct walk *w, const struct unwi
     w->regs = caller;
     w->exact = row->signal;
     return 0;
+}
+
+/* The same; what a stack found by looking lacks may lie behind what was looked at so far. */
+static int row_leave(struct walk *w, const struct unwind_row *row, enum unwind_end *end)
+{
+    if (row_try(w, row, end) == 0)
+        return 0;
+    if (*end != UNWIND_END_STACK || range_grow(w, w->here.hi + 1) != 0)
+        return -1;
+    return row_try(w, row, end);
 }
 
 /*
@@ -185,10 +233,11 @@ plain_leave(struct walk *w, const struct unwind_rule *rule, int all, enum unwind
     }
     /* the return address at CFA − 8 lies at or above rsp, so inside the range */
     if (__builtin_expect(cfa <= sp || cfa > w->here.hi || cfa % 8, 0)) {
+        uintptr_t lo = w->here.lo;
         *end = UNWIND_END_STACK;
         if (stack_move(w, cfa) != 0 || cfa - w->here.lo < 8)
             return -1;
-        floor = w->here.lo;
+        floor = w->here.lo == lo ? floor : w->here.lo;
     }
     slots = (const uintptr_t *)cfa;
     w->regs.known &= ~(uint32_t)rule->known;
@@ -224,8 +273,9 @@ static void walk_start(struct walk *w, const struct unwind_regs *start, int exac
     w->stack_count = stack_count;
     w->dropped = 0;
     w->switches = 0;
+    w->bare_to = 0;
     w->exact = exact != 0;
-    range_enter(w, start->reg[UNWIND_RSP]);
+    range_find(w, start->reg[UNWIND_RSP]);
 }
 
 static enum unwind_end end_of_rule(const struct unwind_rule *rule)
@@ -317,6 +367,24 @@ quick_run(struct walk *w, uint32_t generation, uintptr_t *pcs, unsigned written,
     return written;
 }
 
+/* Leaves a frame without tables. 0, or −1 with nothing changed. */
+static __attribute__((noinline)) int bare_leave(struct walk *w)
+{
+    struct unwind_bare f = {w->regs.reg[UNWIND_RIP], w->regs.reg[UNWIND_RSP],
+                            w->regs.reg[UNWIND_RBP], w->bare_to};
+
+    if (!(w->regs.known & RBP_BIT) || w->here.hi == 0 ||
+        unwind_bare_leave(&f, w->exact, w->here) != 0)
+        return -1;
+    w->regs.reg[UNWIND_RIP] = f.rip;
+    w->regs.reg[UNWIND_RSP] = f.sp;
+    w->regs.reg[UNWIND_RBP] = f.rbp;
+    w->regs.known = 1u << UNWIND_RIP | 1u << UNWIND_RSP | RBP_BIT;
+    w->bare_to = f.known_to;
+    w->exact = 0;
+    return 0;
+}
+
 static inline __attribute__((always_inline)) unsigned
 walk_run(struct walk *w, int all, uintptr_t *pcs, unsigned max, enum unwind_end *end)
 {
@@ -326,7 +394,7 @@ walk_run(struct walk *w, int all, uintptr_t *pcs, unsigned max, enum unwind_end 
     for (;;) {
         const struct unwind_rule *rule;
         uintptr_t pc;
-        int left;
+        int left, bare;
 
         if (!all)
             written = quick_run(w, generation, pcs, written, max);
@@ -334,8 +402,10 @@ walk_run(struct walk *w, int all, uintptr_t *pcs, unsigned max, enum unwind_end 
             break;
         pc = w->regs.reg[UNWIND_RIP] - !w->exact;
         rule = unwind_rule_find(pc, generation, &w->scratch);
+        bare = rule->kind == UNWIND_RULE_NO_CODE || rule->kind == UNWIND_RULE_NO_CFI;
+        left = bare ? bare_leave(w) : 0;
         /* what executes is code wherever it lies (a JIT's); a return address may be anything */
-        if (rule->kind == UNWIND_RULE_NO_CODE && !w->exact) {
+        if (rule->kind == UNWIND_RULE_NO_CODE && left && !w->exact) {
             *end = UNWIND_END_BAD_PC;
             break;
         }
@@ -343,7 +413,8 @@ walk_run(struct walk *w, int all, uintptr_t *pcs, unsigned max, enum unwind_end 
             *end = UNWIND_END_DEPTH;
             break;
         }
-        left = frame_leave(w, rule, all, &pc, end);
+        if (!bare || left)
+            left = frame_leave(w, rule, all, &pc, end);
         pcs[written++] = pc;
         if (left)
             break;

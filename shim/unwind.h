@@ -2,9 +2,10 @@
  * Stack walking by call-frame information (.eh_frame), inside the profiled process.
  *
  * Async-signal-safe and thread-safe: no lock, no allocation, no loader call except
- * _dl_find_object (glibc documents it as async-signal-safe), no errno, no system call.
- * Memory is read only inside the stack ranges that the caller passes and in the read-only
- * unwind tables of mapped modules.
+ * _dl_find_object (glibc documents it as async-signal-safe), no errno. Memory is read
+ * only inside the stack ranges that the caller passes or unwind_find_stack() tells, in the
+ * read-only unwind tables of mapped modules, and in code. No system call but where a stack or a
+ * return address is in no known place, once for each (unwind_stack.h, unwind_bare.h).
  *
  * Rules found for a pc are kept in a process-wide cache of atomic 64-bit words (unwind_rule.h): no
  * reader ever waits. unwind_flush() forgets them (called on entry to dlopen and dlclose).
@@ -12,9 +13,10 @@
  *
  * What is understood: every CFA rule and register rule that gcc and clang emit, DWARF expressions
  * (PLT entries, signal frames, realigned frames) included. Anything else ends the stack with a
- * reason. Known to be cut short: code made at run time; modules without an .eh_frame_hdr search
- * table; libc's __mpn_* assembly, whose tables leave out that it pushes registers.
- * Source: DWARF 5 §6.4, LSB .eh_frame_hdr, x86-64 psABI §3.7 (register numbers).
+ * reason. Code without tables, such as a JIT makes, is left by frame pointers if it keeps them
+ * (unwind_bare.h). Known to be cut short: such code without; libc's __mpn_* assembly, whose tables
+ * leave out that it pushes registers. Source: DWARF 5 §6.4, LSB .eh_frame_hdr, x86-64 psABI §3.7
+ * (register numbers).
  */
 #ifndef PERFSHIM_SHIM_UNWIND_H
 #define PERFSHIM_SHIM_UNWIND_H
@@ -66,6 +68,13 @@ enum unwind_end {
     UNWIND_END_STACK,    /* the stack pointer or CFA is on no known stack, or does not move up */
     UNWIND_END_BAD_PC,   /* a return address in no mapped code */
 };
+
+/*
+ * Asked for the stack around an sp that none of the ranges holds, at a walk's start and where a
+ * signal arrived. 0 and *out, or −1. NULL, as it is at first: only the ranges are read.
+ */
+extern int (*unwind_find_stack)(uintptr_t sp, struct unwind_range *out)
+    __attribute__((visibility("hidden")));
 
 /*
  * Walks from *start (the frame whose pc is reg[UNWIND_RIP]; that pc is exact when `exact`, else a

@@ -153,7 +153,8 @@ static void expressions_move(struct unwind_row *row, struct cfi_bytes tables)
         row->row = own;
 }
 
-void unwind_row_find(uintptr_t pc, struct unwind_row *out, enum unwind_rule_kind *kind)
+/* As unwind_row_find(). 0, or an enum cfi_error. */
+static int row_find(uintptr_t pc, struct unwind_row *out, enum unwind_rule_kind *kind)
 {
     struct dl_find_object module;
     struct cfi_bytes tables;
@@ -163,7 +164,7 @@ void unwind_row_find(uintptr_t pc, struct unwind_row *out, enum unwind_rule_kind
 
     if (_dl_find_object((void *)pc, &module) != 0) {
         *kind = UNWIND_RULE_NO_CODE;
-        return;
+        return 0;
     }
     hdr = module.dlfo_eh_frame;
     error = CFI_NO_FDE;
@@ -183,15 +184,35 @@ void unwind_row_find(uintptr_t pc, struct unwind_row *out, enum unwind_rule_kind
     if (error) {
         *kind = error == CFI_NO_FDE && unwind_pc_is_entry(&module, pc) ? UNWIND_RULE_ROOT
                                                                        : kind_of_error(error);
-        return;
+        return error;
     }
     if (out->row.how[UNWIND_RIP] == CFI_UNDEFINED) {
         *kind = UNWIND_RULE_ROOT;
-        return;
+        return 0;
     }
     expressions_move(out, tables);
     out->signal = fde.signal;
     *kind = UNWIND_RULE_ROW;
+    return 0;
+}
+
+/*
+ * A return address that no call can have left: before it is a gap between functions, behind it one
+ * begins. It was put there by hand, to be returned to by a coroutine's first function: makecontext
+ * does so. (glibc 2.36 gives that function tables which say that it has a caller.)
+ */
+static int pc_precedes_start(uintptr_t pc, struct unwind_row *row)
+{
+    enum unwind_rule_kind kind;
+    row_find(pc + 1, row, &kind);
+    return kind == UNWIND_RULE_ROW || kind == UNWIND_RULE_ROOT;
+}
+
+void unwind_row_find(uintptr_t pc, struct unwind_row *out, enum unwind_rule_kind *kind)
+{
+    if (row_find(pc, out, kind) == CFI_NO_FDE && *kind == UNWIND_RULE_NO_CFI &&
+        pc_precedes_start(pc, out))
+        *kind = UNWIND_RULE_ROOT;
 }
 
 /* Caches `what` for pc. */

@@ -7,11 +7,17 @@
  *   UNWIND_DIFF_EVERY=N     every Nth allocation of a thread compares (default 1); the walk that
  *                           joins the last stack is made at each
  *   UNWIND_DIFF_TICK_US=N   and a SIGPROF handler does, every N µs of CPU time (default 0: none)
+ *   UNWIND_DIFF_STEPS=N     and after each of the N instructions that follow such a tick or some
+ *                           compared allocations (the CPU traps after each), up to the next system
+ *                           call or allocation
+ *   UNWIND_DIFF_BURST=N     those are every Nth (default 8)
  *
  * libunwind is opened RTLD_LOCAL, so that the program's own exceptions do not go through it. A
  * thread's ticks count only after its first allocation was compared: libunwind allocates at its
  * first walk in a thread, which a signal handler must not. Each thread asks for its stack before
  * its start routine runs, since pthread_getattr_np allocates while it holds a lock of the thread.
+ * libunwind changes the signal mask twice a frame, which is half of its time: during a comparison,
+ * in which our own handlers do nothing, it is left alone.
  */
 #define UNW_LOCAL_ONLY
 #include <dlfcn.h>
@@ -25,8 +31,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/time.h>
+#include <ucontext.h>
 
 #include "shim/unwind_kept.h"
+#include "shim/unwind_rule.h"
+#include "shim/unwind_stack.h"
 
 #define DEPTH 256
 #define KINDS 512
@@ -35,9 +44,19 @@
 #define TEXT(x)     TEXT2(x)
 #define count_up(x) __atomic_fetch_add(&(x), 1, __ATOMIC_RELAXED)
 
-extern void *__libc_malloc(size_t);
-extern void *__libc_calloc(size_t, size_t);
-extern void *__libc_realloc(void *, size_t);
+/* The program's own allocator, which need not be libc's. dlsym allocates nothing if it succeeds. */
+#define NEXT(name) ((__typeof__(&name))next(&name##_next, #name))
+static void *malloc_next, *calloc_next, *realloc_next, *pthread_create_next;
+
+static void *next(void **known, const char *name)
+{
+    void *at = __atomic_load_n(known, __ATOMIC_RELAXED);
+    if (!at) {
+        at = dlsym(RTLD_NEXT, name);
+        __atomic_store_n(known, at, __ATOMIC_RELAXED);
+    }
+    return at;
+}
 
 /* KEPT: at allocations too, by the walk that joins the thread's last stack. */
 enum place { SYNC, TICK, KEPT, PLACES };
@@ -52,10 +71,16 @@ static struct {
     int (*is_signal)(unw_cursor_t *);
 } oracle;
 
-/* ASTRAY is no difference: both came to the same word, in which no code can be. Ours ends there,
- * libunwind takes it for a frame. */
-enum relation { DIFFER, OURS_ENDS, LIBUNWIND_ENDS, ASTRAY };
-static const char *const relation_name[] = {"differ", "ours_ends", "libunwind_ends", "astray"};
+/*
+ * Some are counted apart. ASTRAY: both came to the same word, in which no code can be; ours ends
+ * there, libunwind takes it for a frame. GUESS: both came to a frame of which no table says
+ * anything; one ends there, the other goes on by rbp. REALIGNED: the innermost
+ * frame is at the end of a function that had realigned its stack; its rules look where rbp was
+ * saved, by rbp, which has its caller's value again.
+ */
+enum relation { DIFFER, OURS_ENDS, LIBUNWIND_ENDS, ASTRAY, GUESS, REALIGNED };
+static const char *const relation_name[] = {"differ", "ours_ends", "libunwind_ends",
+                                            "astray", "guess",     "realigned"};
 
 /* One kind of difference: after the last common frame `pc` the two went on differently. The walk
  * began at `leaf` and had `depth` common frames when it was first seen. */
@@ -68,16 +93,19 @@ struct kind {
     enum unwind_end end;
 };
 
-static uint64_t equal[PLACES], different[PLACES], astray[PLACES], frames[PLACES], ends[PLACES][6];
+static uint64_t equal[PLACES], different[PLACES], astray[PLACES], guess[PLACES], realigned[PLACES],
+    frames[PLACES], ends[PLACES][6];
 static struct kind kinds[KINDS];
 static unsigned kind_count;
 static volatile int kind_lock;
 static int ready;
 static unsigned every = 1;
-static const char *out_path;
+static char out_path[4096]; /* a copy: redis-server writes its title over the environment */
+
+static unsigned steps, burst;
 
 static __thread int busy, warm;
-static __thread unsigned turn;
+static __thread unsigned turn, steps_left;
 static __thread struct unwind_range stack;
 static __thread struct unwind_kept *kept;
 static uint64_t shared_frames;
@@ -131,6 +159,8 @@ static unsigned oracle_walk(unw_context_t *context, int signal_frame, uintptr_t 
  */
 static unsigned kept_walk(const struct unwind_regs *regs, uintptr_t *pcs)
 {
+    uintptr_t sp = regs->reg[UNWIND_RSP];
+    struct unwind_range here = stack;
     unsigned shared, depth;
     if (!kept) {
         void *memory =
@@ -140,7 +170,13 @@ static unsigned kept_walk(const struct unwind_regs *regs, uintptr_t *pcs)
         kept = memory;
         kept->walked = 1;
     }
-    depth = unwind_kept_walk(kept, kept->depth, regs, stack, &shared);
+    if (sp - here.lo >= here.hi - here.lo) {
+        if (unwind_stack_find(sp, &here) != 0)
+            return 0;
+        if (kept->depth && kept->frame[0].sp > here.hi)
+            kept->depth = 0;
+    }
+    depth = unwind_kept_walk(kept, kept->depth, regs, here, &shared);
     for (unsigned i = shared; i < depth; i++) /* 32 bits tell callers apart as nodes do */
         kept->frame[i].node = (uint32_t)(((i ? kept->frame[i - 1].node : 0) ^ kept->frame[i].rip) *
                                              0x9e3779b97f4a7c15u >>
@@ -155,35 +191,51 @@ static unsigned kept_walk(const struct unwind_regs *regs, uintptr_t *pcs)
     return depth + 1;
 }
 
-/* Compares from frame `from` outwards. */
-static void compare(enum place place, unsigned from, const struct unwind_regs *regs,
-                    unw_context_t *context)
+static int has_no_tables(uintptr_t pc)
 {
-    uintptr_t ours[DEPTH], theirs[DEPTH];
-    struct kind seen = {.place = place};
-    struct unwind_module module;
-    unsigned mine, other, i = from;
+    struct unwind_row row;
+    enum unwind_rule_kind kind;
+    unwind_row_find(pc, &row, &kind);
+    return kind == UNWIND_RULE_NO_CFI || kind == UNWIND_RULE_NO_CODE || kind == UNWIND_RULE_ROOT;
+}
 
-    if (place == KEPT) {
-        seen.end = UNWIND_END_ROOT;
-        if ((mine = kept_walk(regs, ours)) == 0)
-            return;
-    } else {
-        mine = unwind_walk(regs, 1, &stack, 1, ours, DEPTH, &seen.end);
-    }
-    other = oracle_walk(context, place == TICK, theirs);
+/* ret, or lea -8(%r10), %rsp before it */
+static int is_realigned_end(uintptr_t pc)
+{
+    static const unsigned char lea[] = {0x49, 0x8d, 0x62, 0xf8};
+    struct unwind_row row;
+    enum unwind_rule_kind kind;
+    unwind_row_find(pc, &row, &kind);
+    return kind == UNWIND_RULE_ROW && row.row.how[UNWIND_RBP] == CFI_EXPRESSION &&
+           (*(const unsigned char *)pc == 0xc3 || memcmp((const void *)pc, lea, sizeof(lea)) == 0);
+}
+
+/* The two stacks from frame `from` outwards. */
+static void compare(enum place place, unsigned from, const uintptr_t *ours, unsigned mine,
+                    enum unwind_end end, const uintptr_t *theirs, unsigned other)
+{
+    struct kind seen = {.place = place, .end = end};
+    struct unwind_module module;
+    unsigned i = from;
+
     while (i < mine && i < other && ours[i] == theirs[i])
         i++;
     __atomic_fetch_add(&frames[place], mine, __ATOMIC_RELAXED);
-    count_up(ends[place][seen.end]);
+    count_up(ends[place][end]);
     if (i == mine && i == other) {
         count_up(equal[place]);
         return;
     }
-    if (place == TICK && i == mine && seen.end == UNWIND_END_BAD_PC &&
+    if (place == TICK && i == mine && end == UNWIND_END_BAD_PC &&
         unwind_module_find(theirs[i], &module) != 0) {
         count_up(astray[place]);
         seen.relation = ASTRAY;
+    } else if ((i == mine || i == other) && i && has_no_tables(ours[i - 1])) {
+        count_up(guess[place]);
+        seen.relation = GUESS;
+    } else if (place == TICK && mine && is_realigned_end(ours[0])) {
+        count_up(realigned[place]);
+        seen.relation = REALIGNED;
     } else {
         count_up(different[place]);
         seen.relation = i == mine ? OURS_ENDS : i == other ? LIBUNWIND_ENDS : DIFFER;
@@ -211,22 +263,42 @@ static void stack_find(void)
     pthread_attr_destroy(&attr);
 }
 
+static void steps_begin(void)
+{
+    sigset_t blocked;
+    pthread_sigmask(SIG_BLOCK, NULL, &blocked);
+    if (sigismember(&blocked, SIGTRAP))
+        return;
+    steps_left = steps;
+    __asm__ volatile("int3"); /* the handler switches them on */
+}
+
 static __attribute__((noinline)) void compare_here(void)
 {
     int saved = errno;
     unw_context_t context;
     struct unwind_regs regs;
+    int begin = 0;
 
     if (busy || !__atomic_load_n(&ready, __ATOMIC_ACQUIRE))
         return;
+    steps_left = 0;
     busy = 1;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     if (stack.hi && (!warm || ++turn % every == 0)) {
+        uintptr_t ours[DEPTH], theirs[DEPTH];
+        enum unwind_end end;
+        unsigned mine, other;
         oracle.getcontext(&context);
         unwind_capture(&regs);
-        compare(SYNC, 1, &regs, &context);
-        compare(KEPT, 1, &regs, &context);
+        other = oracle_walk(&context, 0, theirs);
+        mine = unwind_walk(&regs, 1, &stack, 1, ours, DEPTH, &end);
+        compare(SYNC, 1, ours, mine, end, theirs, other);
+        mine = kept_walk(&regs, ours);
+        if (mine)
+            compare(KEPT, 1, ours, mine, UNWIND_END_ROOT, theirs, other);
         warm = 1;
+        begin = steps && turn / every % burst == 0;
     } else if (stack.hi) { /* each stack is the next one's to join */
         uintptr_t pcs[DEPTH];
         unwind_capture(&regs);
@@ -235,40 +307,81 @@ static __attribute__((noinline)) void compare_here(void)
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     busy = 0;
     errno = saved;
+    if (begin)
+        steps_begin();
 }
 
-static void tick(int number, siginfo_t *info, void *context)
+static void interrupted(ucontext_t *context)
+{
+    uintptr_t ours[DEPTH], theirs[DEPTH];
+    struct unwind_regs regs;
+    enum unwind_end end;
+    unsigned mine, other;
+
+    unwind_from_ucontext(&regs, context);
+    mine = unwind_walk(&regs, 1, &stack, 1, ours, DEPTH, &end);
+    other = oracle_walk((unw_context_t *)context, 1, theirs);
+    compare(TICK, 0, ours, mine, end, theirs, other);
+}
+
+/* The CPU's own switch: trap after each instruction. */
+#define TRAP_FLAG 0x100
+
+/* A system call may block signals, and a trap whose signal is blocked ends the program. */
+static int steps_over(const ucontext_t *context)
+{
+    const unsigned char *code = (const unsigned char *)context->uc_mcontext.gregs[REG_RIP];
+    return busy || steps_left == 0 || (code[0] == 0x0f && code[1] == 0x05);
+}
+
+static void tick(int number, siginfo_t *info, void *ucontext)
 {
     int saved = errno;
-    struct unwind_regs regs;
+    ucontext_t *context = ucontext;
 
-    (void)number;
-    (void)info;
-    if (!busy && warm) {
+    if (number == SIGTRAP && steps_over(context)) {
+        context->uc_mcontext.gregs[REG_EFL] &= ~(greg_t)TRAP_FLAG;
+    } else if (number == SIGTRAP && info->si_code != TRAP_TRACE) {
+        context->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG; /* steps_begin() */
+    } else if (!busy && warm && stack.hi) {
         busy = 1;
-        unwind_from_ucontext(&regs, context);
-        compare(TICK, 0, &regs, context);
+        interrupted(context);
         busy = 0;
+        if (number == SIGTRAP) {
+            steps_left--;
+        } else if (steps && !sigismember(&context->uc_sigmask, SIGTRAP)) {
+            steps_left = steps;
+            if (!steps_over(context))
+                context->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
+        }
     }
     errno = saved;
+}
+
+int sigprocmask(int how, const sigset_t *set, sigset_t *old)
+{
+    int error = busy ? 0 : pthread_sigmask(how, set, old);
+    if (error)
+        errno = error;
+    return error ? -1 : 0;
 }
 
 void *malloc(size_t size)
 {
     compare_here();
-    return __libc_malloc(size);
+    return NEXT(malloc)(size);
 }
 
 void *calloc(size_t count, size_t size)
 {
     compare_here();
-    return __libc_calloc(count, size);
+    return NEXT(calloc)(count, size);
 }
 
 void *realloc(void *old, size_t size)
 {
     compare_here();
-    return __libc_realloc(old, size);
+    return NEXT(realloc)(old, size);
 }
 
 struct start {
@@ -290,16 +403,13 @@ static void *thread_run(void *argument)
 int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*routine)(void *),
                    void *argument)
 {
-    static int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
-    struct start *start = __libc_malloc(sizeof(*start));
+    struct start *start = NEXT(malloc)(sizeof(*start));
     int error;
 
-    if (!real)
-        *(void **)&real = dlsym(RTLD_NEXT, "pthread_create");
     if (!start)
         return EAGAIN;
     *start = (struct start){routine, argument};
-    if ((error = real(thread, attr, thread_run, start)) != 0)
+    if ((error = NEXT(pthread_create)(thread, attr, thread_run, start)) != 0)
         free(start);
     return error;
 }
@@ -334,9 +444,12 @@ static __attribute__((destructor)) void summary_write(void)
     fprintf(out, "{");
     for (unsigned p = 0; p < PLACES; p++) {
         fprintf(out,
-                "\"%s\":{\"equal\":%lu,\"different\":%lu,\"astray\":%lu,\"frames\":%lu,\"ends\":{",
+                "\"%s\":{\"equal\":%lu,\"different\":%lu,\"astray\":%lu,\"guess\":%lu,"
+                "\"realigned\":%lu,\"frames\":%lu,"
+                "\"ends\":{",
                 place_name[p], (unsigned long)equal[p], (unsigned long)different[p],
-                (unsigned long)astray[p], (unsigned long)frames[p]);
+                (unsigned long)astray[p], (unsigned long)guess[p], (unsigned long)realigned[p],
+                (unsigned long)frames[p]);
         for (unsigned e = 0; e < 6; e++)
             fprintf(out, "%s\"%s\":%lu", e ? "," : "", end_name[e], (unsigned long)ends[p][e]);
         fprintf(out, "}},\n");
@@ -369,25 +482,32 @@ static __attribute__((constructor)) void comparison_start(void)
     unsigned tick_us = number_of("UNWIND_DIFF_TICK_US", 0);
 
     busy = 1;
-    out_path = getenv("UNWIND_DIFF_OUT");
+    steps = number_of("UNWIND_DIFF_STEPS", 0);
+    burst = number_of("UNWIND_DIFF_BURST", 8);
+    unwind_find_stack = unwind_stack_find;
+    if (getenv("UNWIND_DIFF_OUT"))
+        snprintf(out_path, sizeof(out_path), "%s", getenv("UNWIND_DIFF_OUT"));
     every = number_of("UNWIND_DIFF_EVERY", 1);
     library = dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
-    if (out_path && library) {
+    if (out_path[0] && library) {
         *(void **)&oracle.getcontext = dlsym(library, TEXT(unw_tdep_getcontext));
         *(void **)&oracle.init = dlsym(library, TEXT(unw_init_local2));
         *(void **)&oracle.step = dlsym(library, TEXT(unw_step));
         *(void **)&oracle.get_reg = dlsym(library, TEXT(unw_get_reg));
         *(void **)&oracle.is_signal = dlsym(library, TEXT(unw_is_signal_frame));
         ready = oracle.getcontext && oracle.init && oracle.step && oracle.get_reg &&
-                oracle.is_signal && every;
+                oracle.is_signal && every && burst;
     }
     stack_find();
     busy = 0;
-    if (ready && tick_us) {
+    if (ready && (tick_us || steps)) {
         struct sigaction action = {.sa_sigaction = tick,
                                    .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
         struct itimerval timer = {{0, tick_us}, {0, tick_us}};
+        sigaddset(&action.sa_mask, SIGPROF);
+        sigaddset(&action.sa_mask, SIGTRAP);
         sigaction(SIGPROF, &action, NULL);
+        sigaction(SIGTRAP, &action, NULL);
         setitimer(ITIMER_PROF, &timer, NULL);
     }
 }

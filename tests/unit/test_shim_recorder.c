@@ -14,6 +14,7 @@
 #include "shim/modules.h"
 #include "shim/nodes.h"
 #include "shim/recorder.h"
+#include "shim/unwind_stack.h"
 
 static char folder[PATH_MAX];
 static char path[PATH_MAX + 32];
@@ -232,6 +233,24 @@ static void stack_pointer_on_no_known_stack_says_so(void **state)
     assert_int_equal(shim.profile.header->losses[PSHIM_LOSS_stack_unknown], 1);
 }
 
+static void stack_that_is_found_by_looking_is_whole_and_joined(void **state)
+{
+    (void)state;
+    uint32_t want = stack_here(), nodes[2];
+    me.stack = (struct unwind_range){16, 32};
+    me.kept.depth = 0;
+    unwind_find_stack = unwind_stack_find;
+    for (unsigned i = 0; i < 2; i++) {
+        nodes[i] = stack_here();
+        assert_int_equal(me.kept.walked, 1);
+        assert_true(me.kept.depth > 0);
+    }
+    assert_int_equal(node_of(nodes[0])->parent, node_of(want)->parent);
+    assert_int_equal(node_of(nodes[1])->parent, node_of(want)->parent);
+    assert_int_equal(shim.profile.header->losses[PSHIM_LOSS_stack_unknown], 0);
+    unwind_find_stack = NULL;
+}
+
 static void alloc(uint32_t node, uint64_t bytes, const void *address)
 {
     recorder_alloc(&me, account_get(me.recorder, PSHIM_KIND_ALLOC, node), bytes, address);
@@ -318,6 +337,7 @@ int main(void)
         TEST(reused_frames_give_what_a_fresh_walk_gives),
         TEST(deep_stack_is_cut_at_the_limit_and_says_so),
         TEST(stack_pointer_on_no_known_stack_says_so),
+        TEST(stack_that_is_found_by_looking_is_whole_and_joined),
         TEST(counters_add_up_and_live_follows),
         TEST(peak_keeps_what_was_live_then),
     };

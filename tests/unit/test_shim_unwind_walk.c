@@ -8,6 +8,7 @@
 #include <ucontext.h>
 
 #include "shim/unwind_rule.h"
+#include "shim/unwind_stack.h"
 
 static void recursion_is_walked_call_by_call(void **state)
 {
@@ -287,7 +288,27 @@ static void coroutine_is_walked_on_its_own_stack(void **state)
         assert_int_equal(pcs[1 + i], truth[truth_depth - 1 - i]);
     /* makecontext plants the address of a function, which nothing before it has called */
     assert_int_equal(depth, truth_depth + 1);
-    assert_int_equal(end, UNWIND_END_NO_CFI);
+    assert_int_equal(end, UNWIND_END_ROOT);
+}
+
+static void stack_that_nobody_told_of_is_found(void **state)
+{
+    uintptr_t known[DEPTH];
+    unsigned known_depth;
+
+    coroutine_is_walked_on_its_own_stack(state);
+    known_depth = depth;
+    memcpy(known, pcs, sizeof(known));
+    begin(state);
+    unwind_find_stack = unwind_stack_find;
+    getcontext(&coroutine);
+    makecontext(&coroutine, coroutine_run, 0);
+    assert_int_equal(swapcontext(&resumer, &coroutine), 0);
+    unwind_find_stack = NULL;
+    assert_int_equal(end, UNWIND_END_ROOT);
+    assert_int_equal(depth, known_depth);
+    for (unsigned i = 0; i < depth; i++)
+        assert_int_equal(pcs[i], known[i]);
 }
 
 int main(void)
@@ -304,6 +325,7 @@ int main(void)
         cmocka_unit_test_setup(context_gives_all_registers, begin),
         cmocka_unit_test_setup(thread_ends_at_its_clone, begin),
         cmocka_unit_test_setup(coroutine_is_walked_on_its_own_stack, begin),
+        cmocka_unit_test_setup(stack_that_nobody_told_of_is_found, begin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,7 @@
 #include "shim/unwind.h"
 
 #define NOINLINE __attribute__((noinline, noclone))
+#define SHARED   __attribute__((unused)) /* not every test program uses it */
 #define DEPTH    256
 
 /* Under ThreadSanitizer handlers and start routines are called by its own functions. */
@@ -77,7 +78,7 @@ static NOINLINE void capture(void)
 }
 
 /* The walk begins in capture() and then finds every call that was noted, innermost first. */
-static void assert_chain(void)
+static SHARED void assert_chain(void)
 {
     assert_in_range(pcs[0], (uintptr_t)capture, (uintptr_t)capture + 1024);
     assert_true(depth > truth_depth);
@@ -86,7 +87,7 @@ static void assert_chain(void)
     assert_int_equal(end, UNWIND_END_ROOT);
 }
 
-static NOINLINE unsigned recurse(unsigned left)
+static NOINLINE SHARED unsigned recurse(unsigned left)
 {
     unsigned result = 1;
     NOTE_CALLER();
@@ -113,7 +114,7 @@ static void handler(int number, siginfo_t *info, void *context)
     NOT_A_TAIL_CALL();
 }
 
-static void handler_set(int number, int flags)
+static SHARED void handler_set(int number, int flags)
 {
     struct sigaction action;
     memset(&action, 0, sizeof(action));
@@ -124,7 +125,7 @@ static void handler_set(int number, int flags)
 
 static struct unwind_regs interrupted;
 
-static void interrupted_take(void *context)
+static SHARED void interrupted_take(void *context)
 {
     unwind_from_ucontext(&interrupted, context);
 }

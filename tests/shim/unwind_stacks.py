@@ -1,0 +1,45 @@
+#!/usr/bin/env python3
+"""Stacks that are hard to come by, under the shim: coroutines', alternate signal stacks', and code made
+at run time, with frame pointers (whole) and without (cut, and counted)."""
+import os
+import sys
+
+sys.path[:0] = [os.environ["SRC"] + "/tests", os.environ["SRC"] + "/tests/helpers"]
+from lib import *
+from figures import *
+
+COUNT = 5000
+CUT = ("stack_no_cfi", "stack_bad_cfi", "stack_unknown", "stack_bad_pc")
+
+
+def cut(document, *reasons):
+    return sum(document["loss"].get(reason, 0) for reason in reasons or CUT)
+
+
+def recorded(name, argv, want):
+    profile = name.replace(" ", "_") + ".pshim"
+    done = preload(argv, profile)
+    if not ok(done.status == 0 and want in done.out, f"{name}: runs as without the shim", done):
+        return None
+    return report(profile)
+
+
+for shape, site in (("coroutine", "coroutine_main"), ("signal", "main")):
+    document = recorded(shape, [helper("unwind_shapes-O2-nofp"), shape, COUNT], f"done {COUNT}")
+    if document:
+        # a tick may come upon crtbegin.o's code, or setcontext between two stacks
+        ok(cut(document) <= 5, f"{shape}: stacks are whole", document["loss"])
+        calls = cum(document, site, "alloc_calls")
+        near(calls, COUNT, f"{shape}: what it allocates has its callers", rel=0.02)
+
+document = recorded("made code fp", [helper("made_code"), "fp", COUNT], "done")
+if document:
+    ok(cut(document) <= 2, "code made at run time with frame pointers: stacks are whole",
+       document["loss"])
+    equal(cum(document, "call_made", "alloc_calls"), COUNT, "and lead to its caller")
+document = recorded("made code nofp", [helper("made_code"), "nofp", COUNT], "done")
+if document:
+    ok(cut(document, "stack_bad_pc") >= COUNT,
+       "code made at run time without frame pointers: stacks that end there are counted",
+       document["loss"])
+    equal(cum(document, "call_made", "alloc_calls"), 0, "and no caller is made up")
