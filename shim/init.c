@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -282,7 +283,8 @@ static int set_up(int argc, char **argv, char **envp)
     shim.cpu_at_start_ns = shim_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
     shim.cpu_hz = s.cpu_hz;
     shim.tick_period_ns = s.cpu_hz ? 1000000000u / s.cpu_hz : 0;
-    unwind_find_stack = unwind_stack_find;
+    if (sys_call1(SYS_prctl, PR_GET_SECCOMP) == 0) /* a filter may kill who asks for memory */
+        unwind_find_stack = unwind_stack_find;
     shim.use_fp = s.unwind_mode == PSHIM_UNWIND_FP;
     sys_call3(SYS_getrandom, &shim.tag_key, sizeof shim.tag_key, GRND_NONBLOCK);
     shim.tag_key ^= shim_now_ns() * 0x9e3779b97f4a7c15u;
