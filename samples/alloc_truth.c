@@ -62,7 +62,14 @@ static const char *const site_names[] = {
 #undef X
 };
 
-enum { MAX_THREADS = 1024, SLOTS = 24, EXCHANGE = 256, EDGE = 32, MAX_BYTES = 1 << 20 };
+enum {
+    MAX_THREADS = 1024,
+    SLOTS = 24,
+    EXCHANGE = 256,
+    EDGE = 32,
+    MAX_BYTES = 1 << 20,
+    HUGE_BYTES = 64 << 20
+};
 
 struct count {
     uint64_t calls, bytes, frees, free_bytes;
@@ -198,7 +205,7 @@ static SITE void *after_stop_realloc(void *p, size_t n)
     return CALL(AT_after_stop_realloc, realloc(p, n));
 }
 
-/* Calls that must fail, with the errno that they fail with; the old block must stay whole. */
+/* Calls that must fail; the old block must stay whole. Not every allocator sets errno. */
 static SITE void refused_calls(void *old)
 {
     volatile size_t half = SIZE_MAX / 2, huge = SIZE_MAX / 2 + 1;
@@ -207,7 +214,7 @@ static SITE void refused_calls(void *old)
 #define REFUSED(expression)                                                                        \
     do {                                                                                           \
         errno = 0;                                                                                 \
-        if ((expression) || errno != ENOMEM)                                                       \
+        if ((expression) || (errno != ENOMEM && errno != 0))                                       \
             truth_fail("a call that must fail with ENOMEM: " #expression);                         \
     } while (0)
     REFUSED(calloc(half, 4));
@@ -291,7 +298,9 @@ static size_t random_bytes(struct worker *w)
     switch (r % 16) {
     case 0:
         return edges[(r >> 8) % (sizeof edges / sizeof *edges)];
-    case 1:
+    case 1: /* rarely more, up to 64 MiB */
+        if ((r >> 40) % 64 == 0)
+            return (r >> 8) % (HUGE_BYTES + 1);
         return 65536 + (r >> 8) % (MAX_BYTES - 65536 + 1);
     default: /* every power of two up to 64 KiB is as likely as the next */
         return (r >> 16) % (1ull << ((r >> 8) % 16 + 1));
@@ -343,7 +352,7 @@ static void block_new(struct worker *w, struct block *b)
         else
             p = large_malloc(n), site = AT_large_malloc;
     }
-    if (r % 10 >= 3 && r % 10 <= 6 && (uintptr_t)p % alignment)
+    if (r % 10 >= 3 && r % 10 <= 6 && n > 0 && (uintptr_t)p % alignment)
         truth_fail("a block is not aligned as asked");
     count_alloc(w, b, site, p, n);
     block_fill(b, truth_random(&w->random));
@@ -401,8 +410,9 @@ static void block_change(struct worker *w, struct block *b)
 {
     uint64_t r = truth_random(&w->random);
     size_t more = b->bytes + b->bytes / 2 + 8;
-    if (more > MAX_BYTES)
-        more = MAX_BYTES;
+    size_t most = b->bytes > MAX_BYTES ? HUGE_BYTES : MAX_BYTES;
+    if (more > most)
+        more = most;
     switch (r % 8) {
     case 0:
         if (more >= b->bytes) {
@@ -426,8 +436,8 @@ static void block_change(struct worker *w, struct block *b)
     case 5: /* realloc(p, 0) frees */
         block_check(b);
         count_free(w, b);
-        if (r >> 32 & 1 ? grow_realloc(b->p, 0) : array_reallocarray(b->p, 7, 0))
-            truth_fail("realloc(p, 0) gave a block");
+        b->p = r >> 32 & 1 ? grow_realloc(b->p, 0) : array_reallocarray(b->p, 7, 0);
+        free(b->p); /* some allocators give a block, which is not counted */
         b->p = NULL;
         break;
     default:

@@ -49,7 +49,7 @@ HOT_INLINE bool block_note(void *p, size_t n, bool has_tag_room, uint32_t node, 
             return true;
         }
         if (usable >= tag_bytes)
-            tag_store(p, usable, 0);
+            tag_store(p, usable, tag_of_none(p, shim.tag_key));
     }
     if (n >= unwind_stack_block_bytes)
         unwind_stacks_forget(); /* it may be the stack of a coroutine, where a longer one was */
@@ -348,7 +348,10 @@ static __attribute__((noinline)) void *realloc_untagged(void *old, size_t n,
     return real.realloc(old, n);
 }
 
-/* realloc(p, 0) of a live block: one free. What an allocator may return for it is not counted. */
+/*
+ * realloc(p, 0) of a live block: one free. The block that some allocators return for it is not
+ * counted, nor is its free: it is known, and belongs to no account.
+ */
 static COLD void *realloc_to_nothing(void *p)
 {
     struct old_block old;
@@ -358,7 +361,12 @@ static COLD void *realloc_to_nothing(void *p)
         else
             guard_leave(shim_tls.self, 0);
     }
-    return real.realloc(p, 0);
+    void *empty = real.realloc(p, 0);
+    if (empty && guard_enter()) {
+        block_note(empty, 0, real.malloc_usable_size(empty) >= tag_bytes, 0, 0);
+        guard_leave(shim_tls.self, 0);
+    }
+    return empty;
 }
 
 /* As block_freed(), when the address may be another block's by now. */
@@ -444,16 +452,23 @@ EXPORT void *reallocarray(void *old, size_t count, size_t size)
         errno = ENOMEM;
         return NULL;
     }
+    void *p;
     if (unlikely(!tagging())) {
-        if (!realloc_sample_reached(old, n))
-            return realloc_untagged(old, n, NULL);
-        unwind_capture(&regs);
-        return realloc_untagged(old, n, &regs);
+        if (!realloc_sample_reached(old, n)) {
+            p = realloc_untagged(old, n, NULL);
+        } else {
+            unwind_capture(&regs);
+            p = realloc_untagged(old, n, &regs);
+        }
+    } else if (unlikely(old && (n == 0 || real_is_bootstrap(old)))) {
+        p = realloc(old, n); /* a free, or nothing to book, which needs no stack */
+    } else {
+        unwind_capture(&regs); /* here: our own frames must not stand in the stack */
+        p = old ? realloc_known(old, n, &regs) : realloc_of_nothing(n, &regs);
     }
-    if (unlikely(old && (n == 0 || real_is_bootstrap(old))))
-        return realloc(old, n); /* a free, or nothing to book, which needs no stack */
-    unwind_capture(&regs);      /* here: our own frames must not stand in the stack */
-    return old ? realloc_known(old, n, &regs) : realloc_of_nothing(n, &regs);
+    if (unlikely(!p && n))
+        errno = ENOMEM; /* mimalloc's realloc does not always say so, its reallocarray does */
+    return p;
 }
 
 EXPORT int posix_memalign(void **out, size_t align, size_t n)
@@ -505,13 +520,22 @@ EXPORT int posix_memalign(void **out, size_t align, size_t n)
 ALIGNED_HOOK(memalign)
 ALIGNED_HOOK(aligned_alloc)
 
+/* The allocator has no such function, and the C library's would be of another allocator. */
+static COLD void *pages_alloc(size_t n, size_t rounded)
+{
+    void *p = rounded < n ? NULL : real.memalign(PSHIM_PAGE_BYTES, rounded);
+    if (!p)
+        errno = ENOMEM; /* which not every memalign says */
+    return p;
+}
+
 /* valloc(n) = memalign(page, n); pvalloc also rounds n up to a page. */
 #define PAGE_HOOK(name, round)                                                                     \
     EXPORT void *name(size_t n)                                                                    \
     {                                                                                              \
         if (unlikely(!resolved()))                                                                 \
             return real_bootstrap_alloc(PSHIM_PAGE_BYTES, n);                                      \
-        void *p = real.name ? real.name(n) : real.memalign(PSHIM_PAGE_BYTES, round);               \
+        void *p = real.name ? real.name(n) : pages_alloc(n, round);                                \
         if (likely(p != NULL && tagging())) {                                                      \
             struct unwind_regs regs;                                                               \
             unwind_capture(&regs);                                                                 \

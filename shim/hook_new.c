@@ -190,6 +190,10 @@ void hook_new_probe(void)
     size_t n = 40, align = 64;
     int flags = 0;
     void *p;
+    p = real.malloc(n);
+    if (p) /* the first of tcmalloc's allocates: not while we are at work */
+        (void)real.malloc_usable_size(p);
+    real.free(p);
     *s = (struct sampler){.left = INT64_MAX, .random = 1};
     __atomic_store_n(&shim_control->sampling, 1, __ATOMIC_RELEASE);
 #define X(name, params, args, ...)                                                                 \

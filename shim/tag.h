@@ -64,6 +64,12 @@ static inline uint64_t tag_pack(struct tag tag, const void *block, uint64_t key)
     return body | tag_check(body, block, key);
 }
 
+/* A word that is no tag of this block. (0 may be one, by chance.) */
+static inline uint64_t tag_of_none(const void *block, uint64_t key)
+{
+    return ~tag_pack((struct tag){0}, block, key) & 0xffff000000000000u;
+}
+
 /* Splits `word`; false if it is no tag of this block. */
 static inline bool tag_unpack(uint64_t word, const void *block, uint64_t key, struct tag *out)
 {

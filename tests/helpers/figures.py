@@ -8,6 +8,8 @@ flat(document, name, key)       its flat count, 0 if the function or the figure 
 cum(document, name, key)
 limited(limits, argv, profile)  preload() under limits of prlimit(1), e.g. "--nofile=4"
 sample(name), helper(name)      paths of built programs
+ALLOCATORS                      name -> library ("" = the C library's own); ./setup installs them
+behind(name), alone(name)       the LD_PRELOAD of a program over it, with the shim first and without
 profiles(folder)                the *.pshim* files in it, sorted
 rusage(argv, env)               runs argv: its CPU time in ns and its exit status as a shell tells it
 """
@@ -18,7 +20,8 @@ import subprocess
 
 from lib import B, SHIM, clean_env, run
 
-__all__ = ["function", "flat", "cum", "limited", "sample", "helper", "profiles", "rusage"]
+__all__ = ["function", "flat", "cum", "limited", "sample", "helper", "profiles", "rusage",
+           "ALLOCATORS", "behind", "alone"]
 
 
 def sample(name):
@@ -27,6 +30,19 @@ def sample(name):
 
 def helper(name):
     return os.path.join(B, "helpers", name)
+
+
+_LIB = "/usr/lib/x86_64-linux-gnu/"
+ALLOCATORS = {"glibc": "", "jemalloc": _LIB + "libjemalloc.so.2",
+              "tcmalloc": _LIB + "libtcmalloc_minimal.so.4", "mimalloc": _LIB + "libmimalloc.so.2"}
+
+
+def behind(name):
+    return {"LD_PRELOAD": f"{SHIM}:{ALLOCATORS[name]}".rstrip(":")}
+
+
+def alone(name):
+    return {"LD_PRELOAD": ALLOCATORS[name]}
 
 
 def function(document, name):

@@ -30,6 +30,18 @@ if document:
               (leak["blocks"], leak["bytes"]), f"{leak['function']} in the table of functions")
     equal(flat(document, "scratch_get", "live_blocks"), 0, "what was freed is not called a leak")
 
+# Over other allocators: nothing else of main's is alive, whatever their libraries keep.
+for allocator in ("jemalloc", "tcmalloc", "mimalloc"):
+    done = preload([sample("leak3")], f"{allocator}.pshim", env=behind(allocator))
+    document = report(f"{allocator}.pshim")
+    if ok(done.status == 0, f"{allocator}: leak3 runs", done) and document:
+        got = {l["function"]: (flat(document, l["function"], "live_blocks"),
+                               flat(document, l["function"], "live_bytes")) for l in leaks}
+        got["main"] = cum(document, "main", "live_blocks"), cum(document, "main", "live_bytes")
+        want = {l["function"]: (l["blocks"], l["bytes"]) for l in leaks}
+        want["main"] = tuple(sum(column) for column in zip(*want.values()))
+        equal(got, want, f"{allocator}: the three leaks, to the block and byte, and nothing else")
+
 text = run([PERFSHIM, "report", "--view=leaks", "leak3.pshim"], env=clean_env())
 equal(text.status, 0, "the text report exits 0")
 for leak in leaks:

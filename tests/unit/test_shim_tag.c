@@ -54,6 +54,14 @@ static void cleared_memory_is_no_tag(void **state)
     assert_true(valid <= 4);
 }
 
+static void the_word_of_no_tag_is_never_one(void **state)
+{
+    struct tag out;
+    (void)state;
+    for (unsigned i = 0; i < 300000; i++)
+        assert_false(tag_unpack(tag_of_none(block + 16 * i, key), block + 16 * i, key, &out));
+}
+
 static void tag_stands_in_the_last_8_bytes_whatever_their_alignment(void **state)
 {
     char memory[64] = {0};
@@ -71,6 +79,7 @@ int main(void)
         cmocka_unit_test(fields_come_back_at_their_limits),
         cmocka_unit_test(another_block_or_process_does_not_validate),
         cmocka_unit_test(cleared_memory_is_no_tag),
+        cmocka_unit_test(the_word_of_no_tag_is_never_one),
         cmocka_unit_test(tag_stands_in_the_last_8_bytes_whatever_their_alignment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
