@@ -18,6 +18,7 @@
     X(HELD_TOO_LONG, held_too_long, "held too long", "threads wait for a lock held during work")   \
     X(CHECK_CONTENTION, check_contention, "check contention", "threads wait for a lock")           \
     X(REDUCE_ALLOCATIONS, reduce_allocations, "reduce allocations", "the allocator takes 2%")      \
+    X(RSS_OVER_LIVE, rss_over_live, "memory", "16 MiB and half of it resident, but not in use")    \
     X(OPTIMISE, optimise, "optimise", "5% to 30%, in the program's own code")                      \
     X(NOT_WORTH_IT, not_worth_it, "not worth it", "little to gain")
 

@@ -6,6 +6,7 @@
 #include "analyzer/advisor.h"
 #include "analyzer/findings.h"
 #include "analyzer/memory.h"
+#include "analyzer/resident.h"
 #include "analyzer/site.h"
 #include "analyzer/subject.h"
 #include "analyzer/text.h"
@@ -375,6 +376,40 @@ static void finding_make(struct making *g)
     }
 }
 
+/* ---- memory ---- */
+
+static const char *size_text(int64_t bytes, char to[static UNITS_BUF])
+{
+    return units_size(to, (double)bytes);
+}
+
+/* Resident memory that nothing live accounts for: it costs no time, and is told apart. */
+static void resident_make(struct findings *to, const struct model *m)
+{
+    char a[UNITS_BUF], b[UNITS_BUF];
+    struct resident_evidence e;
+    resident_evidence_of(&e, m);
+    if (!resident_judge(&e))
+        return;
+    struct finding *item = &to->items[to->count++];
+    *item = (struct finding){.kind = FINDING_RSS_OVER_LIVE, .over_bytes = resident_over(&e)};
+    item->peak_share = ratio((double)item->over_bytes, (double)e.max_rss_bytes);
+    item->title = "memory held, not used";
+    to->worth++;
+    evidence_add(item,
+                 "%s resident without files, at most %s of it live in the last fifth of the run",
+                 size_text(e.anon_bytes, a), size_text(resident_explained(&e), b));
+    evidence_add(item, "peak live %s, peak RSS %s", size_text(m->totals.v[METRIC_PEAK_BYTES], a),
+                 size_text(e.max_rss_bytes, b));
+    item->advice = e.threads > 2
+                       ? "fewer arenas (MALLOC_ARENA_MAX=2), malloc_trim(0) after much "
+                         "was freed; keep what lives long apart from what does not (pools), "
+                         "or try another allocator"
+                       : "malloc_trim(0) after much was freed, or a lower M_TRIM_THRESHOLD; "
+                         "keep what lives long apart from what does not (pools by lifetime), "
+                         "or try another allocator";
+}
+
 static int findings_compare(const void *a, const void *b)
 {
     const struct finding *x = a, *y = b;
@@ -465,12 +500,13 @@ void findings_build(struct findings *to, const struct model *m, struct frames *f
     to->state = state_of(to, m);
     if (to->state == FINDINGS_MADE)
         subjects_build(&subjects, m, f);
-    to->items = memory_new(subjects.count + 1, sizeof *to->items);
+    to->items = memory_new(subjects.count + 2, sizeof *to->items);
     overruns_judge(to, m, f);
     if (to->state == FINDINGS_MADE) {
         subjects_judge(to, &subjects, m, f);
         subjects_release(&subjects);
     }
+    resident_make(to, m);
     if (to->count)
         qsort(to->items, to->count, sizeof *to->items, findings_compare);
     for (size_t i = 0; i < to->count; i++)

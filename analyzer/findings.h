@@ -11,6 +11,7 @@
  *
  * What is wrong whatever it costs, a write past the end of a block, comes before all of them, also
  * where there is no CPU time to tell a cost from.
+ * Beside them, without a cost in time: resident memory that nothing live accounts for (resident.h).
  *
  * Only the selected stacks count; shares are of the whole cost. Not thread-safe; the model and the
  * frames must outlive the findings.
@@ -25,9 +26,11 @@ enum { FINDING_EVIDENCE_MOST = 3, FINDING_TEXT_BYTES = 320 };
 
 struct finding {
     enum finding_kind kind;
-    unsigned rank;     /* from 1 */
-    const char *title; /* says no name */
-    int64_t cost_ns;   /* an overrun has none: 0, share 0, gain 1 */
+    unsigned rank;      /* from 1 */
+    const char *title;  /* says no name */
+    int64_t cost_ns;    /* an overrun has none: 0, share 0, gain 1 */
+    int64_t over_bytes; /* rss_over_live: what is resident without use; else 0 */
+    double peak_share;  /* … of the highest resident memory */
     double share, max_gain;
     char lock[LOCK_NAME_BYTES]; /* name, "" = it is about no lock */
     char lock_short[LOCK_NAME_BYTES];

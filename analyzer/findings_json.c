@@ -17,9 +17,16 @@ static void finding_put(struct json *j, const struct frames *f, const struct fin
     json_put_int(j, "rank", item->rank);
     json_put_string(j, "kind", finding_kind_word(item->kind));
     json_put_string(j, "title", item->title);
-    json_put_int(j, "cost_ns", item->cost_ns);
-    json_put_real(j, "share", item->share);
-    json_put_real(j, "max_gain", item->max_gain);
+    bool is_memory = item->kind == FINDING_RSS_OVER_LIVE; /* it costs no time */
+    if (is_memory) {
+        json_put_null(j, "cost_ns");
+        json_put_null(j, "share");
+        json_put_null(j, "max_gain");
+    } else {
+        json_put_int(j, "cost_ns", item->cost_ns);
+        json_put_real(j, "share", item->share);
+        json_put_real(j, "max_gain", item->max_gain);
+    }
     json_put_string(j, "lock", *item->lock ? item->lock : NULL);
     frame_put(j, "where", f, item->where);
     frame_put(j, "work", f, item->work);
@@ -28,6 +35,13 @@ static void finding_put(struct json *j, const struct frames *f, const struct fin
         json_put_string(j, NULL, item->evidence[i]);
     json_end(j);
     json_put_string(j, "advice", findings_advice(item, advice));
+    if (is_memory) {
+        json_put_int(j, "over_bytes", item->over_bytes);
+        json_put_real(j, "peak_share", item->peak_share);
+    } else {
+        json_put_null(j, "over_bytes");
+        json_put_null(j, "peak_share");
+    }
     json_end(j);
 }
 

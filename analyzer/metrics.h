@@ -34,6 +34,9 @@
     X(MOVED_BYTES, moved_bytes)               /* bytes of grown blocks whose address changed */    \
     X(ALLOCATOR_NS, allocator_ns)             /* in malloc and free, of a sample; part of CPU */   \
     X(OVERRUNS, overruns)                     /* blocks with something written past their end */   \
+    X(MAPPED_CALLS, mapped_calls)             /* large anonymous mappings of the program's own */  \
+    X(MAPPED_BYTES, mapped_bytes)             /* of them, in whole pages */                        \
+    X(MAPPED_LIVE_BYTES, mapped_live_bytes)                                                        \
     X(BLAMED_WAIT_NS, blamed_wait_ns)                                                              \
     X(PROFILER_NS, profiler_ns) /* CPU time inside the profiler: in no other figure */             \
     X(COST_NS, cost_ns)         /* cpu + lock wait + io wait */

@@ -111,9 +111,13 @@ static uint64_t end_load(struct model *m)
     m->end = pshim_load32(&h->end);
     m->status = h->status;
     m->status_known = m->end == PSHIM_END_EXIT || m->end == PSHIM_END_SIGNAL;
+    m->rss_bytes = (int64_t)h->end_rss_bytes;
+    m->anon_bytes = (int64_t)h->end_anon_bytes;
     if (m->end == PSHIM_END_RUNNING) {
-        if (process_alive(h->pid, h->start_ticks))
+        if (process_alive(h->pid, h->start_ticks)) {
+            process_resident(h->pid, &m->rss_bytes, &m->anon_bytes);
             return now_ns();
+        }
         m->end = PSHIM_END_SIGNAL; /* it never came to tell: killed, by what is not known */
     }
     return end_ns ? end_ns : last_sign_of_life(m);
@@ -240,6 +244,13 @@ static int account_add(struct model *m, struct sums *s, const struct pshim_accou
         to = sample_get(m, s, a->node);
         estimate_add_account(&to->spread, a, m->header->alloc_sample_bytes);
         break;
+    case PSHIM_KIND_MAP:
+        to = sample_get(m, s, a->node);
+        to->map = 1;
+        add(&to->m.v[METRIC_MAPPED_CALLS], counter(a, PSHIM_MAP_CALLS));
+        add(&to->m.v[METRIC_MAPPED_BYTES], counter(a, PSHIM_MAP_BYTES));
+        add(&to->m.v[METRIC_MAPPED_LIVE_BYTES], counter(a, PSHIM_MAP_BYTES));
+        break;
     case PSHIM_KIND_CPU:
         to = sample_get(m, s, a->node);
         to->cpu = 1;
@@ -286,6 +297,9 @@ static int accounts_walk(struct model *m, struct sums *s)
             return -1;
         if (a->kind == PSHIM_KIND_ALLOC && !account_is_idle(a))
             account_add_frees(m, s, a);
+        if (a->kind == PSHIM_KIND_MAP && !account_is_idle(a))
+            add(&sample_get(m, s, a->node)->m.v[METRIC_MAPPED_LIVE_BYTES],
+                metric_difference(0, counter(a, PSHIM_MAP_FREE_BYTES)));
     }
     /* A free that is counted above has its allocation counted below. */
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
@@ -394,6 +408,8 @@ static void measured_set(struct model *m)
     if (h->alloc_mode == PSHIM_ALLOC_EXACT && !h->alloc_hidden &&
         h->region_count > PSHIM_REGION_HISTOGRAM) /* else of an earlier writer */
         m->measured |= SITE_METRICS;
+    if (h->maps_mode == PSHIM_ON)
+        m->measured |= BIT(MAPPED_CALLS) | BIT(MAPPED_BYTES) | BIT(MAPPED_LIVE_BYTES);
     if (h->cpu_hz)
         m->measured |= BIT(CPU_NS) | BIT(PROFILER_NS) | BIT(COST_NS);
     if (h->locks_mode == PSHIM_ON)

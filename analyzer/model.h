@@ -23,6 +23,7 @@ struct model_sample {
     uint32_t node;      /* its leaf; 0 = no stack known */
     uint32_t alloc : 1; /* allocations were counted here */
     uint32_t cpu : 1;   /* CPU time was counted here */
+    uint32_t map : 1;   /* the program made mappings of its own here */
     uint32_t lock : 1;  /* locks were taken here; the leaf is the call */
     int64_t ticks;      /* weight of the CPU ticks in cpu_ns */
     int64_t booked_ns;  /* CPU time as it was counted, before settle_cpu() */
@@ -101,6 +102,8 @@ struct model {
     uint32_t end;      /* enum pshim_end; a killed process is PSHIM_END_SIGNAL */
     bool status_known; /* … then status holds the exit status or signal */
     int status;
+    int64_t rss_bytes,
+        anon_bytes; /* resident at its end, or now; anon: without files; 0 = not known */
     int64_t wall_ns;
     int64_t thread_wall_ns; /* sum over threads */
     uint64_t thread_count;  /* merged ones included */

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "analyzer/process.h"
 
@@ -27,6 +28,23 @@ static int stat_read(uint32_t pid, char *state, uint64_t *ticks)
     if (!at || sscanf(at, " %llu", &value) != 1)
         return -1;
     *ticks = value;
+    return 0;
+}
+
+int process_resident(uint32_t pid, int64_t *rss_bytes, int64_t *anon_bytes)
+{
+    char path[40];
+    long long resident, shared;
+    snprintf(path, sizeof path, "/proc/%u/statm", pid);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return -1;
+    int fields = fscanf(f, "%*s %lld %lld", &resident, &shared);
+    fclose(f);
+    if (fields != 2 || resident <= 0)
+        return -1;
+    *rss_bytes = resident * sysconf(_SC_PAGESIZE);
+    *anon_bytes = (resident > shared ? resident - shared : 0) * sysconf(_SC_PAGESIZE);
     return 0;
 }
 

@@ -16,6 +16,9 @@ bool process_alive(uint32_t pid, uint64_t start_ticks);
 /* A process that has the file of this absolute name mapped; 0 if none that can be looked at has. */
 uint32_t process_mapping(const char *path);
 
+/* How much memory it has resident, and without files and shared memory. 0, or −1. */
+int process_resident(uint32_t pid, int64_t *rss_bytes, int64_t *anon_bytes);
+
 /* Its name as the kernel knows it, "" if it is gone. */
 void process_name(uint32_t pid, char to[static 17]);
 

@@ -92,6 +92,13 @@ void json_put_process(struct json *j, const struct model *m)
         json_put_int(j, "max_rss_bytes", (int64_t)h->max_rss_bytes);
     else
         json_put_null(j, "max_rss_bytes");
+    if (m->rss_bytes > 0) {
+        json_put_int(j, "rss_bytes", m->rss_bytes);
+        json_put_int(j, "anon_bytes", m->anon_bytes);
+    } else {
+        json_put_null(j, "rss_bytes");
+        json_put_null(j, "anon_bytes");
+    }
     put_name(j, "off_reason", model_off_reason(m->header));
     json_begin(j, "notes", '[');
     const char *note;
@@ -270,7 +277,7 @@ void json_put_frame(struct json *j, const char *key, const struct frames *f,
 }
 
 /* The kinds of what is counted under one stack, and which metrics belong to each. */
-enum site_kind { SITE_ALLOC, SITE_CPU, SITE_LOCK, SITE_KINDS };
+enum site_kind { SITE_ALLOC, SITE_MAP, SITE_CPU, SITE_LOCK, SITE_KINDS };
 static const struct {
     const char *name;
     uint32_t metrics;
@@ -281,6 +288,7 @@ static const struct {
                                  BIT(PEAK_BYTES) | BIT(TEMPORARY_CALLS) | BIT(CROSS_THREAD_FREES) |
                                  BIT(GROWN_CALLS) | BIT(MOVED_BYTES) | BIT(ALLOCATOR_NS) |
                                  BIT(OVERRUNS)},
+    [SITE_MAP] = {"map", BIT(MAPPED_CALLS) | BIT(MAPPED_BYTES) | BIT(MAPPED_LIVE_BYTES)},
     [SITE_CPU] = {"cpu", BIT(CPU_NS) | BIT(PROFILER_NS) | BIT(COST_NS)},
     [SITE_LOCK] = {"lock", BIT(LOCK_WAIT_NS) | BIT(LOCK_HOLD_NS) | BIT(LOCK_ACQUISITIONS) |
                                BIT(LOCK_CONTENTIONS) | BIT(COST_NS)},
@@ -331,6 +339,8 @@ static void put_sites(struct json *j, const struct model *m, struct frames *f)
         if (s->alloc)
             put_site(j, m, f, s, stack, depth, SITE_ALLOC,
                      (int)sites_frame(&sites, f, stack, depth));
+        if (s->map)
+            put_site(j, m, f, s, stack, depth, SITE_MAP, 0);
         if (s->cpu)
             put_site(j, m, f, s, stack, depth, SITE_CPU, -1);
         if (s->lock)

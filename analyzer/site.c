@@ -149,11 +149,11 @@ static int sites_compare(const void *a, const void *b, void *context)
     return x->frame->offset < y->frame->offset ? -1 : x->frame->offset > y->frame->offset;
 }
 
-/* The stack of a sample that allocated and is selected; 0 = it is not. */
-static unsigned stack_get(struct frames *f, const struct model_sample *sample,
+/* The stack of a sample that allocated, or mapped, and is selected; 0 = it is not. */
+static unsigned stack_get(struct frames *f, const struct model_sample *sample, enum metric metric,
                           const struct frame *stack[static FRAMES_STACK_MAX])
 {
-    if (!sample->alloc)
+    if (metric == METRIC_MAPPED_BYTES ? !sample->map : !sample->alloc)
         return 0;
     unsigned depth = frames_stack(f, sample->node, stack);
     return rank_selected(f, frames_selection(f), stack, depth) ? depth : 0;
@@ -178,13 +178,13 @@ static void build(struct sites *s, const struct model *m, struct frames *f, enum
     struct place *places = NULL, *p, *next;
     const struct frame *stack[FRAMES_STACK_MAX];
     for (size_t i = 0; i < m->sample_count; i++) {
-        unsigned depth = stack_get(f, &m->samples[i], stack);
+        unsigned depth = stack_get(f, &m->samples[i], metric, stack);
         if (depth)
             leaf_note(s, f, stack, depth);
     }
     for (size_t i = 0; i < m->sample_count; i++) {
         const struct model_sample *sample = &m->samples[i];
-        unsigned depth = stack_get(f, sample, stack);
+        unsigned depth = stack_get(f, sample, metric, stack);
         if (!depth)
             continue;
         unsigned leaf = leaf_find(f, stack, depth), at = sites_frame(s, f, stack, depth);

@@ -37,7 +37,8 @@ struct sites {
     struct site_leaf *leaves; /* how many lines enter the layer of each leaf */
 };
 
-/* Sites of the selected stacks that allocated, largest first by `metric`, then by name and line. */
+/* Sites of the selected stacks that allocated (with METRIC_MAPPED_BYTES: that mapped), largest
+   first by `metric`, then by name and line. */
 void sites_build(struct sites *s, const struct model *m, struct frames *f, enum metric metric);
 /* The same, whatever they go through: one site a line. */
 void sites_build_by_place(struct sites *s, const struct model *m, struct frames *f,

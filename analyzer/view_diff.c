@@ -411,6 +411,9 @@ static void next_line(const struct diff *d, FILE *out)
         findings_where(top, run->frames, text);
         if (top->kind == FINDING_OVERRUN)
             snprintf(words, sizeof words, "%s: %s", top->title, text);
+        else if (top->kind == FINDING_RSS_OVER_LIVE)
+            snprintf(words, sizeof words, "%s, %.1f%% of B's peak RSS", top->title,
+                     100 * top->peak_share);
         else
             snprintf(words, sizeof words, "%s, %.1f%% of B: %s", top->title, 100 * top->share,
                      text);

@@ -22,6 +22,14 @@ static void row_put(struct table *t, const struct view *v, const struct finding 
     char text[TEXT_BUF], where[FINDINGS_WHERE_BYTES];
     table_cell(t, "%u", item->rank);
     table_cell(t, "%s", item->title);
+    if (item->kind == FINDING_RSS_OVER_LIVE) {
+        char size[UNITS_BUF];
+        table_cell(t, "%s", units_size(size, (double)item->over_bytes));
+        table_cell(t, "%s", text_percent(text, item->peak_share, 1));
+        table_cell(t, "of peak RSS");
+        table_cell(t, "%s", "");
+        return;
+    }
     bool has_cost = item->kind != FINDING_OVERRUN;
     table_cell(t, "%s", has_cost ? text_scaled(text, scale, (double)item->cost_ns) : "");
     table_cell(t, "%s", has_cost ? text_percent(text, item->share, 1) : "");

@@ -74,6 +74,48 @@ static void allocation_sites(const struct view *v)
     sites_release(&sites);
 }
 
+/* ---- mappings ---- */
+
+/* What the program mapped itself; nothing, if it did not. */
+static void mapping_sites(const struct view *v)
+{
+    struct sites sites;
+    struct table t = {0};
+    char text[TEXT_BUF], live[TEXT_BUF];
+    const int64_t *total = v->model->totals.v;
+    if (!model_has(v->model, METRIC_MAPPED_BYTES) || total[METRIC_MAPPED_CALLS] == 0)
+        return;
+    sites_build(&sites, v->model, v->frames, METRIC_MAPPED_BYTES);
+    fprintf(v->out, "\nMAPPED  %lld mapping%s of 64 KiB or more, %s, %s of them live %s\n\n",
+            (long long)total[METRIC_MAPPED_CALLS], total[METRIC_MAPPED_CALLS] == 1 ? "" : "s",
+            units_size(text, (double)total[METRIC_MAPPED_BYTES]),
+            units_size(live, (double)total[METRIC_MAPPED_LIVE_BYTES]), view_end_words(v->model));
+    table_column(&t, "mappings", TABLE_RIGHT);
+    table_column(&t, "bytes", TABLE_RIGHT);
+    table_column(&t, "share", TABLE_RIGHT);
+    table_column(&t, "live", TABLE_RIGHT);
+    table_column(&t, "site", TABLE_NAME);
+    table_column(&t, "", TABLE_LEFT);
+    table_column(&t, "called from", TABLE_NAME);
+    for (size_t i = 0; i < sites.count && (v->all || i < v->limit); i++) {
+        const int64_t *m = sites.sites[i].m.v;
+        table_cell(&t, "%lld", (long long)m[METRIC_MAPPED_CALLS]);
+        table_cell(&t, "%s", units_size(text, (double)m[METRIC_MAPPED_BYTES]));
+        table_cell(
+            &t, "%s",
+            text_percent(text, (double)m[METRIC_MAPPED_BYTES], (double)total[METRIC_MAPPED_BYTES]));
+        sites_dash_cell(&t, m[METRIC_MAPPED_LIVE_BYTES],
+                        units_size(text, (double)m[METRIC_MAPPED_LIVE_BYTES]));
+        sites_place_cells(&t, v, &sites.sites[i]);
+        callers_cell(&t, v, &sites.sites[i]);
+    }
+    if (sites.count)
+        table_print(&t, v->out);
+    sites_more_line(v, sites.count);
+    table_release(&t);
+    sites_release(&sites);
+}
+
 void view_alloc(const struct view *v)
 {
     char a[UNITS_BUF], b[UNITS_BUF], c[TEXT_BUF], off_a[TEXT_BUF], off_b[TEXT_BUF];
@@ -89,6 +131,7 @@ void view_alloc(const struct view *v)
             view_error(off_b, v->model, METRIC_ALLOC_BYTES, m[METRIC_ALLOC_BYTES], spread),
             text_percent(c, (double)m[METRIC_TEMPORARY_CALLS], (double)m[METRIC_ALLOC_CALLS]));
     allocation_sites(v);
+    mapping_sites(v);
     fputc('\n', v->out);
     view_functions(v, METRIC_ALLOC_CALLS);
 }

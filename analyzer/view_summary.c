@@ -72,6 +72,18 @@ static void memory_line(const struct view *v)
             units_size(b, (double)t[METRIC_LIVE_BYTES]));
 }
 
+static void mapped_line(const struct view *v)
+{
+    char a[UNITS_BUF], b[UNITS_BUF];
+    const struct model *m = v->model;
+    const int64_t *t = m->totals.v;
+    if (model_has(m, METRIC_MAPPED_CALLS) && t[METRIC_MAPPED_CALLS] > 0)
+        fprintf(v->out, "MAPPED  %lld mapping%s, %s  live %s %s\n",
+                (long long)t[METRIC_MAPPED_CALLS], t[METRIC_MAPPED_CALLS] == 1 ? "" : "s",
+                units_size(a, (double)t[METRIC_MAPPED_BYTES]), view_end_words(m),
+                units_size(b, (double)t[METRIC_MAPPED_LIVE_BYTES]));
+}
+
 static void path_line(const struct view *v, enum metric metric)
 {
     struct path p;
@@ -110,6 +122,7 @@ void view_summary(const struct view *v)
     time_line(v);
     locks_line(v);
     memory_line(v);
+    mapped_line(v);
     if (model_has(m, METRIC_CPU_NS) || locks || allocs)
         fputc('\n', v->out);
     view_named(v);

@@ -93,7 +93,8 @@ struct pshim_region {
     X(mark_table_full, "lifetimes not known: too many of the blocks looked at live at once")       \
     X(region_unbegun, "ends of regions that the thread had not begun")                             \
     X(region_unended, "regions without an end: another one around them ended first")               \
-    X(region_depth, "regions not timed: a thread was in too many at once")
+    X(region_depth, "regions not timed: a thread was in too many at once")                         \
+    X(map_table_full, "mappings not tracked to their end: more than the table holds")
 
 enum pshim_loss {
 #define X(id, text) PSHIM_LOSS_##id,
@@ -187,6 +188,12 @@ struct pshim_header {
      */
     uint64_t clock_first_units, clock_first_ns;
     uint64_t clock_last_units, clock_last_ns; /* atomic, each for itself */
+
+    /* Resident memory at the end, 0 = not known: all of it, and of that what is anonymous. */
+    uint64_t end_rss_bytes, end_anon_bytes;
+    uint32_t maps_mode; /* enum pshim_switch: are its mappings counted? */
+    uint32_t reserved0;
+    uint64_t reserved_bytes; /* atomic: address space the program reserved itself (PROT_NONE) */
 };
 
 /* Modules. Index 0 is unused; index 1 is PSHIM_MODULE_ANON. Published by `published`. */
@@ -309,6 +316,10 @@ enum pshim_site_counter {
     PSHIM_SITE_TIMED = 5,       /* calls and frees that were timed */
     PSHIM_SITE_OVERRUNS = 6,    /* blocks whose tag was overwritten: a write past the end */
 };
+/*
+ * Anonymous mappings of 64 KiB or more, in whole pages. mremap that moves or grows one is one
+ * given back and one made. With allocations off they are not counted.
+ */
 enum pshim_map_counter {
     PSHIM_MAP_CALLS = 0,
     PSHIM_MAP_BYTES = 1,

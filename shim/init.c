@@ -314,6 +314,7 @@ static int set_up(int argc, char **argv, char **envp)
         h->alloc_hidden = 1;
         h->alloc_mode = s.alloc_mode = PSHIM_ALLOC_OFF;
     }
+    h->maps_mode = s.alloc_mode != PSHIM_ALLOC_OFF ? PSHIM_ON : PSHIM_OFF;
     control->on = 1;
     control->recording = s.start;
     shim_control = control;
@@ -327,6 +328,7 @@ static int set_up(int argc, char **argv, char **envp)
     lock_clock_note();
     __atomic_store_n(&h->ready, 1, __ATOMIC_RELEASE);
     __atomic_store_n(&control->locks, s.locks_mode, __ATOMIC_RELEASE);
+    __atomic_store_n(&control->maps, h->maps_mode, __ATOMIC_RELEASE);
     __atomic_store_n(&control->tagging, s.alloc_mode == PSHIM_ALLOC_EXACT, __ATOMIC_RELEASE);
     __atomic_store_n(&control->sampling, s.alloc_mode == PSHIM_ALLOC_SAMPLED, __ATOMIC_RELEASE);
     return 0;

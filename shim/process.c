@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "profile/sys.h"
+#include "shim/resident.h"
 #include "shim/shim.h"
 #include "shim/thread.h"
 #include "shim/timeline.h"
@@ -39,6 +40,11 @@ void process_note_end(uint32_t end, int status)
     sys_call2(SYS_getrusage, RUSAGE_SELF, &usage);
     h->end_cpu_ns = shim_clock_ns(CLOCK_PROCESS_CPUTIME_ID) - shim.cpu_at_start_ns;
     h->max_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
+    struct resident resident;
+    if (end == PSHIM_END_EXIT && resident_read(&resident) == 0) {
+        h->end_rss_bytes = resident.rss_bytes;
+        h->end_anon_bytes = resident.anon_bytes;
+    }
     h->status = status;
     __atomic_store_n(&h->end_monotonic_ns, shim_now_ns(), __ATOMIC_RELEASE);
     __atomic_store_n(&h->end, end, __ATOMIC_RELEASE);

@@ -37,6 +37,9 @@
     X(void *, pvalloc, (size_t))
 
 #define FOREACH_PROCESS(X)                                                                         \
+    X(void *, mmap, (void *, size_t, int, int, int, off_t))                                        \
+    X(int, munmap, (void *, size_t))                                                               \
+    X(void *, mremap, (void *, size_t, size_t, int, ...))                                          \
     X(int, pthread_create, (pthread_t *, const pthread_attr_t *, void *(*)(void *), void *))       \
     X(int, thrd_create, (thrd_t *, thrd_start_t, void *))                                          \
     X(int, pthread_setname_np, (pthread_t, const char *))                                          \

@@ -40,6 +40,7 @@ struct shim_control {
     uint32_t sampling;  /* sampled allocation mode */
     uint32_t recording; /* between start and stop */
     uint32_t stops;     /* how often it was stopped */
+    uint32_t maps;      /* mappings of the program are counted */
     uint32_t locks;     /* enum pshim_switch: off, on, or waits only */
 };
 extern struct shim_control *shim_control; /* never NULL */

@@ -12,7 +12,7 @@ from lib import *
 from figures import *
 
 KEYS = ["rank", "kind", "title", "cost_ns", "share", "max_gain", "lock", "where", "work",
-        "evidence", "advice"]
+        "evidence", "advice", "over_bytes", "peak_share"]
 
 
 def recorded(program, *options):
