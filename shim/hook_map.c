@@ -19,6 +19,7 @@
 #include "shim/real.h"
 #include "shim/recorder.h"
 #include "shim/thread.h"
+#include "shim/unwind_stack.h"
 
 enum { map_least = 64 * 1024 };
 
@@ -111,6 +112,7 @@ static APART void *map_counted(void *address, size_t n, int prot, int flags, int
     unmap_book(&taken, p != MAP_FAILED);
     if (p == MAP_FAILED)
         return p;
+    unwind_stacks_forget(); /* it may be the stack of a coroutine, where a longer one was */
     if (is_new(n, prot, flags))
         map_book(p, n, regs);
     else if ((flags & MAP_ANONYMOUS) && prot == PROT_NONE)

@@ -11,8 +11,8 @@
  * every frame that it enters is one that the program will return to, so its memory is there. Only
  * a walk that goes astray could, and only if a stack was put into the place of a longer one. So
  * what is remembered is forgotten whenever the program gets memory that may become such a stack:
- * blocks of 128 KiB and more. Limit: a stack that is made in another way (a mapping of the
- * program's own, or in sampled mode any) in the place of a longer one, and at the same time a walk
+ * blocks of 128 KiB and more, and mappings. Limit: a stack that is made in another way (by raw
+ * system calls, or in sampled mode any) in the place of a longer one, and at the same time a walk
  * that goes astray beyond it.
  *
  * Async-signal-safe, thread-safe; no lock, no errno.
