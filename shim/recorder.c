@@ -93,7 +93,7 @@ static __attribute__((noinline)) unsigned elsewhere_walk(struct thread_state *ts
         return 0;
     if (known && ts->kept.frame[0].sp > stack.hi)
         known = 0;
-    return unwind_kept_walk(&ts->kept, known, regs, stack, shared);
+    return unwind_kept_walk_elsewhere(&ts->kept, known, regs, stack, shared);
 }
 
 static __attribute__((noinline, hot)) uint32_t stack_changed(struct thread_state *ts,
@@ -107,7 +107,8 @@ static __attribute__((noinline, hot)) uint32_t stack_changed(struct thread_state
     if (unlikely(shim.use_fp))
         return stack_whole(ts, regs, known);
     unsigned depth = unwind_kept_walk(kept, known, regs, ts->stack, &shared);
-    if (unlikely(depth == 0))
+    bool elsewhere = depth == 0;
+    if (unlikely(elsewhere))
         depth = elsewhere_walk(ts, regs, known, &shared);
     if (unlikely(depth == 0 || ts->walk_serial != serial))
         return stack_whole(ts, regs, ts->walk_serial == serial ? known : 0);
@@ -119,7 +120,7 @@ static __attribute__((noinline, hot)) uint32_t stack_changed(struct thread_state
     kept->walked = 1;
     kept->root = 0;
     if (likely(ts->walk_serial == serial))
-        unwind_kept_settle(kept, depth, shared);
+        unwind_kept_settle(kept, depth, elsewhere ? 0 : shared);
     return node;
 }
 

@@ -117,11 +117,16 @@ ALWAYS unsigned holds_until_fast(const struct unwind_frame *frame, unsigned at)
     return (unsigned)(f - frame);
 }
 
-/* Of the kept stack, from frame[at − 1] outwards. */
-ALWAYS unsigned holds_until(const struct unwind_kept *kept, unsigned at)
+/*
+ * Of the kept stack, from frame[at − 1] outwards. `elsewhere`: its outer part may be memory that is
+ * gone, so a word is read only when those further in have told that its frame is there.
+ */
+ALWAYS unsigned holds_until(const struct unwind_kept *kept, unsigned at, bool elsewhere)
 {
     const struct unwind_stack_word *end = words_end((struct unwind_kept *)kept);
     uintptr_t differ = 0;
+    if (unlikely(elsewhere))
+        return holds_until_each(kept->frame, at);
     for (const struct unwind_stack_word *w = end - (at ? kept->frame[at - 1].words : 0); w < end;
          w++)
         differ |= *w->at ^ w->value;
@@ -218,7 +223,7 @@ ALWAYS unsigned part_take(struct unwind_kept *kept, const struct unwind_part *pa
     const struct unwind_frame *from = part->frame;
     if (to->node != from->node || to->needs_rbp != from->needs_rbp || !frame_is(from, to) ||
         from->sp > hi || !frame_is(&from[count - 1], f) || !part_holds(part) ||
-        holds_until(kept, join))
+        holds_until(kept, join, false))
         return 0;
     for (unsigned i = 0; i < count; i++)
         to[i] = from[i];
@@ -362,7 +367,7 @@ APART void part_keep(struct unwind_kept *kept, unsigned depth, unsigned join)
 /* The walk where neither the leaf nor its inner part is known. joined: frames of the kept stack
    that may still be met. */
 APART unsigned walk_on(struct unwind_kept *kept, unsigned joined, const struct unwind_frame *leaf,
-                       uintptr_t hi, unsigned *shared)
+                       uintptr_t hi, bool elsewhere, unsigned *shared)
 {
     uint32_t generation = unwind_generation_load();
     struct unwind_frame *s = kept->fresh, *end = s + unwind_fresh_max;
@@ -371,7 +376,7 @@ APART unsigned walk_on(struct unwind_kept *kept, unsigned joined, const struct u
         while (joined && kept->frame[joined - 1].sp < s->sp)
             joined--;
         if (joined && frame_is(&kept->frame[joined - 1], s)) {
-            unsigned last = holds_until(kept, --joined);
+            unsigned last = holds_until(kept, --joined, elsewhere);
             if (likely(last == 0)) {
                 frame_enter(kept, joined, s); /* the inner frame may be another one now */
                 *shared = joined + 1;
@@ -411,7 +416,7 @@ APART unsigned walk_on(struct unwind_kept *kept, unsigned joined, const struct u
 ALWAYS bool leaf_load(struct unwind_frame *leaf, const uintptr_t *frame, struct unwind_range stack)
 {
     enum { above = 2 }; /* words from where a frame pointer points to, to the caller's frame */
-    if (unlikely((uintptr_t)frame - stack.lo >= stack.hi - stack.lo - 8 * above ||
+    if (unlikely((uintptr_t)frame + 8 * above - stack.lo >= stack.hi - stack.lo ||
                  (uintptr_t)frame % 8))
         return false;
     *leaf = (struct unwind_frame){
@@ -427,12 +432,11 @@ CFI_READS_STACK bool unwind_kept_same(const struct unwind_kept *kept, const uint
     if (unlikely(!depth || !kept->walked || !leaf_load(&leaf, frame, stack)))
         return false;
     const struct unwind_frame *f = &kept->frame[depth - 1];
-    return frame_is(f, &leaf) && f->slot == leaf.slot && !holds_until(kept, depth - 1);
+    return frame_is(f, &leaf) && f->slot == leaf.slot && !holds_until(kept, depth - 1, false);
 }
 
-CFI_READS_STACK unsigned unwind_kept_walk(struct unwind_kept *kept, unsigned depth,
-                                          const struct unwind_regs *start,
-                                          struct unwind_range stack, unsigned *shared)
+ALWAYS unsigned kept_walk(struct unwind_kept *kept, unsigned depth, const struct unwind_regs *start,
+                          struct unwind_range stack, bool elsewhere, unsigned *shared)
 {
     enum { part_worth = 2 }; /* misses */
     struct unwind_frame leaf;
@@ -448,17 +452,31 @@ CFI_READS_STACK unsigned unwind_kept_walk(struct unwind_kept *kept, unsigned dep
     if (likely(joined)) {
         const struct unwind_frame *f = &kept->frame[joined - 1];
         if ((joined < depth || f->slot != leaf.slot) && frame_is(f, &leaf) &&
-            !holds_until(kept, joined - 1)) {
+            !holds_until(kept, joined - 1, elsewhere)) {
             frame_enter(kept, joined - 1, &leaf);
             return *shared = joined;
         }
-        if (kept->changes == unwind_changes_before &&
+        if (!elsewhere && kept->changes == unwind_changes_before &&
             (found = part_find(kept, joined, &leaf, stack.hi)) != 0) {
             kept->misses -= kept->misses < part_worth ? kept->misses : part_worth;
             return *shared = found;
         }
     }
-    return walk_on(kept, joined, &leaf, stack.hi, shared);
+    return walk_on(kept, joined, &leaf, stack.hi, elsewhere, shared);
+}
+
+CFI_READS_STACK unsigned unwind_kept_walk(struct unwind_kept *kept, unsigned depth,
+                                          const struct unwind_regs *start,
+                                          struct unwind_range stack, unsigned *shared)
+{
+    return kept_walk(kept, depth, start, stack, false, shared);
+}
+
+CFI_READS_STACK unsigned unwind_kept_walk_elsewhere(struct unwind_kept *kept, unsigned depth,
+                                                    const struct unwind_regs *start,
+                                                    struct unwind_range stack, unsigned *shared)
+{
+    return kept_walk(kept, depth, start, stack, true, shared);
 }
 
 void unwind_kept_settle(struct unwind_kept *kept, unsigned depth, unsigned shared)

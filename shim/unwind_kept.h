@@ -114,6 +114,15 @@ struct unwind_kept {
 unsigned unwind_kept_walk(struct unwind_kept *kept, unsigned depth, const struct unwind_regs *start,
                           struct unwind_range stack, unsigned *shared);
 
+/*
+ * The same on a stack whose outer part may be gone, with a longer one that was in its place: no
+ * inner part is looked for, and a kept frame is read only once those further in have held. The
+ * owner tells unwind_kept_settle() that none is shared, so that no part is kept either.
+ */
+unsigned unwind_kept_walk_elsewhere(struct unwind_kept *kept, unsigned depth,
+                                    const struct unwind_regs *start, struct unwind_range stack,
+                                    unsigned *shared);
+
 /* Is the stack below *frame, see struct unwind_regs, the kept one, frame by frame? Then its nodes
    are too. Writes nothing. */
 bool unwind_kept_same(const struct unwind_kept *kept, const uintptr_t *frame,

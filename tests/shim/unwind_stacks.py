@@ -32,6 +32,12 @@ for shape, site in (("coroutine", "coroutine_main"), ("signal", "main")):
         calls = cum(document, site, "alloc_calls")
         near(calls, COUNT, f"{shape}: what it allocates has its callers", rel=0.02)
 
+for name, arguments in (("stack gone", []), ("stack gone directly", ["directly"])):
+    document = recorded(name, [helper("stack_gone"), *arguments], "done")
+    if document:
+        equal(cum(document, "leaf", "alloc_calls"), 801,
+              "a short stack in the place of a longer one: what it allocates has its callers")
+
 document = recorded("made code fp", [helper("made_code"), "fp", COUNT], "done")
 if document:
     ok(cut(document) <= 2, "code made at run time with frame pointers: stacks are whole",
