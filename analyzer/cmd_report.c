@@ -122,12 +122,31 @@ static int site_view_check(const struct options *o, const struct view *v)
     return CMD_FINE;
 }
 
+/* The timeline is of the whole process: what picks or orders functions would be without effect. */
+static int timeline_check(const struct options *o)
+{
+    static const char *const names[SELECT_RULES] = {
+        [SELECT_FOCUS] = "focus", [SELECT_IGNORE] = "ignore", [SELECT_HIDE] = "hide"};
+    if (!o->view || strcmp(o->view, "timeline") != 0)
+        return CMD_FINE;
+    const char *name = o->by ? "by" : o->sort ? "sort" : NULL;
+    for (int i = 0; i < SELECT_RULES; i++)
+        if (o->select[i])
+            name = names[i];
+    if (name)
+        fprintf(stderr, PROG ": --%s: --view=timeline is of the whole process, in order of time\n",
+                name);
+    return name ? CMD_USAGE : CMD_FINE;
+}
+
 static int screen(const struct options *o, const struct model *m, struct frames *f)
 {
     struct view v = {.model = m, .frames = f, .out = stdout, .limit = o->limit, .all = o->all != 0};
     int error = view_choose(o, m, &v);
     if (!error)
         error = site_view_check(o, &v);
+    if (!error)
+        error = timeline_check(o);
     if (error)
         return error;
     text_color_choose(o->color, stdout);

@@ -33,20 +33,33 @@ void table_cell(struct table *t, const char *format, ...)
 
 static void widths_fit(struct table *t)
 {
-    enum { narrowest_name = 16 };
+    static const size_t narrowest_name[] = {16, 12, 8};
     size_t fit = t->fit ? t->fit : TEXT_COLUMNS, total = 1;
     for (unsigned i = 0; i < t->column_count; i++)
         total += t->columns[i].width + (i ? 2 : 0);
-    for (unsigned i = t->column_count; i-- > 0 && total > fit;) {
-        size_t *width = &t->columns[i].width;
-        if (t->columns[i].align != TABLE_NAME || *width <= narrowest_name)
-            continue;
-        size_t give = *width - narrowest_name;
-        if (give > total - fit)
-            give = total - fit;
-        *width -= give;
-        total -= give;
-    }
+    for (size_t pass = 0; pass < sizeof narrowest_name / sizeof *narrowest_name; pass++)
+        for (unsigned i = t->column_count; i-- > 0 && total > fit;) {
+            size_t *width = &t->columns[i].width;
+            enum table_align align = t->columns[i].align;
+            bool gives = align == TABLE_NAME || (align == TABLE_FILE && pass > 0);
+            if (!gives || *width <= narrowest_name[pass])
+                continue;
+            size_t give = *width - narrowest_name[pass];
+            if (give > total - fit)
+                give = total - fit;
+            *width -= give;
+            total -= give;
+        }
+}
+
+/* What a cut text keeps of its end: the line of FILE:LINE, which is why one looks at it. */
+static size_t tail_length(const char *text, size_t width)
+{
+    size_t n = strlen(text), digits = 0;
+    while (digits < n && text[n - 1 - digits] >= '0' && text[n - 1 - digits] <= '9')
+        digits++;
+    bool line = digits && digits < n && text[n - 1 - digits] == ':' && !strchr(text, ' ');
+    return line && digits + 5 <= width ? digits + 1 : 0;
 }
 
 static void line_print(const struct table *t, const char *const *texts, FILE *out)
@@ -55,13 +68,15 @@ static void line_print(const struct table *t, const char *const *texts, FILE *ou
     for (unsigned i = 0; i < t->column_count; i++) {
         size_t width = t->columns[i].width, n = strlen(texts[i]), columns = text_width(texts[i]);
         bool cut = columns > width; /* only names are ever wider than their column: plain ASCII */
+        size_t tail = cut ? tail_length(texts[i], width) : 0, length = n;
         if (cut)
-            n = width - 3;
+            n = width - 3 - tail;
         size_t pad = cut ? 0 : width - columns;
         if (t->columns[i].align == TABLE_RIGHT)
             blanks += pad;
         if (n) {
-            fprintf(out, "%*s%.*s%s", (int)blanks, "", (int)n, texts[i], cut ? "..." : "");
+            fprintf(out, "%*s%.*s%s%s", (int)blanks, "", (int)n, texts[i], cut ? "..." : "",
+                    texts[i] + length - tail);
             blanks = 0;
         }
         if (t->columns[i].align != TABLE_RIGHT)

@@ -1,7 +1,8 @@
 /*
  * The one table printer of all screens: columns as wide as their widest cell, numbers to the right,
  * text to the left. When a line would pass TEXT_COLUMNS, names give way: cut with "...", the
- * rightmost such column first. Not thread-safe.
+ * rightmost such column first, to 16 characters; then they and files to 12, then to 8, where the
+ * line number of FILE:LINE stays. Not thread-safe.
  *
  *   struct table t = {0};
  *   table_column(&t, "flat", TABLE_RIGHT);
@@ -17,7 +18,7 @@
 
 #define TABLE_COLUMNS_MAX 16u
 
-enum table_align { TABLE_RIGHT, TABLE_LEFT, TABLE_NAME };
+enum table_align { TABLE_RIGHT, TABLE_LEFT, TABLE_NAME, TABLE_FILE };
 
 struct table {
     struct {

@@ -159,8 +159,8 @@ static void remark_text(const struct diff *d, int total, char to[static TEXT_BUF
     else if (isfinite(v->low))
         snprintf(to, TEXT_BUF, "%+.1f%% .. %+.1f%%%s", 100 * (v->low - 1), 100 * (v->high - 1),
                  v->noise ? "  ~" : "");
-    else if (total == DIFF_PEAK_BYTES)
-        strcpy(to, "within 1%");
+    else if (total == DIFF_PEAK_BYTES && d->totals[DIFF_ALLOC_CALLS].exact)
+        strcpy(to, "within 1%"); /* sampled ones are far wider */
     else if (total == DIFF_PROFILER_NS || (total == DIFF_LOCK_HOLD_NS && !v->noise))
         strcpy(to, "not in cost");
     else if (v->exact)
@@ -240,7 +240,7 @@ static void sites_print(const struct diff *d, FILE *out, size_t limit, bool all)
     table_column(&t, "B", TABLE_RIGHT);
     table_column(&t, "change", TABLE_RIGHT);
     table_column(&t, "site", TABLE_NAME);
-    table_column(&t, "", TABLE_LEFT);
+    table_column(&t, "", TABLE_FILE);
     table_column(&t, "", TABLE_LEFT);
     for (size_t i = 0; i < d->sites.count; i++) {
         const struct diff_item *item = &d->sites.items[i];

@@ -111,7 +111,7 @@ static void columns_set(struct table *t, const struct view *v, const struct figu
         table_column(t, "bytes", TABLE_RIGHT);
     table_column(t, by_title(v->by), TABLE_NAME);
     if (v->by == RANK_FUNCTION)
-        table_column(t, "", TABLE_LEFT);
+        table_column(t, "", TABLE_FILE);
 }
 
 /* What --focus, --ignore and --hide left of the whole. */
@@ -141,19 +141,23 @@ static void folded_print(const struct view *v, const struct rank *rank, const st
     char name[64];
     if (!folded && !more)
         return;
-    fputs(" folded: ", v->out);
+    char text[256];
+    size_t n = 0;
     if (folded) {
-        fputs("entry frames (", v->out);
+        n += (size_t)snprintf(text, sizeof text, "entry frames (");
         for (size_t i = 0, shown = 0; i < rank->count && shown < shown_most; i++)
             if (rank_is_entry(rank, &rank->rows[i], f->metric)) {
                 text_short_name(name, sizeof name, rank->rows[i].name, 16);
-                fprintf(v->out, "%s%s", shown++ ? ", " : "", name);
+                n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", shown++ ? ", " : "", name);
             }
-        fprintf(v->out, "%s)%s", folded > shown_most ? ", ..." : "", more ? "; " : "");
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s)%s",
+                              folded > shown_most ? ", ..." : "", more ? "; " : "");
     }
     if (more)
-        fprintf(v->out, "%zu more %s%s", more, things[v->by], more == 1 ? "" : "s");
-    fputs(": --all\n", v->out);
+        n += (size_t)snprintf(text + n, sizeof text - n, "%zu more %s%s", more, things[v->by],
+                              more == 1 ? "" : "s");
+    snprintf(text + n, sizeof text - n, ": --all");
+    text_wrap(v->out, 1, "folded: ", text);
 }
 
 void view_functions(const struct view *v, enum metric metric)

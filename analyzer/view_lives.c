@@ -51,7 +51,7 @@ static void temporary_table(const struct view *v, const struct sites *sites, siz
     table_column(&t, "bytes", TABLE_RIGHT);
     table_column(&t, "average", TABLE_RIGHT);
     table_column(&t, "site", TABLE_NAME);
-    table_column(&t, "", TABLE_LEFT);
+    table_column(&t, "", TABLE_FILE);
     if (via)
         table_column(&t, "through", TABLE_NAME);
     for (size_t i = 0; i < count && sites_shown(v, i); i++)
@@ -153,7 +153,7 @@ static void lifetime_table(const struct view *v, const struct sites *sites,
     table_column(&t, "live", TABLE_RIGHT);
     table_column(&t, "by others", TABLE_RIGHT);
     table_column(&t, "site", TABLE_NAME);
-    table_column(&t, "", TABLE_LEFT);
+    table_column(&t, "", TABLE_FILE);
     for (size_t i = 0; i < sites->count && sites_shown(v, i); i++)
         lifetime_row(&t, v, &sites->sites[i], &all[i], cells);
     table_print(&t, v->out);

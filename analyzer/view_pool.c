@@ -85,7 +85,7 @@ static void worth_table(const struct view *v, struct advisor *a)
     table_column(&t, "by others", TABLE_RIGHT);
     table_column(&t, "pool", TABLE_LEFT);
     table_column(&t, "site", TABLE_NAME);
-    table_column(&t, "", TABLE_LEFT);
+    table_column(&t, "", TABLE_FILE);
     for (size_t i = 0; i < a->worth && sites_shown(v, i); i++)
         worth_row(&t, v, &a->items[i]);
     table_print(&t, v->out);

@@ -44,7 +44,7 @@ static void allocation_sites(const struct view *v)
     table_column(&t, "temp", TABLE_RIGHT);
     table_column(&t, "live", TABLE_RIGHT);
     table_column(&t, "site", TABLE_NAME);
-    table_column(&t, "", TABLE_LEFT);
+    table_column(&t, "", TABLE_FILE);
     bool via = sites_have_via(v, &sites, sites.count);
     if (via)
         table_column(&t, "through", TABLE_NAME);
@@ -163,7 +163,7 @@ static void live_sites(const struct view *v, enum metric bytes, bool with_blocks
     table_column(&t, "share", TABLE_RIGHT);
     table_column(&t, "sum", TABLE_RIGHT);
     table_column(&t, "site", TABLE_NAME);
-    table_column(&t, "", TABLE_LEFT);
+    table_column(&t, "", TABLE_FILE);
     bool via = sites_have_via(v, &sites, count);
     if (via)
         table_column(&t, "through", TABLE_NAME);

@@ -48,7 +48,7 @@ static void sizes_table(const struct view *v, const struct sites *sites,
     table_column(&t, title, TABLE_LEFT);
     table_column(&t, "sizes, bytes", TABLE_NAME);
     table_column(&t, "site", TABLE_NAME);
-    table_column(&t, "", TABLE_LEFT);
+    table_column(&t, "", TABLE_FILE);
     for (size_t i = 0; i < sites->count && sites_shown(v, i); i++)
         sizes_row(&t, v, &sites->sites[i], &all[i], cells);
     table_print(&t, v->out);
@@ -117,7 +117,7 @@ static void growth_table(const struct view *v, struct sites *sites)
     table_column(&t, "moved", TABLE_RIGHT);
     table_column(&t, "each", TABLE_RIGHT);
     table_column(&t, "site that grows blocks by realloc", TABLE_NAME);
-    table_column(&t, "", TABLE_LEFT);
+    table_column(&t, "", TABLE_FILE);
     for (size_t i = 0; i < count && sites_shown(v, i); i++) {
         growth_row(&t, v, &sites->sites[i]);
         is_long = is_long || chain_of(&sites->sites[i]) >= chain_long;

@@ -58,18 +58,25 @@ static void memory_line(const struct view *v)
     view_error(off_b, m, METRIC_ALLOC_BYTES, t[METRIC_ALLOC_BYTES], &m->spread);
     double calls = (double)t[METRIC_ALLOC_CALLS], bytes = (double)t[METRIC_ALLOC_BYTES];
     double ops = (double)model_ops(m);
+    char text[256], rss[TEXT_BUF] = "";
+    size_t n = 0;
     if (ops > 0)
-        fprintf(v->out, "MEMORY  %.2f allocs/op%s  %s/op%s", calls / ops, off_a,
-                units_size(a, bytes / ops), off_b);
+        n += (size_t)snprintf(text, sizeof text, "%.2f allocs/op%s  %s/op%s", calls / ops, off_a,
+                              units_size(a, bytes / ops), off_b);
     else
-        fprintf(v->out, "MEMORY  %s allocs%s  %s%s", units_count(a, calls), off_a,
-                units_size(b, bytes), off_b);
-    fprintf(v->out, "  peak live %s", units_size(a, (double)t[METRIC_PEAK_BYTES]));
+        n += (size_t)snprintf(text, sizeof text, "%s allocs%s  %s%s", units_count(a, calls), off_a,
+                              units_size(b, bytes), off_b);
     if (m->header->max_rss_bytes)
-        fprintf(v->out, " (RSS %s)", units_size(a, (double)m->header->max_rss_bytes));
-    fprintf(v->out, "  live %s %s block%s, %s\n", m->end == PSHIM_END_RUNNING ? "now" : "at exit",
-            units_count(a, (double)t[METRIC_LIVE_BLOCKS]), t[METRIC_LIVE_BLOCKS] == 1 ? "" : "s",
-            units_size(b, (double)t[METRIC_LIVE_BYTES]));
+        snprintf(rss, sizeof rss, " (RSS %s)", units_size(a, (double)m->header->max_rss_bytes));
+    n += (size_t)snprintf(text + n, sizeof text - n, "  peak live %s%s",
+                          units_size(a, (double)t[METRIC_PEAK_BYTES]), rss);
+    char live[128];
+    snprintf(live, sizeof live, "live %s %s block%s, %s",
+             m->end == PSHIM_END_RUNNING ? "now" : "at exit",
+             units_count(a, (double)t[METRIC_LIVE_BLOCKS]), t[METRIC_LIVE_BLOCKS] == 1 ? "" : "s",
+             units_size(b, (double)t[METRIC_LIVE_BYTES]));
+    bool fits = strlen("MEMORY  ") + n + 2 + strlen(live) <= TEXT_COLUMNS;
+    fprintf(v->out, "MEMORY  %s%s%s\n", text, fits ? "  " : "\n        ", live);
 }
 
 static void mapped_line(const struct view *v)

@@ -119,9 +119,9 @@ void view_timeline(const struct view *v)
         fprintf(v->out, ", the last %s",
                 units_duration(b, (double)timeline.items[timeline.count - 1].span_ns));
     if (allocs)
-        fputs("; live: the most in each", v->out);
+        fputs("; live: most in each", v->out);
     if (cpu)
-        fputs("; CPUs: how many are busy", v->out);
+        fputs("; CPUs: how many busy", v->out);
     fputs("\n\n", v->out);
     rows_print(v, &timeline);
     timeline_release(&timeline);

@@ -31,6 +31,7 @@ SCREENS = {  # name of the golden file: command
     "report-timeline": "report --view=timeline off.pshim",
     "report-timeline-rows": "report --view=timeline -n 5 on.pshim",
     "report-nothing-timeline": "report --view=timeline nothing.pshim",
+    "diff-sampled": "diff off.pshim sampled.pshim",
     "report-color": "report --color=always -n 2 off.pshim",
     "report-hostile": "report hostile.pshim",
     "report-allocations": "report allocations.pshim",

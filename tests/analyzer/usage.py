@@ -53,6 +53,10 @@ refuses("sites by file", 2, "perfshim report: --by=file: --view=sizes has one ro
         "--view=sizes", "--by=file", "off.pshim")
 refuses("sites by CPU time", 2, "perfshim report: --sort=cpu: --view=pool is sorted by allocs or bytes",
         "report", "--view=pool", "--sort=cpu", "off.pshim")
+refuses("a focus of the timeline", 2, "perfshim report: --focus: --view=timeline is of the whole process",
+        "report", "--view=timeline", "--focus=main", "off.pshim")
+refuses("a sorted timeline", 2, "perfshim report: --sort: --view=timeline is of the whole process",
+        "report", "--view=timeline", "--sort=allocs", "off.pshim")
 refuses("a diff of one", 2, "perfshim diff: two profiles", "diff", "off.pshim")
 refuses("a diff of three", 2, "perfshim diff: two profiles", "diff", "off.pshim", "on.pshim",
         "on.pshim")
