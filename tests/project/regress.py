@@ -91,9 +91,15 @@ with open(kept, encoding="utf-8") as f:
 done = regress("compare", CHOSEN, "--instructions")
 ok(done.status == 0 and done.err == "", "no change: status 0 and nothing on stderr", done)
 ok(max(map(len, done.out.splitlines())) <= 100, "at most 100 columns", done)
-for name in ("store get", "store get without pool", "shim at 14 frames"):
+for name in ("store get", "store get without pool"):
     before, now, change, verdict = row(done, name)
     ok(before == now > 1000000 and (change, verdict) == (0, "same"), f"{name}: the count is the same, to the unit", done)
+
+# The shim does some things by the clock: the timeline's intervals, which calls are timed.
+SAME_BY_CLOCK = 1e-4
+def same_by_clock(before, now, change, verdict):
+    return before > 1000000 and abs(now - before) <= before * SAME_BY_CLOCK and verdict in ("same", "within the limit")
+ok(same_by_clock(*row(done, "shim at 14 frames")), "shim at 14 frames: the count is the same, within 0.01 %", done)
 
 # One per cent more, put into the code: as many empty instructions as make 1 % of a get. And a report that
 # takes several times its CPU time, which is longer on any machine, however loaded.
@@ -111,7 +117,7 @@ thousands = f"{count:,}".replace(",", " ")
 ok(done.err.startswith(f"bench-regress: store get: {thousands} -> ") and "instructions, +" in done.err
    and "(limit 0.5 %)" in done.err, "stderr names the benchmark, both counts, change and limit", done)
 match(done.err, rf"^  where: store_get \+{injected * GETS:,}$".replace(",", " "), "and the function")
-equal(row(done, "shim at 14 frames")[3], "same", "what was not changed is the same")
+ok(same_by_clock(*row(done, "shim at 14 frames")), "what was not changed is the same", done)
 
 # Within the limit; faster; another benchmark under the old name.
 def edited(change, path=kept):
