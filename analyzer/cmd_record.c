@@ -102,8 +102,7 @@ static const struct opt table[] = {
      0, 0, NULL},
     {"stage", OPT_CHOICE, &o.stage, NULL,
      "keep the profile in /dev/shm until the end, F is a link to it: auto = if there is 4 times "
-     "the "
-     "room and it spares the program a disk (auto)",
+     "the room and it spares the program a disk (auto)",
      "auto|on|off", 0, 0, NULL},
     {"recover", OPT_FLAG, &o.recover, NULL,
      "no program, but the profiles of records that were killed while they staged them: make them "
@@ -132,6 +131,12 @@ static int refused(int operands)
         return complain(RECORD_FAILED, "-p: cannot attach to a running process: its allocations "
                                        "are only seen by a library that was loaded before them; "
                                        "start the program with `perfshim record -- PROGRAM`");
+    if (o.recover && (o.out || o.alloc || o.unwind || o.locks || o.io || o.hz || o.max_mb ||
+                      o.stage || o.force || o.no_start || o.follow))
+        return complain(RECORD_FAILED, "--recover takes profiles and no other option: it runs no "
+                                       "program");
+    if (o.recover)
+        return 0;
     if (o.follow)
         return complain(RECORD_FAILED, "--follow: not available yet; record the child by itself");
     if (operands == 0)
@@ -398,8 +403,10 @@ int cmd_record(int argc, char **argv)
         return help();
     if (operands < 0)
         return RECORD_FAILED;
-    if (o.recover && !o.attach)
-        return recover(PROG, argv + 1, operands) == 0 ? 0 : RECORD_FAILED;
     int status = refused(operands);
-    return status ? status : record(argv + 1);
+    if (status)
+        return status;
+    if (o.recover)
+        return recover(PROG, argv + 1, operands) == 0 ? 0 : RECORD_FAILED;
+    return record(argv + 1);
 }

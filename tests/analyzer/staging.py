@@ -109,6 +109,8 @@ match(error, r"\Aperfshim record: live\.pshim, [\d.]+ [KM]iB, nothing lost", "to
 equal(stat.S_IMODE(os.stat("live.pshim").st_mode), 0o600, "its mode is 0600")
 size = os.stat("live.pshim")
 ok(size.st_size == 64 << 20 and size.st_blocks * 512 < 2 << 20, "it is sparse", size)
+recover("with what only a program can have", 125, "--recover takes profiles and no other option",
+        "-o", "x.pshim", "--", "true")
 recover("a plain profile", 0, "live.pshim: is complete, there is nothing to recover", "live.pshim")
 
 run_ = Recorded("record.pshim")
