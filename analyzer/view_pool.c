@@ -136,15 +136,16 @@ static void why_not_line(const struct view *v, const struct advisor *a,
 static void legend(const struct view *v, const struct advisor *a)
 {
     char text[400], size[UNITS_BUF];
-    snprintf(
-        text, sizeof text,
-        "used: how often each block of the pool would be. life: the median. bytes: its sizes. by "
-        "others: "
-        "freed by another "
-        "thread. The pool cuts blocks from slabs of 64 KiB, which hold the %s that were live at "
-        "the peak%s",
-        units_size(size, a->kept_bytes), isnan(a->saved_ns) ? "." : ";");
+    const char *end = isnan(a->saved_ns) ? "." : ";";
+    snprintf(text, sizeof text,
+             "used: how often each block of the pool would be. life: the median. bytes: its sizes. "
+             "by others: freed by another thread. The pool cuts blocks from slabs of 64 KiB");
     size_t n = strlen(text);
+    if (a->kept_bytes > 0)
+        n += (size_t)snprintf(text + n, sizeof text - n,
+                              ", which hold the %s that were live at the peak",
+                              units_size(size, a->kept_bytes));
+    n += (size_t)snprintf(text + n, sizeof text - n, "%s", end);
     if (!isnan(a->saved_ns))
         snprintf(
             text + n, sizeof text - n,
