@@ -20,3 +20,12 @@ uint64_t shim_now_ns(void)
 {
     return shim_clock_ns(CLOCK_MONOTONIC);
 }
+
+COLD bool guard_is_left(uintptr_t sp)
+{
+    const struct thread_state *ts = shim_tls.self;
+    if (!ts)
+        return false;
+    uintptr_t bytes = ts->stack.hi - ts->stack.lo;
+    return sp - ts->stack.lo < bytes && shim_tls.guard - ts->stack.lo >= bytes;
+}

@@ -103,7 +103,7 @@ ALWAYS unsigned holds_until_each(const struct unwind_frame *frame, unsigned at)
     return at;
 }
 
-/* The same where no rbp matters but in the words up to `words`. */
+/* The same where no saved rbp matters, or those that do are known to hold. */
 ALWAYS unsigned holds_until_fast(const struct unwind_frame *frame, unsigned at)
 {
     enum { at_once = 4 };

@@ -48,6 +48,22 @@ static int profile_tear_down(void **state)
     return rmdir(folder);
 }
 
+static void a_guard_is_nested_on_its_stack_and_left_behind_on_another(void **state)
+{
+    (void)state;
+    shim_tls.self = &me;
+    shim_tls.guard = shim_sp() + 512; /* a hook further out on this stack: we are its handler */
+    assert_false(guard_enter());
+    shim_tls.guard = me.stack.hi + 65536; /* one on a coroutine's stack, and we are not on that */
+    assert_true(guard_enter());
+    guard_leave(&me, 0);
+    shim_tls.guard = me.stack.hi + 65536; /* where the thread's own stack is, nobody knows */
+    me.stack = (struct unwind_range){0, 0};
+    assert_false(guard_enter());
+    shim_tls.guard = 0;
+    shim_tls.self = NULL;
+}
+
 static const struct pshim_node *node_of(uint32_t id)
 {
     return profile_record(&shim.profile, PSHIM_REGION_NODE, id);
@@ -328,6 +344,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         /* first: the modules' list is process-wide, and refers to this test's profile */
         TEST(module_of_code_is_recorded_once_with_its_build_id),
+        TEST(a_guard_is_nested_on_its_stack_and_left_behind_on_another),
         TEST(same_frame_below_the_same_parent_is_one_node),
         TEST(full_node_table_charges_the_deepest_ancestor),
         TEST(accounts_are_apart_by_recorder_kind_and_node),
