@@ -7,6 +7,7 @@
 #define PERFSHIM_TESTS_UNIT_PROFILE_FIXTURE_H
 
 #include <elf.h>
+#include <limits.h>
 #include <link.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -42,6 +43,13 @@ static inline uint32_t fixture_allot(struct fixture *f, enum pshim_region_id reg
 static inline uint32_t fixture_string(struct fixture *f, const char *s)
 {
     return profile_string_add(&f->profile, s, 4096);
+}
+
+/* Where this process's profile of that name goes: PATH_MAX bytes at `path`. */
+static inline void fixture_path(char *path, const char *name)
+{
+    const char *tmp = getenv("TMPDIR");
+    snprintf(path, PATH_MAX, "%s/%s-%d.pshim", tmp ? tmp : "/tmp", name, (int)getpid());
 }
 
 /* A complete profile of a program that ran 10 s and exited 0: exact allocations, 200 Hz. */

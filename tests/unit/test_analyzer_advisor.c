@@ -31,8 +31,7 @@ CODE(rare, 3)
 static int profile_make(void **state)
 {
     (void)state;
-    const char *tmp = getenv("TMPDIR");
-    snprintf(path, sizeof path, "%s/advisor-%d.pshim", tmp ? tmp : "/tmp", (int)getpid());
+    fixture_path(path, "advisor");
     fixture_open(&f, path, 1 << 20);
     module = fixture_own_module(&f);
     return 0;

@@ -100,9 +100,8 @@ static int profiles_make(void **state)
 {
     (void)state;
     store_put();
-    const char *tmp = getenv("TMPDIR");
-    snprintf(before, sizeof before, "%s/a-%d.pshim", tmp ? tmp : "/tmp", (int)getpid());
-    snprintf(after, sizeof after, "%s/b-%d.pshim", tmp ? tmp : "/tmp", (int)getpid());
+    fixture_path(before, "a");
+    fixture_path(after, "b");
     uint32_t m = opened(before);
     uint32_t node = put_call(m, put_early);
     fixture_alloc(&f, node, 2000, 64000, 2000, 64000);

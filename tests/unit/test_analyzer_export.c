@@ -31,8 +31,7 @@ static uint32_t program;
 static int profile_make(void **state)
 {
     (void)state;
-    const char *tmp = getenv("TMPDIR");
-    snprintf(path, sizeof path, "%s/export-%d.pshim", tmp ? tmp : "/tmp", (int)getpid());
+    fixture_path(path, "export");
     snprintf(written, sizeof written, "%s.pb.gz", path);
     fixture_open(&f, path, 1 << 20);
     fixture_module(&f, "/nowhere/first.so", 0);

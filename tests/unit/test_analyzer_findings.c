@@ -50,8 +50,7 @@ static uint32_t libc_module(void)
 static int profile_make(void **state)
 {
     (void)state;
-    const char *tmp = getenv("TMPDIR");
-    snprintf(path, sizeof path, "%s/findings-%d.pshim", tmp ? tmp : "/tmp", (int)getpid());
+    fixture_path(path, "findings");
     fixture_open(&f, path, 1 << 20);
     module = fixture_own_module(&f);
     libc = libc_module();

@@ -42,8 +42,7 @@ static char variable[64];
 static int profile_make(void **state)
 {
     (void)state;
-    const char *tmp = getenv("TMPDIR");
-    snprintf(path, sizeof path, "%s/locks-%d.pshim", tmp ? tmp : "/tmp", (int)getpid());
+    fixture_path(path, "locks");
     fixture_open(&f, path, 1 << 20);
     module = fixture_own_module(&f);
     fixture_lock(&f, 0, 0, false); /* record 0: of locks without room */

@@ -27,8 +27,7 @@ static uint32_t module;
 static int profile_make(void **state)
 {
     (void)state;
-    const char *tmp = getenv("TMPDIR");
-    snprintf(path, sizeof path, "%s/rank-%d.pshim", tmp ? tmp : "/tmp", (int)getpid());
+    fixture_path(path, "rank");
     fixture_open(&f, path, 1 << 20);
     module = fixture_own_module(&f);
     return 0;

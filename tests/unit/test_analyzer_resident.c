@@ -79,8 +79,7 @@ static void what_is_not_known_is_no_finding(void **state)
 static int profile_make(void **state)
 {
     (void)state;
-    const char *tmp = getenv("TMPDIR");
-    snprintf(path, sizeof path, "%s/resident-%d.pshim", tmp ? tmp : "/tmp", (int)getpid());
+    fixture_path(path, "resident");
     fixture_open(&f, path, 32 << 20);
     f.h->maps_mode = PSHIM_ON;
     f.h->end_rss_bytes = 110 * MIB;

@@ -17,8 +17,7 @@ static struct model m;
 static int profile_make(void **state)
 {
     (void)state;
-    const char *tmp = getenv("TMPDIR");
-    snprintf(path, sizeof path, "%s/settle-%d.pshim", tmp ? tmp : "/tmp", (int)getpid());
+    fixture_path(path, "settle");
     fixture_open(&f, path, 1 << 20);
     return 0;
 }

@@ -21,8 +21,7 @@ static struct timeline t;
 static int profile_make(void **state)
 {
     (void)state;
-    const char *tmp = getenv("TMPDIR");
-    snprintf(path, sizeof path, "%s/timeline-%d.pshim", tmp ? tmp : "/tmp", (int)getpid());
+    fixture_path(path, "timeline");
     fixture_open(&f, path, 32 << 20);
     return 0;
 }

@@ -22,8 +22,7 @@ static bool has_before;
 static int profile_make(void **state)
 {
     (void)state;
-    const char *tmp = getenv("TMPDIR");
-    snprintf(path, sizeof path, "%s/top-%d.pshim", tmp ? tmp : "/tmp", (int)getpid());
+    fixture_path(path, "top");
     fixture_open(&f, path, 1 << 20);
     assert_int_equal(reader_open(&r, path), 0);
     has_before = false;

@@ -17,28 +17,16 @@
 #include "shim/nodes.h"
 #include "shim/tag.h"
 #include "shim/timing.h"
-
-static char folder[PATH_MAX];
-static char path[PATH_MAX + 32];
-static struct thread_state me;
-static struct pshim_thread me_record;
+#include "tests/unit/shim_profile.h"
 
 static int profile_set_up(void **state)
 {
-    const char *tmp = getenv("TMPDIR");
-    int os_error;
     (void)state;
-    snprintf(folder, sizeof folder, "%s/marks-XXXXXX", tmp ? tmp : "/tmp");
-    if (!mkdtemp(folder))
-        return -1;
-    snprintf(path, sizeof path, "%s/a.pshim", folder);
-    if (profile_create(path, 4 << 20, &shim.profile, &os_error) != PROFILE_OK)
+    if (shim_profile_open(4 << 20) != 0)
         return -1;
     shim.tag_key = 0x123456789abcdef1u;
     shim.map_max_bytes = UINT64_MAX;
     shim.serials = 0;
-    memset(&me, 0, sizeof me);
-    me.record = &me_record;
     me.serial = tag_serial(1, shim.tag_key);
     shim_tls.self = &me;
     shim_tls.until_timed = 0;
@@ -50,9 +38,7 @@ static int profile_tear_down(void **state)
 {
     (void)state;
     shim_tls.self = NULL;
-    profile_close(&shim.profile);
-    unlink(path);
-    return rmdir(folder);
+    return shim_profile_close();
 }
 
 static struct pshim_account *account(uint32_t node)

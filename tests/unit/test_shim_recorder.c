@@ -15,26 +15,14 @@
 #include "shim/nodes.h"
 #include "shim/recorder.h"
 #include "shim/unwind_stack.h"
-
-static char folder[PATH_MAX];
-static char path[PATH_MAX + 32];
-static struct thread_state me;
-static struct pshim_thread me_record;
+#include "tests/unit/shim_profile.h"
 
 static int profile_set_up(void **state)
 {
-    const char *tmp = getenv("TMPDIR");
-    int os_error;
     (void)state;
-    snprintf(folder, sizeof folder, "%s/recorder-XXXXXX", tmp ? tmp : "/tmp");
-    if (!mkdtemp(folder))
-        return -1;
-    snprintf(path, sizeof path, "%s/a.pshim", folder);
-    if (profile_create(path, 4 << 20, &shim.profile, &os_error) != PROFILE_OK)
+    if (shim_profile_open(4 << 20) != 0)
         return -1;
     shim.live_threads = 1;
-    memset(&me, 0, sizeof me);
-    me.record = &me_record;
     me.stack.lo = shim_sp() - (4 << 20);
     me.stack.hi = (uintptr_t)__builtin_frame_address(0) + 4096;
     return nodes_init();
@@ -43,9 +31,7 @@ static int profile_set_up(void **state)
 static int profile_tear_down(void **state)
 {
     (void)state;
-    profile_close(&shim.profile);
-    unlink(path);
-    return rmdir(folder);
+    return shim_profile_close();
 }
 
 static void a_guard_is_nested_on_its_stack_and_left_behind_on_another(void **state)

@@ -16,38 +16,24 @@
 #include "shim/nodes.h"
 #include "shim/recorder.h"
 #include "shim/sampler.h"
+#include "tests/unit/shim_profile.h"
 
 enum { seeds = 200, mean = 4096, inside_least = 181, inside_most = 198 };
 
-static char folder[PATH_MAX];
-static char path[PATH_MAX + 32];
-static struct thread_state me;
-static struct pshim_thread me_record;
-
 static int profile_set_up(void **state)
 {
-    const char *tmp = getenv("TMPDIR");
-    int os_error;
     (void)state;
-    snprintf(folder, sizeof folder, "%s/sampler-XXXXXX", tmp ? tmp : "/tmp");
-    if (!mkdtemp(folder))
-        return -1;
-    snprintf(path, sizeof path, "%s/a.pshim", folder);
-    if (profile_create(path, 4 << 20, &shim.profile, &os_error) != PROFILE_OK)
+    if (shim_profile_open(4 << 20) != 0)
         return -1;
     shim.live_threads = 1;
     shim.sample_bytes = mean;
-    memset(&me, 0, sizeof me);
-    me.record = &me_record;
     return nodes_init();
 }
 
 static int profile_tear_down(void **state)
 {
     (void)state;
-    profile_close(&shim.profile);
-    unlink(path);
-    return rmdir(folder);
+    return shim_profile_close();
 }
 
 static void a_block_stands_for_one_over_its_chance(void **state)
