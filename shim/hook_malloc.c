@@ -188,7 +188,7 @@ static __attribute__((noinline)) void block_freed_apart(struct thread_state *ts,
     guard_leave(ts, 0);
     if (!release)
         return;
-    uint64_t begun = marked ? lock_clock() : 0;
+    uint64_t begun = marked ? lock_clock_in_order() : 0;
     real.free(p);
     if (marked)
         timing_book(node, PSHIM_SITE_FREE_TIME, timing_took(begun), marks_weight(mark));
@@ -264,7 +264,7 @@ static APART void *malloc_untagged(size_t n)
 
 static COLD void *malloc_timed(size_t n, const struct unwind_regs *regs)
 {
-    uint64_t begun = lock_clock();
+    uint64_t begun = lock_clock_in_order();
     void *p = real.malloc(size_with_tag(n));
     if (likely(p != NULL))
         block_new_since(begun, p, n, n < tag_block_limit, regs);

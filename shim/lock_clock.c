@@ -46,8 +46,8 @@ static uint64_t reading_measure(void)
     enum { tries = 64 };
     uint64_t least = UINT64_MAX;
     for (int i = 0; i < tries; i++) {
-        uint64_t before = lock_clock();
-        uint64_t apart = lock_clock_since(before, lock_clock());
+        uint64_t before = lock_clock_in_order();
+        uint64_t apart = lock_clock_since(before, lock_clock_in_order());
         least = apart < least ? apart : least;
     }
     return least;

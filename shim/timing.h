@@ -3,8 +3,9 @@
  * its weight.
  *
  * What a figure is: the time of the real calls alone, without the hooks' own work, as the clock of
- * lock times shows it, less what two readings of the clock take by themselves; so it has what the
- * thread waited for in the allocator.
+ * lock times shows it, read in order, less what two readings take by themselves; so it has what the
+ * thread waited for in the allocator. It is the time from call to return: in the program some of it
+ * may overlap with other work.
  *
  * Which calls: of a thread's mallocs, callocs, reallocs and their kind one in each 64, drawn ahead,
  * at a place in them that is a hash of their number and the thread's: each has the same chance and
@@ -42,13 +43,13 @@ HOT_INLINE bool timing_reached(void)
 /* When a timed allocation begins on the clock; 0: it is not timed. Instead of timing_reached(). */
 HOT_INLINE uint64_t timing_begin(void)
 {
-    return timing_reached() ? lock_clock() : 0;
+    return timing_reached() ? lock_clock_in_order() : 0;
 }
 
 /* The time since `begin`, without the reading. */
 static inline uint64_t timing_took(uint64_t begin)
 {
-    return lock_clock_since(begin + lock_clock_reading, lock_clock());
+    return lock_clock_since(begin + lock_clock_reading, lock_clock_in_order());
 }
 
 /* Books a timed call that stands for `weight` of them at a node; takes the guard. Node 0: allocated
