@@ -7,9 +7,9 @@
  *   UNWIND_DIFF_EVERY=N     every Nth allocation of a thread compares (default 1); the walk that
  *                           joins the last stack is made at each
  *   UNWIND_DIFF_TICK_US=N   and a SIGPROF handler does, every N µs of CPU time (default 0: none)
- *   UNWIND_DIFF_STEPS=N     and after each of the N instructions that follow such a tick or some
- *                           compared allocations (the CPU traps after each), up to the next system
- *                           call or allocation
+ *   UNWIND_DIFF_STEPS=N     and after each of the N instructions that follow every other tick or
+ *                           some compared allocations (the CPU traps after each), up to the next
+ *                           system call or allocation
  *   UNWIND_DIFF_BURST=N     those are every Nth (default 8)
  *
  * libunwind is opened RTLD_LOCAL, so that the program's own exceptions do not go through it. A
@@ -106,6 +106,7 @@ static unsigned steps, burst;
 
 static __thread int busy, warm;
 static __thread unsigned turn, steps_left;
+static __thread int stepped; /* the last tick switched steps on */
 static __thread struct unwind_range stack;
 static __thread struct unwind_kept *kept;
 static uint64_t shared_frames;
@@ -334,6 +335,17 @@ static int steps_over(const ucontext_t *context)
     return busy || steps_left == 0 || (code[0] == 0x0f && code[1] == 0x05);
 }
 
+/* Where the steps of one tick last longer than the next one's coming, the program would get no
+ * further than these: every other tick only. */
+static void steps_after_tick(ucontext_t *context)
+{
+    if (sigismember(&context->uc_sigmask, SIGTRAP))
+        return;
+    steps_left = steps;
+    if (!steps_over(context))
+        context->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
+}
+
 static void tick(int number, siginfo_t *info, void *ucontext)
 {
     int saved = errno;
@@ -347,13 +359,10 @@ static void tick(int number, siginfo_t *info, void *ucontext)
         busy = 1;
         interrupted(context);
         busy = 0;
-        if (number == SIGTRAP) {
+        if (number == SIGTRAP)
             steps_left--;
-        } else if (steps && !sigismember(&context->uc_sigmask, SIGTRAP)) {
-            steps_left = steps;
-            if (!steps_over(context))
-                context->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
-        }
+        else if ((stepped = steps && !stepped && steps_left == 0))
+            steps_after_tick(context);
     }
     errno = saved;
 }
