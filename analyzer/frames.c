@@ -134,7 +134,7 @@ static struct location *location_special(struct frames *f, uint64_t what)
         [PSHIM_SPECIAL_UNSAMPLED] = "[unsampled]",
     };
     static const char *const calls[] = {
-#define X(id, name) #name,
+#define X(id, name, wait) #name,
         PSHIM_CALLS(X)
 #undef X
     };

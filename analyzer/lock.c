@@ -7,7 +7,11 @@
 
 const char *lock_kind_name(uint32_t kind)
 {
-    static const char *const names[] = {[PSHIM_LOCK_NONE] = "lock", [PSHIM_LOCK_MUTEX] = "mutex"};
+    static const char *const names[] = {
+#define X(id, number, name) [number] = #name,
+        PSHIM_LOCK_KINDS(X)
+#undef X
+    };
     return kind < sizeof names / sizeof *names ? names[kind] : "lock";
 }
 

@@ -21,7 +21,7 @@ static const char *const memory_names[] = {
     "rawmemchr", "memmem",  "bcopy",   "bzero",  "bcmp",   "explicit_bzero",
 };
 static const char *const lock_names[] = {
-#define X(id, name) #name,
+#define X(id, name, wait) #name,
     PSHIM_CALLS(X)
 #undef X
         "pthread_mutex_unlock",

@@ -78,6 +78,12 @@ const struct pshim_thread *reader_thread(const struct reader *r, uint32_t index)
     return t && pshim_load32(&t->state) ? t : NULL;
 }
 
+bool reader_has_waits(const struct reader *r)
+{
+    return r->profile.header->regions[PSHIM_REGION_THREAD].record_bytes >=
+           sizeof(struct pshim_thread);
+}
+
 const struct pshim_progress *reader_progress(const struct reader *r, uint32_t index)
 {
     const struct pshim_progress *p = record(r, PSHIM_REGION_PROGRESS, index);

@@ -14,6 +14,7 @@
 #define PERFSHIM_ANALYZER_READER_H
 
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "profile/profile.h"
@@ -41,6 +42,8 @@ const struct pshim_module *reader_module(const struct reader *r, uint32_t index)
 const struct pshim_node *reader_node(const struct reader *r, uint32_t index);
 const struct pshim_account *reader_account(const struct reader *r, uint32_t index);
 const struct pshim_thread *reader_thread(const struct reader *r, uint32_t index);
+/* Do the records of threads have waits and run_delay_ns? */
+bool reader_has_waits(const struct reader *r);
 const struct pshim_progress *reader_progress(const struct reader *r, uint32_t index);
 const struct pshim_lock *reader_lock(const struct reader *r, uint32_t index);
 const struct pshim_histogram *reader_histogram(const struct reader *r, uint32_t index);

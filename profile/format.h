@@ -20,7 +20,10 @@
 #ifndef PERFSHIM_PROFILE_FORMAT_H
 #define PERFSHIM_PROFILE_FORMAT_H
 
+#include <stddef.h>
 #include <stdint.h>
+
+#include "profile/calls.h"
 
 #define PSHIM_MAGIC        "PERFSHIM" /* 8 bytes, no terminator in the file */
 #define PSHIM_VERSION      1u         /* readers refuse a larger one */
@@ -233,25 +236,11 @@ enum pshim_special { /* node.offset when node.module == PSHIM_MODULE_SPECIAL */
                          8, /* leaf: CPU time of a thread that no tick caught */
                      PSHIM_SPECIAL_CALL =
                          256, /* 256 + enum pshim_call: a leaf named after a waiting call */
-                     PSHIM_SPECIAL_LOCK =
-                         4096 /* 4096 + index of a LOCK record: leaf of the accounts of that lock */
+                     PSHIM_SPECIAL_LOCK = 4096,     /* 4096 + index of a LOCK record: leaf of the
+                                                       accounts of that lock */
+                     PSHIM_SPECIAL_WAITER = 1 << 28 /* + node: the stack of who waited for a lock */
 };
 
-/* Calls that wait, by which their leaf is named: id, name. */
-#define PSHIM_CALLS(X)                                                                             \
-    X(MUTEX_LOCK, pthread_mutex_lock)                                                              \
-    X(MUTEX_TRYLOCK, pthread_mutex_trylock)                                                        \
-    X(MUTEX_TIMEDLOCK, pthread_mutex_timedlock)                                                    \
-    X(MUTEX_CLOCKLOCK, pthread_mutex_clocklock)                                                    \
-    X(COND_WAIT, pthread_cond_wait)                                                                \
-    X(COND_TIMEDWAIT, pthread_cond_timedwait)                                                      \
-    X(COND_CLOCKWAIT, pthread_cond_clockwait)
-enum pshim_call {
-#define X(id, name) PSHIM_CALL_##id,
-    PSHIM_CALLS(X)
-#undef X
-        PSHIM_CALL_COUNT
-};
 struct pshim_node {
     uint32_t parent; /* node id; 0 = root */
     uint32_t module; /* module id, or PSHIM_MODULE_SPECIAL */
@@ -277,6 +266,11 @@ enum pshim_kind {
     PSHIM_KIND_MAP = 8,      /* mappings the program makes itself: enum pshim_map_counter */
     PSHIM_KIND_REGION = 9, /* node is a PROGRESS record index; counters: enum pshim_span_counter */
     PSHIM_KIND_POOL = 10,  /* likewise: enum pshim_pool_counter */
+    PSHIM_KIND_WAIT = 11,  /* counters: enum pshim_wait_counter; node: stack > CALL, or beside LOCK:
+                              stack > CALL > LOCK, of which only the ticks count */
+    PSHIM_KIND_HELD_WAIT = 12, /* beside WAIT, with a lock held: stack > CALL > LOCK taken last */
+    PSHIM_KIND_BLAME = 13, /* counters: enum pshim_blame_counter; node: stack of the unlock > LOCK >
+                              WAITER */
 };
 enum pshim_alloc_counter {
     PSHIM_ALLOC_CALLS = 0,
@@ -340,6 +334,22 @@ enum pshim_lock_counter {
     PSHIM_LOCK_HOLD_MAX = 5,
     PSHIM_LOCK_HELD_ALLOCS = 6, /* allocations of the thread while it held the lock */
 };
+/* Of calls that wait, or may: I/O, sleep, and what is waited for beside locks. */
+enum pshim_wait_counter {
+    PSHIM_WAIT_CALLS = 0,
+    PSHIM_WAIT_BYTES = 1, /* that were read or written */
+    PSHIM_WAIT_TIME = 2,  /* in the call, in units of the header's clock */
+    PSHIM_WAIT_TIME_MAX = 3,
+    PSHIM_WAIT_TICKS = 4,  /* weight of the CPU ticks in TIME (of LOCK_WAIT, beside LOCK): the
+                              thread ran, and these count as CPU time */
+    PSHIM_WAIT_ERRORS = 5, /* calls that failed, other than by EINTR and EAGAIN */
+};
+/* What those who held a lock made others wait. Times are in units of the header's clock. */
+enum pshim_blame_counter {
+    PSHIM_BLAME_WAITS = 0, /* waits that were charged here, or a part of each */
+    PSHIM_BLAME_TIME = 1,
+    PSHIM_BLAME_TIME_MAX = 2,
+};
 /* Regions that the program names: what happened in them, in the threads that began them. */
 enum pshim_span_counter {
     PSHIM_SPAN_CALLS = 0, /* times it was begun and ended */
@@ -374,14 +384,35 @@ struct pshim_thread {
     char name[16];         /* NUL-terminated */
     uint64_t last_seen_ns; /* CLOCK_MONOTONIC of its last tick */
     uint64_t merged;       /* further threads summed into this record (the first one, when full) */
-    uint64_t reserved[5];
+    uint64_t run_delay_ns; /* it could run and had no CPU, until its end; + 1; 0 = not known */
+    /* By enum pshim_wait, in hooks; [0] is not used. */
+    uint64_t wait[PSHIM_WAITS];       /* atomic: units of the header's clock */
+    uint64_t wait_ticks[PSHIM_WAITS]; /* atomic: weight of the CPU ticks meanwhile */
+    uint64_t reserved[4];
 };
+/* Bytes of it that the first writers had: they know of no waits. */
+#define PSHIM_THREAD_LEAST 128u
 
 /*
  * Locks, in order of first sight. Record 0 stands for all those that found no room. Published by
  * `kind`. A lock that is destroyed and made again at the same address is a new one.
  */
-enum pshim_lock_kind { PSHIM_LOCK_NONE = 0, PSHIM_LOCK_MUTEX = 1 };
+/* id, number, name */
+#define PSHIM_LOCK_KINDS(X)                                                                        \
+    X(NONE, 0, lock)                                                                               \
+    X(MUTEX, 1, mutex)                                                                             \
+    X(RWLOCK, 2, rwlock)                                                                           \
+    X(SPIN, 3, spin)                                                                               \
+    X(SEMAPHORE, 4, semaphore)                                                                     \
+    X(BARRIER, 5, barrier)                                                                         \
+    X(ONCE, 6, once)                                                                               \
+    X(COND, 7, cond)                                                                               \
+    X(FUTEX, 8, futex)
+enum pshim_lock_kind {
+#define X(id, number, name) PSHIM_LOCK_##id = number,
+    PSHIM_LOCK_KINDS(X)
+#undef X
+};
 enum pshim_lock_state { PSHIM_LOCK_ALIVE = 0, PSHIM_LOCK_DESTROYED = 1 };
 struct pshim_lock {
     uint64_t address;
@@ -505,7 +536,8 @@ _Static_assert(sizeof(struct pshim_node) == 16, "node size");
 _Static_assert(sizeof(struct pshim_account) == 64, "account is one cache line");
 _Static_assert(sizeof(struct pshim_lock) == 64, "lock size");
 _Static_assert(sizeof(struct pshim_module) == 128, "module size");
-_Static_assert(sizeof(struct pshim_thread) == 128, "thread size");
+_Static_assert(sizeof(struct pshim_thread) == 192, "thread size");
+_Static_assert(offsetof(struct pshim_thread, wait) < PSHIM_THREAD_LEAST, "the rest is new");
 _Static_assert(sizeof(struct pshim_histogram) == 576, "histogram size");
 _Static_assert(sizeof(struct pshim_moment) == 64, "moment size");
 

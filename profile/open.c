@@ -16,12 +16,12 @@ enum {
 
 static const struct {
     const char *name;
-    uint32_t record_bytes; /* the fields that this reader knows */
+    uint32_t record_bytes; /* the fields that each writer had */
 } known[PSHIM_REGION_COUNT] = {
     [PSHIM_REGION_MODULE] = {"module", sizeof(struct pshim_module)},
     [PSHIM_REGION_NODE] = {"node", sizeof(struct pshim_node)},
     [PSHIM_REGION_ACCOUNT] = {"account", sizeof(struct pshim_account)},
-    [PSHIM_REGION_THREAD] = {"thread", sizeof(struct pshim_thread)},
+    [PSHIM_REGION_THREAD] = {"thread", PSHIM_THREAD_LEAST},
     [PSHIM_REGION_PROGRESS] = {"progress", sizeof(struct pshim_progress)},
     [PSHIM_REGION_STRING] = {"string", 1},
     [PSHIM_REGION_LOCK] = {"lock", sizeof(struct pshim_lock)},

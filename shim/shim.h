@@ -103,7 +103,13 @@ struct thread_state {
     int (*start_c11)(void *);
     void *start_arg;
     uint16_t host_blocks_tick; /* its creator's, which a new thread inherits */
-    struct {                   /* accounts of names the program gave, by address and kind */
+    bool record_is_shared;     /* with other threads: there was no room for one of its own */
+    struct {                   /* the wait it is in: waits.h */
+        enum pshim_wait what;
+        uintptr_t sp;   /* of the hook */
+        uint64_t ticks; /* weight of those that came meanwhile */
+    } waiting;
+    struct { /* accounts of names the program gave, by address and kind */
         uintptr_t key;
         struct pshim_account *account;
     } named[shim_names_at_hand];

@@ -123,7 +123,7 @@ static void recorder_release(const struct thread_state *ts)
 
 void thread_note_ticks(struct thread_state *ts, uint64_t now_ns)
 {
-    if (ts->record == overflow_record)
+    if (ts->record_is_shared)
         return; /* added at the thread's end */
     ts->record->ticks = ts->ticks;
     ts->record->last_seen_ns = now_ns;
@@ -143,7 +143,7 @@ void thread_note_name(struct thread_state *ts)
 {
     char name[16] = "";
     sys_call2(SYS_prctl, PR_GET_NAME, name);
-    if (ts->record != overflow_record)
+    if (!ts->record_is_shared)
         memcpy(ts->record->name, name, sizeof name - 1);
 }
 
@@ -154,6 +154,7 @@ static void record_claim(struct thread_state *ts)
     if (profile_allot(p, PSHIM_REGION_THREAD, 1, &index) != PROFILE_OK) {
         shim_lost(PSHIM_LOSS_thread_table_full);
         ts->record = overflow_record;
+        ts->record_is_shared = true;
         uint32_t none = 0;
         if (__atomic_compare_exchange_n(&overflow_record->state, &none, PSHIM_THREAD_ENDED, 0,
                                         __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
@@ -165,6 +166,7 @@ static void record_claim(struct thread_state *ts)
         return;
     }
     ts->record = profile_record(p, PSHIM_REGION_THREAD, index);
+    ts->record_is_shared = false;
     ts->record->tid = ts->tid;
     ts->record->start_monotonic_ns = shim_now_ns();
     ts->record->start_node = ts->start_node;
@@ -182,6 +184,7 @@ void thread_begin(struct thread_state *ts, bool newborn)
     ts->last_alloc = NULL;
     timeline_begin(ts);
     ts->timed_strata = 0;
+    ts->waiting.what = PSHIM_WAIT_RUN;
     ts->kept.depth = 0;
     ts->sites_generation = modules_generation() - 1; /* of another thread's stack and recorder */
     held_clear(&ts->held);
@@ -192,7 +195,7 @@ void thread_begin(struct thread_state *ts, bool newborn)
     recorder_claim(ts);
     record_claim(ts);
     ts->cpu_at_start_ns = newborn ? 0 : shim_clock_ns(CLOCK_THREAD_CPUTIME_ID);
-    if (ts->record != overflow_record)
+    if (!ts->record_is_shared)
         ts->record->cpu_at_start_ns = ts->cpu_at_start_ns;
     __atomic_fetch_add(&shim.live_threads, 1, __ATOMIC_RELAXED);
     shim_tls.self = ts;
@@ -255,7 +258,7 @@ static int64_t cpu_settle(struct thread_state *ts)
     } else {
         rest = 0;
     }
-    if (ts->record != overflow_record)
+    if (!ts->record_is_shared)
         ts->record->cpu_ns = (uint64_t)ts->booked_ns + ts->ticks * shim.tick_period_ns;
     return rest;
 }
@@ -304,7 +307,7 @@ void thread_end(struct thread_state *ts)
     spans_end_all(ts);
     thread_settle(ts);
     __atomic_fetch_add(&ended_cpu_ns, ts->clock_ns, __ATOMIC_RELAXED);
-    if (ts->record == overflow_record) {
+    if (ts->record_is_shared) {
         __atomic_fetch_add(&overflow_record->ticks, ts->ticks, __ATOMIC_RELAXED);
         __atomic_fetch_add(&overflow_record->cpu_ns,
                            (uint64_t)ts->booked_ns + ts->ticks * shim.tick_period_ns,

@@ -15,6 +15,7 @@
 #include "shim/recorder.h"
 #include "shim/thread.h"
 #include "shim/timeline.h"
+#include "shim/waits.h"
 
 enum { sigset_bytes = 8, cookie = 0x70736869 };
 
@@ -76,6 +77,7 @@ static __attribute__((noinline)) void tick_book(struct thread_state *ts, const u
     uint32_t node = recorder_tick_stack(ts, &regs, stacks, stacks[1].lo ? 2 : 1);
     uint64_t now = shim_now_ns();
     ts->ticks += weight;
+    wait_tick(ts, weight);
     thread_note_ticks(ts, now);
     timeline_tell(ts, now, weight, 0);
     recorder_cpu(ts, node, weight, 0);
