@@ -16,7 +16,7 @@
 enum { held_max = 16 };
 
 struct held_lock {
-    const void *mutex;             /* an address to compare, never followed */
+    const void *address;           /* an address to compare, never followed */
     struct pshim_account *account; /* where the hold is booked; NULL: taken while paused */
     uint64_t since;                /* units of the lock clock */
     uint64_t allocs;               /* allocations of the thread until then */
@@ -32,11 +32,11 @@ struct held {
     struct held_lock locks[held_max];
 };
 
-/* The entry of a mutex, or NULL. */
-static inline struct held_lock *held_find(struct held *h, const void *mutex)
+/* The entry of a lock, or NULL. */
+static inline struct held_lock *held_find(struct held *h, const void *address)
 {
     for (uint32_t i = h->count; i-- > 0;)
-        if (h->locks[i].mutex == mutex)
+        if (h->locks[i].address == address)
             return &h->locks[i];
     return NULL;
 }
@@ -45,7 +45,7 @@ static inline struct held_lock *held_find(struct held *h, const void *mutex)
 static inline const struct held_lock *held_last(const struct held *h)
 {
     for (uint32_t i = h->count; i-- > 0;)
-        if (h->locks[i].mutex != h->leaving)
+        if (h->locks[i].address != h->leaving)
             return &h->locks[i];
     return NULL;
 }

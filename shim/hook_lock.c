@@ -19,7 +19,7 @@ EXPORT int pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *att
     if (likely(error == 0 && lock_mode() != PSHIM_OFF)) {
         struct unwind_regs regs;
         unwind_capture(&regs);
-        lock_made(m, &regs);
+        lock_made(m, PSHIM_LOCK_MUTEX, &regs);
     }
     return error;
 }

@@ -36,25 +36,26 @@ static void sites_follow_modules(struct thread_state *ts)
     ts->sites_generation = generation;
 }
 
-const struct lock_book *lock_book_make(struct thread_state *ts, const pthread_mutex_t *m,
-                                       enum pshim_call call, uint32_t stack)
+const struct lock_book *lock_book_make(struct thread_state *ts, const void *lock,
+                                       enum pshim_lock_kind kind, enum pshim_call call,
+                                       uint32_t stack)
 {
-    struct lock_book *b = lock_book_slot(ts->books, m, stack);
-    b->mutex = NULL; /* until it is whole: a signal handler may take locks */
+    struct lock_book *b = lock_book_slot(ts->books, lock, stack);
+    b->address = NULL; /* until it is whole: a signal handler may take locks */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    b->index = locks_get(m, stack, &ts->spare_lock);
+    b->index = locks_get(lock, kind, stack, &ts->spare_lock);
     b->lock = locks_record(b->index);
     b->account = account_get(ts->recorder, PSHIM_KIND_LOCK, site_node(ts, stack, call, b->index));
     b->stack = stack;
     b->call = call;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    b->mutex = m;
+    b->address = lock;
     return b;
 }
 
-const struct lock_book *lock_book_walk(struct thread_state *ts, const pthread_mutex_t *m,
-                                       enum pshim_call call, const struct unwind_regs *regs,
-                                       struct lock_caller caller)
+const struct lock_book *lock_book_walk(struct thread_state *ts, const void *lock,
+                                       enum pshim_lock_kind kind, enum pshim_call call,
+                                       const struct unwind_regs *regs, struct lock_caller caller)
 {
     sites_follow_modules(ts);
     struct lock_site *site = lock_site_slot(ts->sites, caller);
@@ -71,25 +72,25 @@ const struct lock_book *lock_book_walk(struct thread_state *ts, const pthread_mu
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
         site->caller.pc = caller.pc;
     }
-    struct lock_book *b = lock_book_slot(ts->books, m, stack);
-    if (lock_book_is(b, m, stack, call, ts->recorder) && lock_is_alive(b->lock))
+    struct lock_book *b = lock_book_slot(ts->books, lock, stack);
+    if (lock_book_is(b, lock, stack, call, ts->recorder) && lock_is_alive(b->lock))
         return b;
-    return lock_book_make(ts, m, call, stack);
+    return lock_book_make(ts, lock, kind, call, stack);
 }
 
-void lock_taken_again(struct thread_state *ts, const pthread_mutex_t *m)
+void lock_taken_again(struct thread_state *ts, const void *lock)
 {
-    struct held_lock *h = held_find(&ts->held, m);
+    struct held_lock *h = held_find(&ts->held, lock);
     if (likely(h != NULL))
         h->depth++;
     else
         ts->held.overflow++;
 }
 
-void lock_hold_begin(struct thread_state *ts, const pthread_mutex_t *m, struct pshim_account *a,
+void lock_hold_begin(struct thread_state *ts, const void *lock, struct pshim_account *a,
                      uint32_t index)
 {
-    struct held_lock *h = held_find(&ts->held, m);
+    struct held_lock *h = held_find(&ts->held, lock);
     if (unlikely(h != NULL)) /* another thread gave it back: how long it was held is not known */
         held_remove(&ts->held, h);
     h = held_push(&ts->held);
@@ -98,7 +99,7 @@ void lock_hold_begin(struct thread_state *ts, const pthread_mutex_t *m, struct p
             shim_lost(PSHIM_LOSS_held_overflow);
         return;
     }
-    h->mutex = m;
+    h->address = lock;
     h->account = a;
     h->lock = index;
     h->allocs = ts->alloc_events;
@@ -121,22 +122,23 @@ void lock_hold_end(struct thread_state *ts, const struct held_lock *held, uint64
         counter_add(&a->counter[PSHIM_LOCK_HELD_ALLOCS], allocs, shared);
 }
 
-void lock_waited(const pthread_mutex_t *m, enum pshim_call call, const struct unwind_regs *regs,
+void lock_waited(const void *lock, enum pshim_call call, const struct unwind_regs *regs,
                  struct lock_caller caller, uint64_t since, bool got)
 {
     uint64_t now = lock_clock();
     struct thread_state *ts = lock_enter();
     if (!ts)
         return;
-    if (got && lock_is_taken_again(m)) {
-        lock_taken_again(ts, m);
+    if (got && lock_is_taken_again(ts, lock, call)) {
+        lock_taken_again(ts, lock);
         lock_leave(ts, NULL);
         return;
     }
+    enum pshim_lock_kind kind = lock_kind_of(call);
     struct pshim_account *a = NULL;
     uint32_t index = 0;
     if (likely(shim_control->recording)) {
-        const struct lock_book *book = lock_book_walk(ts, m, call, regs, caller);
+        const struct lock_book *book = lock_book_walk(ts, lock, kind, call, regs, caller);
         a = book->account;
         index = book->index;
         bool shared = account_is_shared(a);
@@ -148,17 +150,17 @@ void lock_waited(const pthread_mutex_t *m, enum pshim_call call, const struct un
         counter_max(&a->counter[PSHIM_LOCK_WAIT_MAX], wait, shared);
         ts->lock_wait += wait;
     }
-    if (got && lock_mode() == PSHIM_ON)
-        lock_hold_begin(ts, m, a, index);
+    if (got && lock_is_owned(kind) && lock_mode() == PSHIM_ON)
+        lock_hold_begin(ts, lock, a, index);
     lock_leave(ts, a);
 }
 
-void lock_given_back(const void *mutex, uint64_t now)
+void lock_given_back(const void *lock, uint64_t now)
 {
     if (unlikely(!guard_enter()))
         return; /* taken in the same signal handler, which was told then */
     struct thread_state *ts = shim_tls.self;
-    struct held_lock *h = likely(ts != NULL) ? held_find(&ts->held, mutex) : NULL;
+    struct held_lock *h = likely(ts != NULL) ? held_find(&ts->held, lock) : NULL;
     if (likely(h != NULL)) {
         if (likely(h->depth == 1)) {
             lock_hold_end(ts, h, now);
@@ -194,7 +196,7 @@ void lock_pause_begin(struct lock_pause *p, const pthread_mutex_t *m, enum pshim
         p->was_overflow = held_overflow_left(&ts->held);
     }
     if (shim_control->recording) {
-        const struct lock_book *book = lock_book_walk(ts, m, call, regs, caller);
+        const struct lock_book *book = lock_book_walk(ts, m, PSHIM_LOCK_MUTEX, call, regs, caller);
         p->account = book->account;
         p->index = book->index;
     }
@@ -219,24 +221,24 @@ void lock_pause_end(struct lock_pause *p, int error)
     lock_leave(ts, p->account);
 }
 
-void lock_made(const pthread_mutex_t *m, const struct unwind_regs *regs)
+void lock_made(const void *lock, enum pshim_lock_kind kind, const struct unwind_regs *regs)
 {
     struct thread_state *ts = lock_enter();
     if (!ts)
         return;
     bool room = locks_have_room() || ts->spare_lock;
     uint32_t stack = room ? recorder_stack(ts, regs) : 0;
-    locks_made(m, stack, &ts->spare_lock);
+    locks_made(lock, kind, stack, &ts->spare_lock);
     guard_leave(ts, stack);
 }
 
-void lock_destroyed(const pthread_mutex_t *m)
+void lock_destroyed(const void *lock)
 {
     struct thread_state *ts = lock_enter();
     if (!ts)
         return;
-    locks_destroyed(m);
-    struct held_lock *h = held_find(&ts->held, m);
+    locks_destroyed(lock);
+    struct held_lock *h = held_find(&ts->held, lock);
     if (h)
         held_remove(&ts->held, h);
     guard_leave(ts, 0);

@@ -1,6 +1,6 @@
 /*
  * Lock events in, counters in the file out. Called by the hooks, which have called the real
- * functions before: a mutex is never looked into once it is given back.
+ * functions before: a lock is never looked into once it is given back.
  *
  * What is cold stands in lock_recorder.c. Everything sets the guard itself and is async-signal-safe
  * as far as the hooks are: a signal handler that takes a lock inside one passes through.
@@ -30,11 +30,46 @@ HOT_INLINE uint32_t lock_mode(void)
     ((struct lock_caller){(uintptr_t)__builtin_return_address(0),                                  \
                           (const uintptr_t *)__builtin_dwarf_cfa()})
 
+/* The kind of lock that a call takes; that of a wait on a condition is the mutex. */
+HOT_INLINE enum pshim_lock_kind lock_kind_of(enum pshim_call call)
+{
+    if (call >= PSHIM_CALL_RWLOCK_RDLOCK && call <= PSHIM_CALL_RWLOCK_CLOCKWRLOCK)
+        return PSHIM_LOCK_RWLOCK;
+    if (call == PSHIM_CALL_SPIN_LOCK || call == PSHIM_CALL_SPIN_TRYLOCK)
+        return PSHIM_LOCK_SPIN;
+    if (call >= PSHIM_CALL_SEM_WAIT && call <= PSHIM_CALL_SEM_CLOCKWAIT)
+        return PSHIM_LOCK_SEMAPHORE;
+    if (call == PSHIM_CALL_BARRIER_WAIT)
+        return PSHIM_LOCK_BARRIER;
+    if (call == PSHIM_CALL_ONCE || call == PSHIM_CALL_CALL_ONCE)
+        return PSHIM_LOCK_ONCE;
+    if (call == PSHIM_CALL_FUTEX)
+        return PSHIM_LOCK_FUTEX;
+    return PSHIM_LOCK_MUTEX;
+}
+
+/* Does who took a lock of this kind hold it, and give it back himself? */
+HOT_INLINE bool lock_is_owned(enum pshim_lock_kind kind)
+{
+    return kind == PSHIM_LOCK_MUTEX || kind == PSHIM_LOCK_RWLOCK || kind == PSHIM_LOCK_SPIN;
+}
+
+/* Is it taken together with others, who read? */
+HOT_INLINE bool lock_is_read(enum pshim_call call)
+{
+    return call == PSHIM_CALL_RWLOCK_RDLOCK || call == PSHIM_CALL_RWLOCK_TRYRDLOCK ||
+           call == PSHIM_CALL_RWLOCK_TIMEDRDLOCK || call == PSHIM_CALL_RWLOCK_CLOCKRDLOCK;
+}
+
 /* Taken by the calling thread before, and this is one time more? The thread must hold it. */
-HOT_INLINE bool lock_is_taken_again(const pthread_mutex_t *m)
+HOT_INLINE bool lock_is_taken_again(struct thread_state *ts, const void *lock, enum pshim_call call)
 {
     enum { kind_mask = 3 };
-    return unlikely((m->__data.__kind & kind_mask) == PTHREAD_MUTEX_RECURSIVE_NP) &&
+    const pthread_mutex_t *m = lock;
+    if (lock_is_read(call))
+        return held_find(&ts->held, lock) != NULL;
+    return lock_kind_of(call) == PSHIM_LOCK_MUTEX &&
+           unlikely((m->__data.__kind & kind_mask) == PTHREAD_MUTEX_RECURSIVE_NP) &&
            m->__data.__count > 1;
 }
 
@@ -42,19 +77,20 @@ HOT_INLINE bool lock_is_taken_again(const pthread_mutex_t *m)
  * What a hook's caller taking this lock is booked on, by a walk from the hook's registers; never
  * NULL. With the guard held.
  */
-const struct lock_book *lock_book_walk(struct thread_state *ts, const pthread_mutex_t *m,
-                                       enum pshim_call call, const struct unwind_regs *regs,
-                                       struct lock_caller caller);
+const struct lock_book *lock_book_walk(struct thread_state *ts, const void *lock,
+                                       enum pshim_lock_kind kind, enum pshim_call call,
+                                       const struct unwind_regs *regs, struct lock_caller caller);
 
 /* The same at a stack that is known. */
-const struct lock_book *lock_book_make(struct thread_state *ts, const pthread_mutex_t *m,
-                                       enum pshim_call call, uint32_t stack);
+const struct lock_book *lock_book_make(struct thread_state *ts, const void *lock,
+                                       enum pshim_lock_kind kind, enum pshim_call call,
+                                       uint32_t stack);
 
 /* One more time. With the guard held. */
-void lock_taken_again(struct thread_state *ts, const pthread_mutex_t *m);
+void lock_taken_again(struct thread_state *ts, const void *lock);
 
 /* A new hold of the lock with this index; `a` NULL: recording is paused. With the guard held. */
-void lock_hold_begin(struct thread_state *ts, const pthread_mutex_t *m, struct pshim_account *a,
+void lock_hold_begin(struct thread_state *ts, const void *lock, struct pshim_account *a,
                      uint32_t index);
 
 /* A hold that ends at `now` (units of the lock clock) goes into the file. With the guard held. */
@@ -85,51 +121,53 @@ HOT_INLINE void lock_leave(struct thread_state *ts, const struct pshim_account *
  * What the exported function that this stands in, taking a lock, is booked on: as kept, or by a
  * walk. With the guard held.
  */
-HOT_INLINE const struct lock_book *lock_book_here(struct thread_state *ts, const pthread_mutex_t *m,
+HOT_INLINE const struct lock_book *lock_book_here(struct thread_state *ts, const void *lock,
                                                   enum pshim_call call)
 {
     struct lock_caller caller = LOCK_CALLER();
     const struct lock_site *site = lock_site_slot(ts->sites, caller);
     if (likely(ts->sites_generation == modules_generation() && lock_site_is(site, caller))) {
-        const struct lock_book *b = lock_book_slot(ts->books, m, site->stack);
-        if (likely(lock_book_is(b, m, site->stack, call, ts->recorder) && lock_is_alive(b->lock)))
+        const struct lock_book *b = lock_book_slot(ts->books, lock, site->stack);
+        if (likely(lock_book_is(b, lock, site->stack, call, ts->recorder) &&
+                   lock_is_alive(b->lock)))
             return b;
-        return lock_book_make(ts, m, call, site->stack);
+        return lock_book_make(ts, lock, lock_kind_of(call), call, site->stack);
     }
     struct unwind_regs regs;
     unwind_capture(&regs);
-    return lock_book_walk(ts, m, call, &regs, caller);
+    return lock_book_walk(ts, lock, lock_kind_of(call), call, &regs, caller);
 }
 
 /* The thread has got a lock that was free. In an exported function: its registers are the site. */
-HOT_INLINE void lock_taken(const pthread_mutex_t *m, enum pshim_call call)
+HOT_INLINE void lock_taken(const void *lock, enum pshim_call call)
 {
     struct thread_state *ts = lock_enter();
     if (unlikely(!ts))
         return;
-    if (lock_is_taken_again(m)) {
-        lock_taken_again(ts, m);
+    if (lock_is_taken_again(ts, lock, call)) {
+        lock_taken_again(ts, lock);
         lock_leave(ts, NULL);
         return;
     }
     struct pshim_account *a = NULL;
     uint32_t index = 0;
     if (likely(shim_control->recording)) {
-        const struct lock_book *book = lock_book_here(ts, m, call);
+        const struct lock_book *book = lock_book_here(ts, lock, call);
         a = book->account;
         index = book->index;
         counter_add(&a->counter[PSHIM_LOCK_ACQUISITIONS], 1, account_is_shared(a));
     }
-    lock_hold_begin(ts, m, a, index);
+    if (lock_is_owned(lock_kind_of(call)))
+        lock_hold_begin(ts, lock, a, index);
     lock_leave(ts, a);
 }
 
 /* A call had to wait from `since` on. `got`: and has the lock now. */
-void lock_waited(const pthread_mutex_t *m, enum pshim_call call, const struct unwind_regs *regs,
+void lock_waited(const void *lock, enum pshim_call call, const struct unwind_regs *regs,
                  struct lock_caller caller, uint64_t since, bool got);
 
 /* The thread has given the lock back; it did so at `now`. */
-void lock_given_back(const void *mutex, uint64_t now);
+void lock_given_back(const void *lock, uint64_t now);
 
 /* A wait on a condition variable: the mutex is given back, and taken again at its end. */
 struct lock_pause {
@@ -148,8 +186,8 @@ void lock_pause_begin(struct lock_pause *p, const pthread_mutex_t *m, enum pshim
 /* It ended with this code. */
 void lock_pause_end(struct lock_pause *p, int error);
 
-/* The mutex was initialised by the hook with these registers; was destroyed. */
-void lock_made(const pthread_mutex_t *m, const struct unwind_regs *regs);
-void lock_destroyed(const pthread_mutex_t *m);
+/* The lock was initialised by the hook with these registers; was destroyed. */
+void lock_made(const void *lock, enum pshim_lock_kind kind, const struct unwind_regs *regs);
+void lock_destroyed(const void *lock);
 
 #endif

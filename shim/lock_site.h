@@ -38,9 +38,9 @@ struct lock_site {
     uint16_t at[lock_site_callers]; /* where they stand: words above the frame */
 };
 
-/* What a mutex is booked on when a call takes it at a stack. */
+/* What a lock is booked on when a call takes it at a stack. */
 struct lock_book {
-    const void *mutex; /* NULL = no entry */
+    const void *address; /* NULL = no entry */
     const struct pshim_lock *lock;
     struct pshim_account *account;
     uint32_t index; /* of the lock */
@@ -54,18 +54,18 @@ static inline struct lock_site *lock_site_slot(struct lock_site *sites, struct l
     return &sites[h * 0x9e3779b97f4a7c15u >> 59];
 }
 
-static inline struct lock_book *lock_book_slot(struct lock_book *books, const void *mutex,
+static inline struct lock_book *lock_book_slot(struct lock_book *books, const void *address,
                                                uint32_t stack)
 {
-    uint64_t h = (uintptr_t)mutex >> 3 ^ (uint64_t)stack << 32;
+    uint64_t h = (uintptr_t)address >> 3 ^ (uint64_t)stack << 32;
     return &books[h * 0x9e3779b97f4a7c15u >> 57];
 }
 
 /* A lock may have been destroyed since, and the thread may have another recorder. */
-static inline bool lock_book_is(const struct lock_book *b, const void *mutex, uint32_t stack,
+static inline bool lock_book_is(const struct lock_book *b, const void *address, uint32_t stack,
                                 enum pshim_call call, uint32_t recorder)
 {
-    return b->mutex == mutex && b->stack == stack && b->call == call &&
+    return b->address == address && b->stack == stack && b->call == call &&
            b->account->recorder == recorder;
 }
 

@@ -7,27 +7,27 @@
 static uint32_t *slots;
 static uint32_t slot_mask;
 
-static uint32_t address_hash(const void *mutex)
+static uint32_t address_hash(const void *address)
 {
-    return (uint32_t)(((uintptr_t)mutex >> 3) * 0x9e3779b97f4a7c15u >> 32);
+    return (uint32_t)(((uintptr_t)address >> 3) * 0x9e3779b97f4a7c15u >> 32);
 }
 
-static bool lock_is_at(uint32_t index, const void *mutex)
+static bool lock_is_at(uint32_t index, const void *address)
 {
     const struct pshim_lock *lock = locks_record(index);
-    return lock->address == (uintptr_t)mutex && lock_is_alive(lock);
+    return lock->address == (uintptr_t)address && lock_is_alive(lock);
 }
 
 /*
  * Index of the lock at an address, or 0: then *free_slot is where it would stand and *free_holds
  * what that slot holds. There are twice as many slots as records: a search ends.
  */
-static uint32_t lock_find(const void *mutex, uint32_t **free_slot, uint32_t *free_holds)
+static uint32_t lock_find(const void *address, uint32_t **free_slot, uint32_t *free_holds)
 {
     *free_slot = NULL;
-    for (uint32_t i = address_hash(mutex) & slot_mask;; i = (i + 1) & slot_mask) {
+    for (uint32_t i = address_hash(address) & slot_mask;; i = (i + 1) & slot_mask) {
         uint32_t index = __atomic_load_n(&slots[i], __ATOMIC_ACQUIRE);
-        if (index && lock_is_at(index, mutex))
+        if (index && lock_is_at(index, address))
             return index;
         if (!*free_slot && (index == 0 || !lock_is_alive(locks_record(index)))) {
             *free_slot = &slots[i];
@@ -45,32 +45,49 @@ bool locks_have_room(void)
 }
 
 /* A record in no slot yet: the thread's spare one, or a new one. 0 without room. */
-static uint32_t record_new(const void *mutex, uint32_t site_node, bool initialised, uint32_t *spare)
+static uint32_t record_new(const void *address, uint32_t site_node, bool initialised,
+                           uint32_t *spare)
 {
     uint32_t index = *spare;
     if (index == 0 && profile_allot(&shim.profile, PSHIM_REGION_LOCK, 1, &index) != PROFILE_OK)
         return 0;
     *spare = 0;
     struct pshim_lock *lock = locks_record(index);
-    lock->address = (uintptr_t)mutex;
+    lock->address = (uintptr_t)address;
     lock->site_node = site_node;
     lock->initialised = initialised;
     return index;
 }
 
-static uint32_t lock_find_or_add(const void *mutex, uint32_t site_node, bool initialised,
-                                 uint32_t *spare)
+static void lock_end(uint32_t index)
+{
+    __atomic_store_n(&locks_record(index)->state, PSHIM_LOCK_DESTROYED, __ATOMIC_RELEASE);
+}
+
+/* Is it of this kind, or not published yet? */
+static bool lock_is_of(uint32_t index, enum pshim_lock_kind kind)
+{
+    uint32_t known = __atomic_load_n(&locks_record(index)->kind, __ATOMIC_ACQUIRE);
+    return known == (uint32_t)kind || known == PSHIM_LOCK_NONE;
+}
+
+static uint32_t lock_find_or_add(const void *address, enum pshim_lock_kind kind, uint32_t site_node,
+                                 bool initialised, uint32_t *spare)
 {
     uint32_t *free_slot, holds;
     uint32_t mine = 0;
     for (;;) {
-        uint32_t found = lock_find(mutex, &free_slot, &holds);
+        uint32_t found = lock_find(address, &free_slot, &holds);
+        if (found && !lock_is_of(found, kind)) { /* its memory is another's now */
+            lock_end(found);
+            continue;
+        }
         if (found) {
             *spare = mine ? mine : *spare;
             return found;
         }
         if (mine == 0)
-            mine = record_new(mutex, site_node, initialised, spare);
+            mine = record_new(address, site_node, initialised, spare);
         if (mine == 0) {
             shim_lost(PSHIM_LOSS_lock_table_full);
             __atomic_store_n(&locks_record(0)->kind, PSHIM_LOCK_MUTEX, __ATOMIC_RELEASE);
@@ -80,29 +97,30 @@ static uint32_t lock_find_or_add(const void *mutex, uint32_t site_node, bool ini
            threads that meet a lock at once while a slot before it becomes free make it twice. */
         if (__atomic_compare_exchange_n(free_slot, &holds, mine, 0, __ATOMIC_RELEASE,
                                         __ATOMIC_RELAXED)) {
-            __atomic_store_n(&locks_record(mine)->kind, PSHIM_LOCK_MUTEX, __ATOMIC_RELEASE);
+            __atomic_store_n(&locks_record(mine)->kind, kind, __ATOMIC_RELEASE);
             return mine;
         }
     }
 }
 
-uint32_t locks_get(const void *mutex, uint32_t site_node, uint32_t *spare)
+uint32_t locks_get(const void *address, enum pshim_lock_kind kind, uint32_t site_node,
+                   uint32_t *spare)
 {
-    return lock_find_or_add(mutex, site_node, false, spare);
+    return lock_find_or_add(address, kind, site_node, false, spare);
 }
 
-void locks_made(const void *mutex, uint32_t site_node, uint32_t *spare)
+void locks_made(const void *address, enum pshim_lock_kind kind, uint32_t site_node, uint32_t *spare)
 {
-    locks_destroyed(mutex);
-    lock_find_or_add(mutex, site_node, true, spare);
+    locks_destroyed(address);
+    lock_find_or_add(address, kind, site_node, true, spare);
 }
 
-void locks_destroyed(const void *mutex)
+void locks_destroyed(const void *address)
 {
     uint32_t *free_slot, holds;
-    uint32_t found = lock_find(mutex, &free_slot, &holds);
+    uint32_t found = lock_find(address, &free_slot, &holds);
     if (found)
-        __atomic_store_n(&locks_record(found)->state, PSHIM_LOCK_DESTROYED, __ATOMIC_RELEASE);
+        lock_end(found);
 }
 
 int locks_init(void)

@@ -1,10 +1,11 @@
 /*
- * The locks of the process: from a mutex's address to its record in the file.
+ * The locks of the process: from a lock's address to its record in the file.
  *
  * Lock-free, async-signal-safe, nobody waits. A lock has its record from its initialisation or, for
  * one that was not seen initialised, from when it is first taken, until it is destroyed; records
  * are never used twice, so whoever keeps a pointer to one sees in `state` whether it is still it.
- * A mutex whose memory is reused without being destroyed stays the same lock.
+ * A lock whose memory is reused without being destroyed stays the same one, unless it is of another
+ * kind then.
  */
 #ifndef PERFSHIM_SHIM_LOCKS_H
 #define PERFSHIM_SHIM_LOCKS_H
@@ -22,13 +23,15 @@ int locks_init(void);
  * Index of the lock at this address, made if it is new: `site_node` is then where it was first
  * taken. 0 when there is no room, which is counted. *spare: as in node_get().
  */
-uint32_t locks_get(const void *mutex, uint32_t site_node, uint32_t *spare);
+uint32_t locks_get(const void *address, enum pshim_lock_kind kind, uint32_t site_node,
+                   uint32_t *spare);
 
-/* The mutex was initialised at this stack: from now on it is a new lock. */
-void locks_made(const void *mutex, uint32_t site_node, uint32_t *spare);
+/* It was initialised at this stack: from now on it is a new lock. */
+void locks_made(const void *address, enum pshim_lock_kind kind, uint32_t site_node,
+                uint32_t *spare);
 
-/* The mutex was destroyed. */
-void locks_destroyed(const void *mutex);
+/* It was destroyed. */
+void locks_destroyed(const void *address);
 
 /* Is there room for another lock? */
 bool locks_have_room(void);

@@ -27,7 +27,7 @@ static void take(unsigned i)
 {
     struct held_lock *l = held_push(&h);
     if (l)
-        *l = (struct held_lock){.mutex = mutex(i), .lock = i, .depth = 1};
+        *l = (struct held_lock){.address = mutex(i), .lock = i, .depth = 1};
 }
 
 static void locks_given_back_in_any_order_leave_the_others(void **state)
@@ -154,7 +154,7 @@ static void book_is_of_one_lock_at_one_stack_by_one_call(void **state)
 {
     struct pshim_account account = {.recorder = 3};
     struct lock_book b = {
-        .mutex = mutex(1), .account = &account, .stack = 9, .call = PSHIM_CALL_MUTEX_LOCK};
+        .address = mutex(1), .account = &account, .stack = 9, .call = PSHIM_CALL_MUTEX_LOCK};
     (void)state;
     assert_true(lock_book_is(&b, mutex(1), 9, PSHIM_CALL_MUTEX_LOCK, 3));
     assert_false(lock_book_is(&b, mutex(2), 9, PSHIM_CALL_MUTEX_LOCK, 3));

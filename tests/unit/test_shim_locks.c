@@ -49,10 +49,11 @@ static uint64_t lost(void)
 static void lock_is_known_from_where_it_was_first_taken(void **state)
 {
     (void)state;
-    uint32_t a = locks_get(mutex(1), 11, &spare), b = locks_get(mutex(2), 12, &spare);
+    uint32_t a = locks_get(mutex(1), PSHIM_LOCK_MUTEX, 11, &spare),
+             b = locks_get(mutex(2), PSHIM_LOCK_MUTEX, 12, &spare);
     assert_int_not_equal(a, 0);
     assert_int_not_equal(a, b);
-    assert_int_equal(locks_get(mutex(1), 99, &spare), a);
+    assert_int_equal(locks_get(mutex(1), PSHIM_LOCK_MUTEX, 99, &spare), a);
     const struct pshim_lock *lock = locks_record(a);
     assert_int_equal(lock->address, (uintptr_t)mutex(1));
     assert_int_equal(lock->site_node, 11);
@@ -63,21 +64,21 @@ static void lock_is_known_from_where_it_was_first_taken(void **state)
 static void lock_made_again_at_an_address_is_a_new_one(void **state)
 {
     (void)state;
-    locks_made(mutex(1), 5, &spare);
-    uint32_t a = locks_get(mutex(1), 99, &spare);
+    locks_made(mutex(1), PSHIM_LOCK_MUTEX, 5, &spare);
+    uint32_t a = locks_get(mutex(1), PSHIM_LOCK_MUTEX, 99, &spare);
     assert_int_equal(locks_record(a)->site_node, 5);
     assert_int_equal(locks_record(a)->initialised, 1);
     locks_destroyed(mutex(1));
     assert_false(lock_is_alive(locks_record(a)));
-    uint32_t b = locks_get(mutex(1), 6, &spare);
+    uint32_t b = locks_get(mutex(1), PSHIM_LOCK_MUTEX, 6, &spare);
     assert_int_not_equal(a, b);
     assert_true(lock_is_alive(locks_record(b)));
-    locks_made(mutex(1), 7, &spare); /* not destroyed before */
+    locks_made(mutex(1), PSHIM_LOCK_MUTEX, 7, &spare); /* not destroyed before */
     assert_false(lock_is_alive(locks_record(b)));
-    uint32_t c = locks_get(mutex(1), 8, &spare);
+    uint32_t c = locks_get(mutex(1), PSHIM_LOCK_MUTEX, 8, &spare);
     assert_int_equal(locks_record(c)->site_node, 7);
     locks_destroyed(mutex(77)); /* never seen */
-    assert_int_equal(locks_get(mutex(1), 8, &spare), c);
+    assert_int_equal(locks_get(mutex(1), PSHIM_LOCK_MUTEX, 8, &spare), c);
 }
 
 static void locks_come_and_go_at_other_addresses_and_the_rest_stays(void **state)
@@ -86,31 +87,32 @@ static void locks_come_and_go_at_other_addresses_and_the_rest_stays(void **state
     uint32_t kept[8];
     const struct pshim_region *r = profile_region(&shim.profile, PSHIM_REGION_LOCK);
     for (uint64_t i = 0; i < 8; i++)
-        kept[i] = locks_get(mutex(i), 1, &spare);
+        kept[i] = locks_get(mutex(i), PSHIM_LOCK_MUTEX, 1, &spare);
     for (uint64_t i = 8; r->used < r->capacity; i++) {
-        assert_int_not_equal(locks_get(mutex(i), 1, &spare), 0);
+        assert_int_not_equal(locks_get(mutex(i), PSHIM_LOCK_MUTEX, 1, &spare), 0);
         locks_destroyed(mutex(i));
     }
     for (uint64_t i = 0; i < 8; i++)
-        assert_int_equal(locks_get(mutex(i), 1, &spare), kept[i]);
+        assert_int_equal(locks_get(mutex(i), PSHIM_LOCK_MUTEX, 1, &spare), kept[i]);
 }
 
 static void locks_without_room_are_one_and_counted(void **state)
 {
     (void)state;
     const struct pshim_region *r = profile_region(&shim.profile, PSHIM_REGION_LOCK);
-    uint32_t first = locks_get(mutex(0), 1, &spare);
+    uint32_t first = locks_get(mutex(0), PSHIM_LOCK_MUTEX, 1, &spare);
     assert_int_equal(locks_record(0)->kind, PSHIM_LOCK_NONE);
     for (uint64_t i = 1; r->used < r->capacity; i++)
-        assert_int_not_equal(locks_get(mutex(i), 1, &spare), 0);
+        assert_int_not_equal(locks_get(mutex(i), PSHIM_LOCK_MUTEX, 1, &spare), 0);
     assert_false(locks_have_room());
     assert_int_equal(lost(), 0);
-    assert_int_equal(locks_get(mutex(1000000), 1, &spare), 0);
+    assert_int_equal(locks_get(mutex(1000000), PSHIM_LOCK_MUTEX, 1, &spare), 0);
     assert_int_equal(lost(), 1);
     assert_int_equal(locks_record(0)->kind, PSHIM_LOCK_MUTEX);
-    assert_int_equal(locks_get(mutex(0), 1, &spare), first);
-    locks_made(mutex(0), 1, &spare); /* the old one is over, the new one has no room */
-    assert_int_equal(locks_get(mutex(0), 1, &spare), 0);
+    assert_int_equal(locks_get(mutex(0), PSHIM_LOCK_MUTEX, 1, &spare), first);
+    locks_made(mutex(0), PSHIM_LOCK_MUTEX, 1,
+               &spare); /* the old one is over, the new one has no room */
+    assert_int_equal(locks_get(mutex(0), PSHIM_LOCK_MUTEX, 1, &spare), 0);
 }
 
 enum { threads = 4, shared_locks = 1500 }; /* there is room for 1 984 */
@@ -122,7 +124,7 @@ static void *meet_all(void *arg)
     uint32_t *mine = arg, own_spare = 0;
     pthread_barrier_wait(&start);
     for (uint64_t i = 0; i < shared_locks; i++)
-        mine[i] = locks_get(mutex(i), 1, &own_spare);
+        mine[i] = locks_get(mutex(i), PSHIM_LOCK_MUTEX, 1, &own_spare);
     return NULL;
 }
 
