@@ -37,25 +37,25 @@ static void sites_follow_modules(struct thread_state *ts)
 }
 
 const struct lock_book *lock_book_make(struct thread_state *ts, const void *lock,
-                                       enum pshim_lock_kind kind, enum pshim_call call,
-                                       uint32_t stack)
+                                       struct lock_call call, uint32_t stack)
 {
     struct lock_book *b = lock_book_slot(ts->books, lock, stack);
     b->address = NULL; /* until it is whole: a signal handler may take locks */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    b->index = locks_get(lock, kind, stack, &ts->spare_lock);
+    b->index = locks_get(lock, call.kind, stack, &ts->spare_lock);
     b->lock = locks_record(b->index);
-    b->account = account_get(ts->recorder, PSHIM_KIND_LOCK, site_node(ts, stack, call, b->index));
+    b->account =
+        account_get(ts->recorder, PSHIM_KIND_LOCK, site_node(ts, stack, call.call, b->index));
     b->stack = stack;
-    b->call = call;
+    b->call = call.call;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     b->address = lock;
     return b;
 }
 
 const struct lock_book *lock_book_walk(struct thread_state *ts, const void *lock,
-                                       enum pshim_lock_kind kind, enum pshim_call call,
-                                       const struct unwind_regs *regs, struct lock_caller caller)
+                                       struct lock_call call, const struct unwind_regs *regs,
+                                       struct lock_caller caller)
 {
     sites_follow_modules(ts);
     struct lock_site *site = lock_site_slot(ts->sites, caller);
@@ -73,9 +73,9 @@ const struct lock_book *lock_book_walk(struct thread_state *ts, const void *lock
         site->caller.pc = caller.pc;
     }
     struct lock_book *b = lock_book_slot(ts->books, lock, stack);
-    if (lock_book_is(b, lock, stack, call, ts->recorder) && lock_is_alive(b->lock))
+    if (lock_book_is(b, lock, stack, call.call, ts->recorder) && lock_is_alive(b->lock))
         return b;
-    return lock_book_make(ts, lock, kind, call, stack);
+    return lock_book_make(ts, lock, call, stack);
 }
 
 void lock_taken_again(struct thread_state *ts, const void *lock)
@@ -138,7 +138,7 @@ void lock_waited(const void *lock, enum pshim_call call, const struct unwind_reg
     struct pshim_account *a = NULL;
     uint32_t index = 0;
     if (likely(shim_control->recording)) {
-        const struct lock_book *book = lock_book_walk(ts, lock, kind, call, regs, caller);
+        const struct lock_book *book = lock_book_walk(ts, lock, LOCK_CALL(call), regs, caller);
         a = book->account;
         index = book->index;
         bool shared = account_is_shared(a);
@@ -196,7 +196,7 @@ void lock_pause_begin(struct lock_pause *p, const pthread_mutex_t *m, enum pshim
         p->was_overflow = held_overflow_left(&ts->held);
     }
     if (shim_control->recording) {
-        const struct lock_book *book = lock_book_walk(ts, m, PSHIM_LOCK_MUTEX, call, regs, caller);
+        const struct lock_book *book = lock_book_walk(ts, m, LOCK_CALL(call), regs, caller);
         p->account = book->account;
         p->index = book->index;
     }

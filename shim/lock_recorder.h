@@ -48,6 +48,13 @@ HOT_INLINE enum pshim_lock_kind lock_kind_of(enum pshim_call call)
     return PSHIM_LOCK_MUTEX;
 }
 
+/* A call that takes a lock of this kind; one register wide. */
+struct lock_call {
+    enum pshim_lock_kind kind;
+    enum pshim_call call;
+};
+#define LOCK_CALL(call) ((struct lock_call){lock_kind_of(call), (call)})
+
 /* Does who took a lock of this kind hold it, and give it back himself? */
 HOT_INLINE bool lock_is_owned(enum pshim_lock_kind kind)
 {
@@ -78,13 +85,12 @@ HOT_INLINE bool lock_is_taken_again(struct thread_state *ts, const void *lock, e
  * NULL. With the guard held.
  */
 const struct lock_book *lock_book_walk(struct thread_state *ts, const void *lock,
-                                       enum pshim_lock_kind kind, enum pshim_call call,
-                                       const struct unwind_regs *regs, struct lock_caller caller);
+                                       struct lock_call call, const struct unwind_regs *regs,
+                                       struct lock_caller caller);
 
 /* The same at a stack that is known. */
 const struct lock_book *lock_book_make(struct thread_state *ts, const void *lock,
-                                       enum pshim_lock_kind kind, enum pshim_call call,
-                                       uint32_t stack);
+                                       struct lock_call call, uint32_t stack);
 
 /* One more time. With the guard held. */
 void lock_taken_again(struct thread_state *ts, const void *lock);
@@ -131,11 +137,11 @@ HOT_INLINE const struct lock_book *lock_book_here(struct thread_state *ts, const
         if (likely(lock_book_is(b, lock, site->stack, call, ts->recorder) &&
                    lock_is_alive(b->lock)))
             return b;
-        return lock_book_make(ts, lock, lock_kind_of(call), call, site->stack);
+        return lock_book_make(ts, lock, LOCK_CALL(call), site->stack);
     }
     struct unwind_regs regs;
     unwind_capture(&regs);
-    return lock_book_walk(ts, lock, lock_kind_of(call), call, &regs, caller);
+    return lock_book_walk(ts, lock, LOCK_CALL(call), &regs, caller);
 }
 
 /* The thread has got a lock that was free. In an exported function: its registers are the site. */
