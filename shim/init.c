@@ -29,6 +29,7 @@
 #include "shim/thread.h"
 #include "shim/tick.h"
 #include "shim/timeline.h"
+#include "shim/unwind_libunwind.h"
 #include "shim/unwind_stack.h"
 
 #ifndef MADV_WIPEONFORK
@@ -157,7 +158,7 @@ static int profile_make(const struct settings *s, const char *program, uint64_t 
 
 static uint32_t note_add(struct profile *p, const char *setting)
 {
-    static const char why[] = ": not known, or not in this version; the default is used";
+    static const char why[] = ": not known, or not to be had here; the default is used";
     enum { most = 200 };
     char text[most + sizeof why];
     size_t n = strnlen(setting, most);
@@ -201,11 +202,11 @@ static void header_fill(const struct settings *s, int argc, char **argv, const c
     h->losses[PSHIM_LOSS_bootstrap_alloc] = real_bootstrap_count();
 }
 
-/* What this version does not have is told and replaced by what it has. */
-static void settings_limit(struct settings *s, char *const *envp)
+/* What there is not here is told and replaced by what there is. */
+static void settings_limit(struct settings *s, char **envp)
 {
     const char *asked = NULL;
-    if (s->unwind_mode == PSHIM_UNWIND_LIBUNWIND) {
+    if (s->unwind_mode == PSHIM_UNWIND_LIBUNWIND && unwind_libunwind_init(envp) != 0) {
         s->unwind_mode = PSHIM_UNWIND_CFI;
         asked = "PERFSHIM_UNWIND=";
     }
@@ -285,7 +286,7 @@ static int set_up(int argc, char **argv, char **envp)
     shim.tick_period_ns = s.cpu_hz ? 1000000000u / s.cpu_hz : 0;
     if (sys_call1(SYS_prctl, PR_GET_SECCOMP) == 0) /* a filter may kill who asks for memory */
         unwind_find_stack = unwind_stack_find;
-    shim.use_fp = s.unwind_mode == PSHIM_UNWIND_FP;
+    shim.unwind_mode = s.unwind_mode;
     sys_call3(SYS_getrandom, &shim.tag_key, sizeof shim.tag_key, GRND_NONBLOCK);
     shim.tag_key ^= shim_now_ns() * 0x9e3779b97f4a7c15u;
     shim.sample_bytes = s.alloc_sample_bytes;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "shim/shim.h"
+#include "shim/unwind_libunwind.h"
 
 enum {
     known_max = 8192,
@@ -30,6 +31,7 @@ void modules_changed(void)
 {
     __atomic_fetch_add(&modules_generation_now, 1, __ATOMIC_ACQ_REL);
     unwind_flush();
+    unwind_libunwind_flush();
 }
 
 /* Reads the GNU build id from the mapped ELF header; bytes = 0 if there is none. */

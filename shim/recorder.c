@@ -3,6 +3,7 @@
 #include "shim/modules.h"
 #include "shim/nodes.h"
 #include "shim/timeline.h"
+#include "shim/unwind_libunwind.h"
 
 /* How each way a walk ends is told in the file: the node the stack hangs from, and the loss. */
 static const struct {
@@ -28,9 +29,13 @@ static uint32_t walk_root(struct thread_state *ts, enum unwind_end end)
 static unsigned walk(const struct unwind_regs *regs, int exact, const struct unwind_range *stacks,
                      unsigned stack_count, uintptr_t *pcs, enum unwind_end *end)
 {
-    if (unlikely(shim.use_fp))
-        return unwind_walk_fp(regs, exact, stacks, stack_count, pcs, shim_depth_max, end);
-    return unwind_walk(regs, exact, stacks, stack_count, pcs, shim_depth_max, end);
+    static unsigned (*const walks[])(const struct unwind_regs *, int, const struct unwind_range *,
+                                     unsigned, uintptr_t *, unsigned, enum unwind_end *) = {
+        [PSHIM_UNWIND_CFI] = unwind_walk,
+        [PSHIM_UNWIND_FP] = unwind_walk_fp,
+        [PSHIM_UNWIND_LIBUNWIND] = unwind_libunwind_walk,
+    };
+    return walks[shim.unwind_mode](regs, exact, stacks, stack_count, pcs, shim_depth_max, end);
 }
 
 /*
@@ -104,7 +109,7 @@ static __attribute__((noinline, hot)) uint32_t stack_changed(struct thread_state
     uint32_t serial = ++ts->walk_serial;
     unsigned known = likely(kept->generation == generation) ? kept->depth : 0, shared;
     kept->generation = generation;
-    if (unlikely(shim.use_fp))
+    if (unlikely(shim.unwind_mode != PSHIM_UNWIND_CFI))
         return stack_whole(ts, regs, known);
     unsigned depth = unwind_kept_walk(kept, known, regs, ts->stack, &shared);
     bool elsewhere = depth == 0;

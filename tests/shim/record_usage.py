@@ -57,10 +57,9 @@ ok(done.status == 0 and len(names) == 1 and names[0].startswith("perfshim-resour
    "without -o the profile has the default name, in the working directory", done, names)
 
 # What is not known, or not in this version, is told by record and by the report.
-for option, setting in (("--unwind=libunwind", "PERFSHIM_UNWIND=libunwind"),
-                        ("--io=on", "PERFSHIM_IO=on")):
+for option, setting in (("--io=on", "PERFSHIM_IO=on"),):
     done = record("-f", "-o", "asked.pshim", option, *WORK)
-    told = f"{setting}: not known, or not in this version; the default is used"
+    told = f"{setting}: not known, or not to be had here; the default is used"
     ok(done.status == 0 and f"perfshim record: {told}\n" in done.err, f"{option}: record tells that it has no effect", done)
     document = report("asked.pshim")
     equal(document and document["process"]["notes"], [told], f"{option}: so does the report")

@@ -49,3 +49,24 @@ if document:
        "code made at run time without frame pointers: stacks that end there are counted",
        document["loss"])
     equal(cum(document, "call_made", "alloc_calls"), 0, "and no caller is made up")
+
+# libunwind finds the same stacks, and does its host no harm: its own look-ups, signals and descriptors.
+documents = {}
+for unwind in ("cfi", "libunwind"):
+    argv = [STORE_BENCH, "--threads=1", "--ops=1000", "--keys=500", "--pool=off", "--seed=7", "--no-live"]
+    done = preload(argv, unwind + ".pshim", env={"PERFSHIM_UNWIND": unwind, "PERFSHIM_CPU_HZ": "997"})
+    ok(done.status == 0, f"store_bench with PERFSHIM_UNWIND={unwind}", done)
+    documents[unwind] = report(unwind + ".pshim")
+if all(documents.values()):
+    equal(documents["libunwind"]["mode"]["unwind"], "libunwind", "the report says who walked")
+    equal(cut(documents["libunwind"]), 0, "libunwind: stacks are whole")
+    sites = [sorted((s["alloc_calls"], [(f["module"], f["offset"]) for f in s["frames"]])
+                    for s in document["sites"] if s["kind"] == "alloc" and s["alloc_calls"] >= 100)
+             for document in documents.values()]
+    ok(len(sites[0]) >= 3 and sites[0] == sites[1],
+       "libunwind: allocations are counted at the same stacks", sites)
+SHELL = "import os, sys; os.system('exit 3'); print(sorted(os.listdir('/proc/self/fd')), len(os.environ) > 1)"
+wanted = run([sys.executable, "-c", SHELL], env=clean_env())
+for argv, want in (([sys.executable, "-c", SHELL], wanted.out), (["sh", "-c", "echo $HOME"], os.environ["HOME"] + "\n")):
+    done = preload(argv, "host.pshim", env={"PERFSHIM_UNWIND": "libunwind"})
+    ok((done.status, done.out) == (0, want), f"{argv[0].split('/')[-1]} with PERFSHIM_UNWIND=libunwind runs as without the shim", done)

@@ -6,8 +6,10 @@
 
 #include <alloca.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include "shim/unwind_rule.h"
+#include "shim/unwind_libunwind.h"
 #include "shim/unwind_stack.h"
 
 static void recursion_is_walked_call_by_call(void **state)
@@ -311,6 +313,51 @@ static void stack_that_nobody_told_of_is_found(void **state)
         assert_int_equal(pcs[i], known[i]);
 }
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* refused beside these */
+/* The same by libunwind, which knows no end of a coroutine: it takes what makecontext planted there
+ * for a frame. */
+static int begin_libunwind(void **state)
+{
+    static int error = 1;
+    if (error == 1)
+        error = unwind_libunwind_init(environ);
+    walk = unwind_libunwind_walk;
+    return begin(state) + error;
+}
+
+static void little_stack_is_walked_the_first_way(void **state)
+{
+    struct unwind_regs regs;
+    (void)state;
+    uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
+    stacks[0].lo = (sp - unwind_libunwind_stack_bytes + 1024) & -(uintptr_t)8;
+    unwind_capture(&regs);
+    depth = unwind_libunwind_walk(&regs, 1, stacks, 1, pcs, limit, &end);
+    assert_true(depth > 1);
+    assert_int_equal(end, UNWIND_END_ROOT);
+}
+
+static void limits_and_ends_are_told_as_by_the_first_way(void **state)
+{
+    struct unwind_regs regs;
+    (void)state;
+    limit = 5;
+    recurse(10);
+    assert_int_equal(end, UNWIND_END_DEPTH);
+    assert_int_equal(depth, 5);
+    limit = DEPTH;
+    unwind_capture(&regs);
+    regs.reg[UNWIND_RIP] = (uintptr_t)&regs; /* no code */
+    assert_int_equal(unwind_libunwind_walk(&regs, 1, stacks, 1, pcs, limit, &end), 0);
+    assert_int_equal(end, UNWIND_END_NO_CFI);
+    unwind_capture(&regs);
+    stacks[0].hi = stacks[0].lo + 4096; /* not ours */
+    assert_int_equal(unwind_libunwind_walk(&regs, 1, stacks, 1, pcs, limit, &end), 1);
+    assert_int_equal(end, UNWIND_END_STACK);
+}
+
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -326,6 +373,19 @@ int main(void)
         cmocka_unit_test_setup(thread_ends_at_its_clone, begin),
         cmocka_unit_test_setup(coroutine_is_walked_on_its_own_stack, begin),
         cmocka_unit_test_setup(stack_that_nobody_told_of_is_found, begin),
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+        cmocka_unit_test_setup(recursion_is_walked_call_by_call, begin_libunwind),
+        cmocka_unit_test_setup(frames_of_changing_size_are_left_by_their_base, begin_libunwind),
+        cmocka_unit_test_setup(saved_registers_come_back, begin_libunwind),
+        cmocka_unit_test_setup(realigned_frames_are_left_by_expression, begin_libunwind),
+        cmocka_unit_test_setup(call_at_the_very_end_of_a_function_is_inside_it, begin_libunwind),
+        cmocka_unit_test_setup(cleanup_code_is_part_of_its_function, begin_libunwind),
+        cmocka_unit_test_setup(signal_frames_lead_to_what_was_interrupted, begin_libunwind),
+        cmocka_unit_test_setup(signal_stacks_are_followed_if_they_are_known, begin_libunwind),
+        cmocka_unit_test_setup(thread_ends_at_its_clone, begin_libunwind),
+        cmocka_unit_test_setup(little_stack_is_walked_the_first_way, begin_libunwind),
+        cmocka_unit_test_setup(limits_and_ends_are_told_as_by_the_first_way, begin_libunwind),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,6 +41,7 @@ static unsigned truth_depth;
 /* What the walk says. */
 static uintptr_t pcs[DEPTH];
 static unsigned depth, limit;
+static __typeof__(unwind_walk) *walk = unwind_walk; /* how */
 static enum unwind_end end;
 
 static struct unwind_range stack_of_thread(void)
@@ -74,7 +75,7 @@ static NOINLINE void capture(void)
     struct unwind_regs regs;
     NOTE_CALLER();
     unwind_capture(&regs);
-    depth = unwind_walk(&regs, 1, stacks, stack_count, pcs, limit, &end);
+    depth = walk(&regs, 1, stacks, stack_count, pcs, limit, &end);
 }
 
 /* The walk begins in capture() and then finds every call that was noted, innermost first. */
