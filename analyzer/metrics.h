@@ -39,7 +39,9 @@
     X(MAPPED_LIVE_BYTES, mapped_live_bytes)                                                        \
     X(BLAMED_WAIT_NS, blamed_wait_ns)                                                              \
     X(PROFILER_NS, profiler_ns) /* CPU time inside the profiler: in no other figure */             \
-    X(COST_NS, cost_ns)         /* cpu + lock wait + io wait */
+    X(LOCK_CPU_NS, lock_cpu_ns) /* CPU time in waits for locks: in both figures, by ticks */       \
+    X(IO_CPU_NS, io_cpu_ns)     /* likewise, in I/O */                                             \
+    X(COST_NS, cost_ns)         /* cpu + lock wait + io wait, what is in both once */
 
 enum metric {
 #define X(id, key) METRIC_##id,
@@ -55,7 +57,8 @@ static inline bool metric_is_time(enum metric metric)
            metric == METRIC_LOCK_HOLD_NS || metric == METRIC_IO_WAIT_NS ||
            metric == METRIC_IDLE_NS || metric == METRIC_BLAMED_WAIT_NS ||
            metric == METRIC_PROFILER_NS || metric == METRIC_COST_NS ||
-           metric == METRIC_ALLOCATOR_NS;
+           metric == METRIC_ALLOCATOR_NS || metric == METRIC_LOCK_CPU_NS ||
+           metric == METRIC_IO_CPU_NS;
 }
 
 struct metrics {

@@ -226,6 +226,25 @@ static void site_add(const struct model *m, struct model_sample *to, const struc
     add(&to->m.v[METRIC_OVERRUNS], counter(a, PSHIM_SITE_OVERRUNS));
 }
 
+/* stack > CALL, or beside KIND_LOCK stack > CALL > LOCK: what its call waits for. */
+static void wait_add(struct model *m, struct sums *s, const struct pshim_account *a)
+{
+    static const uint8_t waits[] = {
+#define X(id, name, wait) PSHIM_WAIT_##wait,
+        PSHIM_CALLS(X)
+#undef X
+    };
+    uint32_t id = a->node;
+    const struct pshim_node *n = reader_node(m->reader, id);
+    if (n && n->module == PSHIM_MODULE_SPECIAL && n->offset >= PSHIM_SPECIAL_LOCK)
+        n = reader_node(m->reader, id = n->parent);
+    if (!n || id >= s->nodes || n->module != PSHIM_MODULE_SPECIAL ||
+        n->offset < PSHIM_SPECIAL_CALL || n->offset - PSHIM_SPECIAL_CALL >= PSHIM_CALL_COUNT)
+        return; /* a call of a later version, or there was no room for its node */
+    struct model_sample *to = sample_get(m, s, id);
+    add(&to->wait_ticks[waits[n->offset - PSHIM_SPECIAL_CALL]], counter(a, PSHIM_WAIT_TICKS));
+}
+
 static int account_add(struct model *m, struct sums *s, const struct pshim_account *a,
                        uint32_t index)
 {
@@ -264,6 +283,9 @@ static int account_add(struct model *m, struct sums *s, const struct pshim_accou
     case PSHIM_KIND_REGION:
     case PSHIM_KIND_POOL:
         model_named_add(s->named, a);
+        break;
+    case PSHIM_KIND_WAIT:
+        wait_add(m, s, a);
         break;
     case PSHIM_KIND_LOCK:
     case PSHIM_KIND_HELD:
@@ -358,6 +380,7 @@ void model_finish(struct model *m)
         m->samples[i].booked_ns = m->samples[i].m.v[METRIC_CPU_NS];
     /* Before the profiler's part is taken out: the ticks there are the thread's too. */
     settle_cpu(m);
+    settle_waits(m);
     for (size_t i = 0; i < m->sample_count; i++) {
         int64_t *v = m->samples[i].m.v;
         v[METRIC_LIVE_BLOCKS] = metric_difference(v[METRIC_ALLOC_CALLS], v[METRIC_FREE_CALLS]);
@@ -367,7 +390,8 @@ void model_finish(struct model *m)
             v[METRIC_CPU_NS] = 0;
             m->samples[i].ticks = 0;
         }
-        v[METRIC_COST_NS] = metric_sum(v[METRIC_CPU_NS], v[METRIC_LOCK_WAIT_NS]);
+        v[METRIC_COST_NS] = metric_sum(
+            v[METRIC_CPU_NS], metric_difference(v[METRIC_LOCK_WAIT_NS], v[METRIC_LOCK_CPU_NS]));
         for (int k = 0; k < METRIC_COUNT; k++)
             add(&m->totals.v[k], v[k]);
         estimate_add(&m->spread, &m->samples[i].spread);
@@ -416,6 +440,8 @@ static void measured_set(struct model *m)
         m->measured |= LOCK_METRICS;
     else if (h->locks_mode == PSHIM_WAIT)
         m->measured |= WAIT_METRICS;
+    if (model_has(m, METRIC_LOCK_WAIT_NS) && h->cpu_hz && reader_has_waits(m->reader))
+        m->measured |= BIT(LOCK_CPU_NS);
 }
 
 int model_load(struct model *m, struct reader *r)

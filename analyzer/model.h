@@ -20,14 +20,15 @@
 
 /* All that was counted under one stack. */
 struct model_sample {
-    uint32_t node;      /* its leaf; 0 = no stack known */
-    uint32_t alloc : 1; /* allocations were counted here */
-    uint32_t cpu : 1;   /* CPU time was counted here */
-    uint32_t map : 1;   /* the program made mappings of its own here */
-    uint32_t lock : 1;  /* locks were taken here; the leaf is the call */
-    int64_t ticks;      /* weight of the CPU ticks in cpu_ns */
-    int64_t booked_ns;  /* CPU time as it was counted, before settle_cpu() */
-    int64_t timed;      /* calls of malloc and free that allocator_ns rests on */
+    uint32_t node;                   /* its leaf; 0 = no stack known */
+    uint32_t alloc : 1;              /* allocations were counted here */
+    uint32_t cpu : 1;                /* CPU time was counted here */
+    uint32_t map : 1;                /* the program made mappings of its own here */
+    uint32_t lock : 1;               /* locks were taken here; the leaf is the call */
+    int64_t ticks;                   /* weight of the CPU ticks in cpu_ns */
+    int64_t booked_ns;               /* CPU time as it was counted, before settle_cpu() */
+    int64_t wait_ticks[PSHIM_WAITS]; /* by enum pshim_wait: weight of those within its waits */
+    int64_t timed;                   /* calls of malloc and free that allocator_ns rests on */
     struct metrics m;
     struct estimate_spread spread; /* of sampled allocations */
 };

@@ -81,3 +81,34 @@ void settle_cpu(struct model *m)
     }
     free(starters);
 }
+
+static void settle_wait(struct model *m, enum pshim_wait kind, enum metric wait, enum metric cpu)
+{
+    int64_t excess = 0, room = 0, passed = 0;
+    for (size_t i = 0; i < m->sample_count; i++) {
+        int64_t *v = m->samples[i].m.v;
+        uint64_t ticks = (uint64_t)m->samples[i].wait_ticks[kind];
+        uint64_t ns, waited = v[wait] > 0 ? (uint64_t)v[wait] : 0;
+        if (__builtin_mul_overflow(ticks, m->header->tick_period_ns, &ns) || ns > INT64_MAX)
+            ns = waited;
+        v[cpu] = (int64_t)(ns < waited ? ns : waited);
+        /* A damaged file: what overflows is not shared out. */
+        if (__builtin_add_overflow(excess, (int64_t)ns - v[cpu], &excess) ||
+            __builtin_add_overflow(room, (int64_t)waited - v[cpu], &room))
+            return;
+    }
+    if (excess > room)
+        excess = room;
+    for (size_t i = 0; i < m->sample_count && excess; i++) {
+        int64_t *v = m->samples[i].m.v;
+        int64_t before = proportion(passed, excess, room);
+        passed += (v[wait] > 0 ? v[wait] : 0) - v[cpu];
+        v[cpu] += proportion(passed, excess, room) - before;
+    }
+}
+
+void settle_waits(struct model *m)
+{
+    settle_wait(m, PSHIM_WAIT_LOCK, METRIC_LOCK_WAIT_NS, METRIC_LOCK_CPU_NS);
+    settle_wait(m, PSHIM_WAIT_IO, METRIC_IO_WAIT_NS, METRIC_IO_CPU_NS);
+}

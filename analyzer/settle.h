@@ -17,4 +17,12 @@
 
 void settle_cpu(struct model *m);
 
+/*
+ * CPU time within waits: LOCK_CPU_NS and IO_CPU_NS from the ticks there, which are CPU time and lie
+ * in the time of the wait too. A tick stands for a whole period, a wait may be shorter: what the
+ * ticks of one stack say beyond its waits belongs to the waits of other stacks that no tick met,
+ * each in proportion. So none is more than its wait, and the sum is that of the ticks.
+ */
+void settle_waits(struct model *m);
+
 #endif

@@ -65,9 +65,19 @@ static bool has_parts(const struct view *v, const struct figures *f)
     return f->metric == METRIC_COST_NS && model_has(v->model, METRIC_LOCK_WAIT_NS);
 }
 
-static const enum metric cost_parts[] = {METRIC_CPU_NS, METRIC_LOCK_WAIT_NS};
-static const char *const cost_part_titles[] = {"cpu", "lock"};
+/* They add up: of a wait only the time in which its thread did not run. */
+static const struct {
+    const char *title;
+    enum metric metric, ran; /* ran: METRIC_COUNT = none */
+} cost_parts[] = {{"cpu", METRIC_CPU_NS, METRIC_COUNT},
+                  {"lock", METRIC_LOCK_WAIT_NS, METRIC_LOCK_CPU_NS}};
 enum { cost_part_count = sizeof cost_parts / sizeof *cost_parts };
+
+static int64_t cost_part(const struct metrics *m, int i)
+{
+    int64_t ran = cost_parts[i].ran == METRIC_COUNT ? 0 : m->v[cost_parts[i].ran];
+    return metric_difference(m->v[cost_parts[i].metric], ran);
+}
 
 static void row_put(struct table *t, const struct view *v, const struct figures *f,
                     const struct rank_row *row, double sum)
@@ -82,7 +92,7 @@ static void row_put(struct table *t, const struct view *v, const struct figures 
     figure_cell(t, v, f, row->cum.v[f->metric]);
     table_cell(t, "%s", text_percent(text, (double)row->cum.v[f->metric], f->total));
     for (int i = 0; i < cost_part_count && has_parts(v, f); i++)
-        figure_cell(t, v, f, row->cum.v[cost_parts[i]]);
+        figure_cell(t, v, f, cost_part(&row->cum, i));
     if (f->is_time && model_has(v->model, METRIC_ALLOC_CALLS)) {
         if (row->cum.v[METRIC_ALLOC_CALLS])
             table_cell(t, "%s", view_calls(v, text, row->cum.v[METRIC_ALLOC_CALLS]));
@@ -104,7 +114,7 @@ static void columns_set(struct table *t, const struct view *v, const struct figu
     table_column(t, "cum", TABLE_RIGHT);
     table_column(t, "cum%", TABLE_RIGHT);
     for (int i = 0; i < cost_part_count && has_parts(v, f); i++)
-        table_column(t, cost_part_titles[i], TABLE_RIGHT);
+        table_column(t, cost_parts[i].title, TABLE_RIGHT);
     if (f->is_time && model_has(v->model, METRIC_ALLOC_CALLS))
         table_column(t, view_calls_title(v), TABLE_RIGHT);
     if (!f->is_time)

@@ -12,10 +12,18 @@
 
 #include "shim/lock_recorder.h"
 #include "shim/real.h"
+#include "shim/waits.h"
 
-static void cancelled(void *pause)
+struct cond_wait {
+    struct wait_span span;
+    struct lock_pause pause;
+};
+
+static void cancelled(void *wait)
 {
-    lock_pause_end(pause, 0);
+    struct cond_wait *w = wait;
+    wait_end(&w->span);
+    lock_pause_end(&w->pause, 0);
 }
 
 #define COND_HOOK(name, real_name, call, params, arguments)                                        \
@@ -23,17 +31,23 @@ static void cancelled(void *pause)
     EXPORT int name params                                                                         \
     {                                                                                              \
         struct unwind_regs regs;                                                                   \
-        struct lock_pause pause;                                                                   \
+        struct cond_wait wait;                                                                     \
         volatile int error;                                                                        \
-        if (lock_mode() != PSHIM_ON)                                                               \
+        uint32_t mode = lock_mode();                                                               \
+        if (mode == PSHIM_OFF)                                                                     \
             return REAL_LOCK(real_name) arguments;                                                 \
         uint64_t now = lock_clock();                                                               \
         unwind_capture(&regs);                                                                     \
-        lock_pause_begin(&pause, m, call, &regs, LOCK_CALLER(), now);                              \
-        pthread_cleanup_push(cancelled, &pause);                                                   \
+        if (mode == PSHIM_ON)                                                                      \
+            lock_pause_begin(&wait.pause, m, call, &regs, LOCK_CALLER(), now);                     \
+        else                                                                                       \
+            wait.pause.active = false;                                                             \
+        wait_begin(&wait.span, shim_tls.self, PSHIM_WAIT_IDLE);                                    \
+        pthread_cleanup_push(cancelled, &wait);                                                    \
         error = real.real_name arguments;                                                          \
         pthread_cleanup_pop(0);                                                                    \
-        lock_pause_end(&pause, error);                                                             \
+        wait_end(&wait.span);                                                                      \
+        lock_pause_end(&wait.pause, error);                                                        \
         return error;                                                                              \
     }
 #define VERSION(name, symbol) __asm__(".symver " #name ", " symbol);

@@ -12,6 +12,7 @@
 
 #include "shim/lock_recorder.h"
 #include "shim/real.h"
+#include "shim/waits.h"
 
 EXPORT int pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attributes)
 {
@@ -68,13 +69,18 @@ HOT_INLINE int lock_try(pthread_mutex_t *m)
  */
 #define LOCK_BY(m, call, mode, error, real_call)                                                   \
     do {                                                                                           \
-        uint64_t since_ = (error) == EBUSY ? lock_clock() : 0;                                     \
+        struct wait_span wait_;                                                                    \
+        bool busy_ = (error) == EBUSY;                                                             \
+        if (busy_)                                                                                 \
+            wait_begin(&wait_, shim_tls.self, PSHIM_WAIT_LOCK);                                    \
         int error_ = (real_call);                                                                  \
         bool got_ = is_got(error_);                                                                \
-        if (since_ && (got_ || error_ == ETIMEDOUT)) {                                             \
+        if (busy_)                                                                                 \
+            wait_end(&wait_);                                                                      \
+        if (busy_ && (got_ || error_ == ETIMEDOUT)) {                                              \
             struct unwind_regs regs_;                                                              \
             unwind_capture(&regs_);                                                                \
-            lock_waited(m, call, &regs_, LOCK_CALLER(), since_, got_);                             \
+            lock_waited(m, call, &regs_, LOCK_CALLER(), &wait_, got_);                             \
         } else if (got_ && mode == PSHIM_ON) {                                                     \
             lock_taken(m, call);                                                                   \
         }                                                                                          \

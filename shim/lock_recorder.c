@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "shim/nodes.h"
+#include "shim/waits.h"
 
 static const struct pshim_node *node_at(uint32_t id)
 {
@@ -122,10 +123,16 @@ void lock_hold_end(struct thread_state *ts, const struct held_lock *held, uint64
         counter_add(&a->counter[PSHIM_LOCK_HELD_ALLOCS], allocs, shared);
 }
 
-void lock_waited(const void *lock, enum pshim_call call, const struct unwind_regs *regs,
-                 struct lock_caller caller, uint64_t since, bool got)
+/* They are CPU time already: whoever adds waits to it must know. */
+static COLD void wait_ticks_book(struct thread_state *ts, uint32_t node, uint64_t ticks)
 {
-    uint64_t now = lock_clock();
+    struct pshim_account *a = account_get(ts->recorder, PSHIM_KIND_WAIT, node);
+    counter_add(&a->counter[PSHIM_WAIT_TICKS], ticks, account_is_shared(a));
+}
+
+void lock_waited(const void *lock, enum pshim_call call, const struct unwind_regs *regs,
+                 struct lock_caller caller, const struct wait_span *wait, bool got)
+{
     struct thread_state *ts = lock_enter();
     if (!ts)
         return;
@@ -144,11 +151,12 @@ void lock_waited(const void *lock, enum pshim_call call, const struct unwind_reg
         bool shared = account_is_shared(a);
         if (got)
             counter_add(&a->counter[PSHIM_LOCK_ACQUISITIONS], 1, shared);
-        uint64_t wait = lock_clock_since(since, now);
         counter_add(&a->counter[PSHIM_LOCK_CONTENTIONS], 1, shared);
-        counter_add(&a->counter[PSHIM_LOCK_WAIT], wait, shared);
-        counter_max(&a->counter[PSHIM_LOCK_WAIT_MAX], wait, shared);
-        ts->lock_wait += wait;
+        counter_add(&a->counter[PSHIM_LOCK_WAIT], wait->took, shared);
+        counter_max(&a->counter[PSHIM_LOCK_WAIT_MAX], wait->took, shared);
+        if (unlikely(wait->ticks))
+            wait_ticks_book(ts, a->node, wait->ticks);
+        ts->lock_wait += wait->took;
     }
     if (got && lock_is_owned(kind) && lock_mode() == PSHIM_ON)
         lock_hold_begin(ts, lock, a, index);

@@ -168,9 +168,10 @@ HOT_INLINE void lock_taken(const void *lock, enum pshim_call call)
     lock_leave(ts, a);
 }
 
-/* A call had to wait from `since` on. `got`: and has the lock now. */
+/* A call had to wait, and has ended. `got`: the thread has the lock now. */
+struct wait_span;
 void lock_waited(const void *lock, enum pshim_call call, const struct unwind_regs *regs,
-                 struct lock_caller caller, uint64_t since, bool got);
+                 struct lock_caller caller, const struct wait_span *wait, bool got);
 
 /* The thread has given the lock back; it did so at `now`. */
 void lock_given_back(const void *lock, uint64_t now);

@@ -21,7 +21,9 @@
 struct wait_span {
     struct thread_state *ts; /* NULL: within another wait, or by no thread that is known */
     uint64_t since;          /* units of the lock clock; also if ts is NULL */
-    uint64_t ticks;          /* once it has ended: weight of the CPU ticks in it */
+    /* Once it has ended: */
+    uint64_t took;  /* units of the lock clock */
+    uint64_t ticks; /* weight of the CPU ticks in it; 0 within another wait, which has them */
 };
 
 /* The calling thread, which may be NULL, begins to wait for this. */
@@ -39,12 +41,12 @@ HOT_INLINE void wait_begin(struct wait_span *w, struct thread_state *ts, enum ps
     w->since = lock_clock();
 }
 
-/* It has ended. Returns how long it took, in units of the lock clock; w->ticks says how much of it
- * the thread ran. */
+/* It has ended. Returns how long it took; w->ticks says how much of it the thread ran. */
 HOT_INLINE uint64_t wait_end(struct wait_span *w)
 {
     uint64_t took = lock_clock_since(w->since, lock_clock());
     struct thread_state *ts = w->ts;
+    w->took = took;
     w->ticks = 0;
     if (unlikely(!ts))
         return took;

@@ -263,6 +263,13 @@ static inline struct pshim_account *fixture_taken(struct fixture *f, uint32_t st
     return a;
 }
 
+/* CPU ticks in the waits of what fixture_taken() or a call that waits was booked on; they are
+ * counted as CPU time too. */
+static inline void fixture_wait_ticks(struct fixture *f, uint32_t node, uint64_t ticks)
+{
+    fixture_account(f, node, 1, PSHIM_KIND_WAIT)->counter[PSHIM_WAIT_TICKS] = ticks;
+}
+
 /* CPU ticks at a stack while a lock was held; they are counted as CPU time too. */
 static inline void fixture_held(struct fixture *f, uint32_t stack, uint32_t lock, uint64_t ticks)
 {

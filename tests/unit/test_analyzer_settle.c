@@ -152,6 +152,64 @@ static void damaged_counters_take_nothing(void **state)
     assert_int_equal(cpu(rest), -9);
 }
 
+/* What a wait at a stack of its own adds to the cost, beside how long it was. */
+static int64_t wait_cost(const struct pshim_account *a, int64_t *wait)
+{
+    const struct pshim_node *lock = profile_record(&r.profile, PSHIM_REGION_NODE, a->node);
+    const struct metrics *of = &sample(lock->parent)->m;
+    *wait = of->v[METRIC_LOCK_WAIT_NS];
+    return of->v[METRIC_COST_NS];
+}
+
+static void ticks_within_a_wait_are_not_counted_twice(void **state)
+{
+    (void)state;
+    int64_t tick = FIXTURE_TICK_NS, wait;
+    uint32_t lock = fixture_lock(&f, 0x1000, 0, true), spins = code(0, 1);
+    struct pshim_account *a = fixture_taken(&f, spins, lock, 9, 9, 4 * FIXTURE_TICK_NS, 0);
+    fixture_wait_ticks(&f, a->node, 3);
+    fixture_cpu(&f, code(spins, 2), 3);
+    loaded();
+    assert_int_equal(wait_cost(a, &wait), tick);
+    assert_int_equal(wait, 4 * tick);
+    assert_int_equal(m.totals.v[METRIC_LOCK_WAIT_NS], 4 * tick);
+    assert_int_equal(m.totals.v[METRIC_LOCK_CPU_NS], 3 * tick);
+    assert_int_equal(m.totals.v[METRIC_CPU_NS], 3 * tick);
+    assert_int_equal(m.totals.v[METRIC_COST_NS], 4 * tick);
+}
+
+static void tick_longer_than_its_wait_is_shared_by_waits_that_had_none(void **state)
+{
+    (void)state;
+    int64_t tick = FIXTURE_TICK_NS, wait;
+    uint32_t lock = fixture_lock(&f, 0x1000, 0, true);
+    struct pshim_account *shorter = fixture_taken(&f, code(0, 1), lock, 1, 1, 1000000, 0);
+    struct pshim_account *one = fixture_taken(&f, code(0, 2), lock, 1, 1, 6000000, 0);
+    struct pshim_account *two = fixture_taken(&f, code(0, 3), lock, 1, 1, 2000000, 0);
+    fixture_wait_ticks(&f, shorter->node, 1);
+    loaded();
+    assert_int_equal(wait_cost(shorter, &wait), 0);
+    assert_int_equal(wait_cost(one, &wait), 3000000);
+    assert_int_equal(wait_cost(two, &wait), 1000000);
+    assert_int_equal(m.totals.v[METRIC_LOCK_CPU_NS], tick);
+}
+
+static void ticks_beyond_all_waits_take_no_more_than_these(void **state)
+{
+    (void)state;
+    int64_t wait;
+    uint32_t lock = fixture_lock(&f, 0x1000, 0, true);
+    struct pshim_account *a = fixture_taken(&f, code(0, 1), lock, 1, 1, 1000, 0);
+    struct pshim_account *b = fixture_taken(&f, code(0, 2), lock, 1, 1, 2000, 0);
+    fixture_wait_ticks(&f, a->node, 7);
+    fixture_wait_ticks(&f, b->node, UINT64_MAX / 2); /* damage */
+    loaded();
+    assert_int_equal(wait_cost(a, &wait), 0);
+    assert_int_equal(wait_cost(b, &wait), 0);
+    assert_int_equal(m.totals.v[METRIC_LOCK_WAIT_NS], 3000);
+    assert_int_equal(m.totals.v[METRIC_COST_NS], 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, profile_make, profile_remove)
 
 int main(void)
@@ -163,6 +221,9 @@ int main(void)
         TEST(ticks_in_the_profiler_pay_their_part),
         TEST(what_no_tick_can_pay_stays),
         TEST(damaged_counters_take_nothing),
+        TEST(ticks_within_a_wait_are_not_counted_twice),
+        TEST(tick_longer_than_its_wait_is_shared_by_waits_that_had_none),
+        TEST(ticks_beyond_all_waits_take_no_more_than_these),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
