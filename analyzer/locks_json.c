@@ -7,14 +7,27 @@
 #include "analyzer/model_locks.h"
 #include "analyzer/report_json.h"
 
-static void counts_put(struct json *j, const struct model *m, const struct model_lock_counts *c)
+/* What nobody holds has no hold; initialisation that is done once has the time that it took. */
+static bool has_hold(uint32_t kind)
+{
+    return kind != PSHIM_LOCK_SEMAPHORE && kind != PSHIM_LOCK_BARRIER && kind != PSHIM_LOCK_COND &&
+           kind != PSHIM_LOCK_FUTEX;
+}
+
+static void counts_put(struct json *j, const struct model *m, uint32_t kind,
+                       const struct model_lock_counts *c)
 {
     json_put_metric(j, "acquisitions", m, METRIC_LOCK_ACQUISITIONS, c->acquisitions);
     json_put_metric(j, "contentions", m, METRIC_LOCK_CONTENTIONS, c->contentions);
     json_put_metric(j, "wait_ns", m, METRIC_LOCK_WAIT_NS, c->wait_ns);
     json_put_metric(j, "wait_max_ns", m, METRIC_LOCK_WAIT_NS, c->wait_max_ns);
-    json_put_metric(j, "hold_ns", m, METRIC_LOCK_HOLD_NS, c->hold_ns);
-    json_put_metric(j, "hold_max_ns", m, METRIC_LOCK_HOLD_NS, c->hold_max_ns);
+    if (has_hold(kind)) {
+        json_put_metric(j, "hold_ns", m, METRIC_LOCK_HOLD_NS, c->hold_ns);
+        json_put_metric(j, "hold_max_ns", m, METRIC_LOCK_HOLD_NS, c->hold_max_ns);
+    } else {
+        json_put_null(j, "hold_ns");
+        json_put_null(j, "hold_max_ns");
+    }
 }
 
 /* Where a lock is taken, as a person sees it: stacks that differ further out only are one. */
@@ -74,7 +87,7 @@ static void sites_put(struct json *j, const struct model *m, struct frames *f, s
         else
             json_put_null(j, "line");
         json_put_string(j, "call", p->call);
-        counts_put(j, m, &p->counts);
+        counts_put(j, m, m->locks[lock].kind, &p->counts);
         json_end(j);
     }
     json_end(j);
@@ -107,7 +120,7 @@ static void lock_put(struct json *j, const struct model *m, struct frames *f, si
     json_begin(j, NULL, '{');
     json_put_string(j, "name", lock_name(l, f, name));
     json_put_string(j, "kind", lock_kind_name(l->kind));
-    counts_put(j, m, &l->counts);
+    counts_put(j, m, l->kind, &l->counts);
     if (holds && model_has(m, METRIC_ALLOC_CALLS))
         json_put_int(j, "held_alloc_calls", l->counts.held_allocs);
     else

@@ -6,38 +6,15 @@
  *
  * The guard is never held across a real call.
  */
-#include <errno.h>
 #include <pthread.h>
-#include <time.h>
 
-#include "shim/lock_recorder.h"
-#include "shim/real.h"
-#include "shim/waits.h"
+#include "shim/hook_lock.h"
 
-EXPORT int pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attributes)
-{
-    int error = REAL_LOCK(pthread_mutex_init)(m, attributes);
-    if (likely(error == 0 && lock_mode() != PSHIM_OFF)) {
-        struct unwind_regs regs;
-        unwind_capture(&regs);
-        lock_made(m, PSHIM_LOCK_MUTEX, &regs);
-    }
-    return error;
-}
-
-EXPORT int pthread_mutex_destroy(pthread_mutex_t *m)
-{
-    int error = REAL_LOCK(pthread_mutex_destroy)(m);
-    if (likely(error == 0 && lock_mode() != PSHIM_OFF))
-        lock_destroyed(m);
-    return error;
-}
-
-/* What a try gave: got the lock? (0, or its owner died) */
-HOT_INLINE bool is_got(int error)
-{
-    return error == 0 || error == EOWNERDEAD;
-}
+LOCK_MADE_HOOK(pthread_mutex_init, MUTEX, m,
+               (pthread_mutex_t * m, const pthread_mutexattr_t *attributes), (m, attributes))
+LOCK_DESTROY_HOOK(pthread_mutex_destroy, m, (pthread_mutex_t * m), (m))
+LOCK_GIVE_HOOK(pthread_mutex_unlock, MUTEX, m, (pthread_mutex_t * m), (m))
+LOCK_TRY_HOOK(pthread_mutex_trylock, MUTEX_TRYLOCK, m, (pthread_mutex_t * m), (m))
 
 enum { robust = 16, inherits_priority = 32, protects_priority = 64 }; /* bits of __kind */
 
@@ -63,92 +40,13 @@ HOT_INLINE int lock_try(pthread_mutex_t *m)
     return real.pthread_mutex_trylock(m);
 }
 
-/*
- * The rest of a call whose try said `error`, not 0: the real one. In an exported function, whose
- * registers are the site.
- */
-#define LOCK_BY(m, call, mode, error, real_call)                                                   \
-    do {                                                                                           \
-        struct wait_span wait_;                                                                    \
-        bool busy_ = (error) == EBUSY;                                                             \
-        if (busy_)                                                                                 \
-            wait_begin(&wait_, shim_tls.self, PSHIM_WAIT_LOCK);                                    \
-        int error_ = (real_call);                                                                  \
-        bool got_ = is_got(error_);                                                                \
-        if (busy_)                                                                                 \
-            wait_end(&wait_);                                                                      \
-        if (busy_ && (got_ || error_ == ETIMEDOUT)) {                                              \
-            struct unwind_regs regs_;                                                              \
-            unwind_capture(&regs_);                                                                \
-            lock_waited(m, call, &regs_, LOCK_CALLER(), &wait_, got_);                             \
-        } else if (got_ && mode == PSHIM_ON) {                                                     \
-            lock_taken(m, call);                                                                   \
-        }                                                                                          \
-        return error_;                                                                             \
-    } while (0)
+LOCK_HOOK(pthread_mutex_lock, MUTEX_LOCK, m, (pthread_mutex_t * m), (m), lock_try(m))
+LOCK_HOOK(pthread_mutex_timedlock, MUTEX_TIMEDLOCK, m,
+          (pthread_mutex_t * m, const struct timespec *until), (m, until), lock_try(m))
 
-EXPORT int pthread_mutex_lock(pthread_mutex_t *m)
-{
-    uint32_t mode = lock_mode();
-    if (unlikely(mode == PSHIM_OFF))
-        return REAL_LOCK(pthread_mutex_lock)(m);
-    int error = lock_try(m);
-    if (unlikely(error != 0))
-        LOCK_BY(m, PSHIM_CALL_MUTEX_LOCK, mode, error, real.pthread_mutex_lock(m));
-    if (likely(mode == PSHIM_ON))
-        lock_taken(m, PSHIM_CALL_MUTEX_LOCK);
-    return 0;
-}
+/* Others than these are refused, though the mutex be free. */
+#define IS_CLOCK(clock) ((clock) == CLOCK_REALTIME || (clock) == CLOCK_MONOTONIC)
 
-EXPORT int pthread_mutex_trylock(pthread_mutex_t *m)
-{
-    int error = REAL_LOCK(pthread_mutex_trylock)(m);
-    if (is_got(error) && likely(lock_mode() == PSHIM_ON))
-        lock_taken(m, PSHIM_CALL_MUTEX_TRYLOCK);
-    return error;
-}
-
-EXPORT int pthread_mutex_timedlock(pthread_mutex_t *m, const struct timespec *until)
-{
-    uint32_t mode = lock_mode();
-    if (unlikely(mode == PSHIM_OFF))
-        return REAL_LOCK(pthread_mutex_timedlock)(m, until);
-    int error = lock_try(m);
-    if (unlikely(error != 0))
-        LOCK_BY(m, PSHIM_CALL_MUTEX_TIMEDLOCK, mode, error, real.pthread_mutex_timedlock(m, until));
-    if (likely(mode == PSHIM_ON))
-        lock_taken(m, PSHIM_CALL_MUTEX_TIMEDLOCK);
-    return 0;
-}
-
-EXPORT int pthread_mutex_clocklock(pthread_mutex_t *m, clockid_t clock,
-                                   const struct timespec *until)
-{
-    uint32_t mode = lock_mode();
-    if (unlikely(mode == PSHIM_OFF))
-        return REAL_LOCK(pthread_mutex_clocklock)(m, clock, until);
-    bool known = clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC;
-    int error = known ? lock_try(m) : ENOSYS; /* others are refused, though the mutex be free */
-    if (unlikely(error != 0))
-        LOCK_BY(m, PSHIM_CALL_MUTEX_CLOCKLOCK, mode, error,
-                real.pthread_mutex_clocklock(m, clock, until));
-    if (likely(mode == PSHIM_ON))
-        lock_taken(m, PSHIM_CALL_MUTEX_CLOCKLOCK);
-    return 0;
-}
-
-EXPORT int pthread_mutex_unlock(pthread_mutex_t *m)
-{
-    if (unlikely(lock_mode() != PSHIM_ON))
-        return REAL_LOCK(pthread_mutex_unlock)(m);
-    struct thread_state *ts = shim_tls.self;
-    if (likely(ts != NULL))
-        ts->held.leaving = m; /* what a tick finds from now on is not the critical section */
-    uint64_t now = lock_clock();
-    int error = real.pthread_mutex_unlock(m);
-    if (likely(error == 0))
-        lock_given_back(m, now);
-    if (likely(ts != NULL))
-        ts->held.leaving = NULL;
-    return error;
-}
+LOCK_HOOK(pthread_mutex_clocklock, MUTEX_CLOCKLOCK, m,
+          (pthread_mutex_t * m, clockid_t clock, const struct timespec *until), (m, clock, until),
+          IS_CLOCK(clock) ? lock_try(m) : ENOSYS)

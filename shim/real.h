@@ -12,6 +12,7 @@
 #define PERFSHIM_SHIM_REAL_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -65,7 +66,40 @@
     X(int, pthread_mutex_clocklock, (pthread_mutex_t *, clockid_t, const struct timespec *))       \
     X(int, pthread_mutex_unlock, (pthread_mutex_t *))                                              \
     X(int, pthread_cond_clockwait,                                                                 \
-      (pthread_cond_t *, pthread_mutex_t *, clockid_t, const struct timespec *))
+      (pthread_cond_t *, pthread_mutex_t *, clockid_t, const struct timespec *))                   \
+    X(int, pthread_rwlock_init, (pthread_rwlock_t *, const pthread_rwlockattr_t *))                \
+    X(int, pthread_rwlock_destroy, (pthread_rwlock_t *))                                           \
+    X(int, pthread_rwlock_rdlock, (pthread_rwlock_t *))                                            \
+    X(int, pthread_rwlock_wrlock, (pthread_rwlock_t *))                                            \
+    X(int, pthread_rwlock_tryrdlock, (pthread_rwlock_t *))                                         \
+    X(int, pthread_rwlock_trywrlock, (pthread_rwlock_t *))                                         \
+    X(int, pthread_rwlock_timedrdlock, (pthread_rwlock_t *, const struct timespec *))              \
+    X(int, pthread_rwlock_timedwrlock, (pthread_rwlock_t *, const struct timespec *))              \
+    X(int, pthread_rwlock_clockrdlock, (pthread_rwlock_t *, clockid_t, const struct timespec *))   \
+    X(int, pthread_rwlock_clockwrlock, (pthread_rwlock_t *, clockid_t, const struct timespec *))   \
+    X(int, pthread_rwlock_unlock, (pthread_rwlock_t *))                                            \
+    X(int, pthread_spin_init, (pthread_spinlock_t *, int))                                         \
+    X(int, pthread_spin_destroy, (pthread_spinlock_t *))                                           \
+    X(int, pthread_spin_lock, (pthread_spinlock_t *))                                              \
+    X(int, pthread_spin_trylock, (pthread_spinlock_t *))                                           \
+    X(int, pthread_spin_unlock, (pthread_spinlock_t *))                                            \
+    X(int, sem_init, (sem_t *, int, unsigned))                                                     \
+    X(int, sem_destroy, (sem_t *))                                                                 \
+    X(int, sem_wait, (sem_t *))                                                                    \
+    X(int, sem_trywait, (sem_t *))                                                                 \
+    X(int, sem_timedwait, (sem_t *, const struct timespec *))                                      \
+    X(int, sem_clockwait, (sem_t *, clockid_t, const struct timespec *))                           \
+    X(int, pthread_barrier_init, (pthread_barrier_t *, const pthread_barrierattr_t *, unsigned))   \
+    X(int, pthread_barrier_destroy, (pthread_barrier_t *))                                         \
+    X(int, pthread_barrier_wait, (pthread_barrier_t *))                                            \
+    X(int, pthread_once, (pthread_once_t *, void (*)(void)))                                       \
+    X(void, call_once, (once_flag *, void (*)(void)))                                              \
+    X(int, mtx_init, (mtx_t *, int))                                                               \
+    X(void, mtx_destroy, (mtx_t *))                                                                \
+    X(int, mtx_lock, (mtx_t *))                                                                    \
+    X(int, mtx_trylock, (mtx_t *))                                                                 \
+    X(int, mtx_timedlock, (mtx_t *, const struct timespec *))                                      \
+    X(int, mtx_unlock, (mtx_t *))
 
 /*
  * Functions of which glibc has two that do not fit together: X(return type, name here, symbol,

@@ -104,6 +104,7 @@ struct thread_state {
     void *start_arg;
     uint16_t host_blocks_tick; /* its creator's, which a new thread inherits */
     bool record_is_shared;     /* with other threads: there was no room for one of its own */
+    struct once_call *once;    /* the initialisation it is about to do */
     struct {                   /* the wait it is in: waits.h */
         enum pshim_wait what;
         uintptr_t sp;   /* of the hook */

@@ -1,0 +1,134 @@
+/*
+ * What the hooks of calls that take and give back locks have in common: one place where a call
+ * tries, waits and says what became of it.
+ *
+ * The codes are those of the pthread functions; calls of other families translate theirs. All of
+ * these stand in exported functions, whose registers are the site. The guard is never held across
+ * a real call.
+ */
+#ifndef PERFSHIM_SHIM_HOOK_LOCK_H
+#define PERFSHIM_SHIM_HOOK_LOCK_H
+
+#include <errno.h>
+#include <time.h>
+
+#include "shim/lock_recorder.h"
+#include "shim/real.h"
+#include "shim/waits.h"
+
+/* What a try gave: got the lock? (0, or its owner died) */
+HOT_INLINE bool lock_is_got(int error)
+{
+    return error == 0 || error == EOWNERDEAD;
+}
+
+/*
+ * The rest of a call whose try said `error`, not 0: the real one, whose code goes to `result`. Only
+ * after EBUSY does it wait.
+ */
+#define LOCK_BY(lock, call, mode, error, real_call, result)                                        \
+    do {                                                                                           \
+        struct wait_span wait_;                                                                    \
+        bool busy_ = (error) == EBUSY;                                                             \
+        if (busy_)                                                                                 \
+            wait_begin(&wait_, shim_tls.self, PSHIM_WAIT_LOCK);                                    \
+        (result) = (real_call);                                                                    \
+        bool got_ = lock_is_got(result);                                                           \
+        if (busy_)                                                                                 \
+            wait_end(&wait_);                                                                      \
+        if (busy_ && (got_ || (result) == ETIMEDOUT)) {                                            \
+            struct unwind_regs regs_;                                                              \
+            unwind_capture(&regs_);                                                                \
+            lock_waited(lock, call, &regs_, LOCK_CALLER(), &wait_, got_);                          \
+        } else if (got_ && (mode) == PSHIM_ON) {                                                   \
+            lock_taken(lock, call);                                                                \
+        }                                                                                          \
+    } while (0)
+
+/* The real call that gives a lock of a thread's own back, and what it says. */
+#define LOCK_GIVE(lock, kind, real_call)                                                           \
+    do {                                                                                           \
+        struct thread_state *ts_ = shim_tls.self;                                                  \
+        if (likely(ts_ != NULL))                                                                   \
+            ts_->held.leaving = (lock); /* what a tick finds from now on is not in the section */  \
+        uint64_t now_ = lock_clock();                                                              \
+        int error_ = (real_call);                                                                  \
+        if (likely(error_ == 0))                                                                   \
+            lock_given_back(lock, now_);                                                           \
+        if (likely(ts_ != NULL))                                                                   \
+            ts_->held.leaving = NULL;                                                              \
+        return error_;                                                                             \
+    } while (0)
+
+/* A lock was initialised. */
+#define LOCK_MADE(lock, kind)                                                                      \
+    do {                                                                                           \
+        if (likely(lock_mode() != PSHIM_OFF)) {                                                    \
+            struct unwind_regs regs_;                                                              \
+            unwind_capture(&regs_);                                                                \
+            lock_made(lock, kind, &regs_);                                                         \
+        }                                                                                          \
+    } while (0)
+
+/* Is it a time that a call accepts? Others are refused, though the lock be free. */
+static inline bool lock_time_is_valid(clockid_t clock, const struct timespec *t)
+{
+    return (clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC) && t && t->tv_nsec >= 0 &&
+           t->tv_nsec < 1000000000;
+}
+
+/* Whole hooks. `tries`: an expression that says 0, EBUSY, or anything else for "ask the real call".
+ */
+#define LOCK_HOOK(name, call, lock, params, arguments, tries)                                      \
+    EXPORT int name params                                                                         \
+    {                                                                                              \
+        uint32_t mode = lock_mode();                                                               \
+        if (unlikely(mode == PSHIM_OFF))                                                           \
+            return REAL_LOCK(name) arguments;                                                      \
+        int error = (tries);                                                                       \
+        if (unlikely(error != 0)) {                                                                \
+            LOCK_BY((const void *)(lock), PSHIM_CALL_##call, mode, error, real.name arguments,     \
+                    error);                                                                        \
+            return error;                                                                          \
+        }                                                                                          \
+        if (likely(mode == PSHIM_ON))                                                              \
+            lock_taken((const void *)(lock), PSHIM_CALL_##call);                                   \
+        return 0;                                                                                  \
+    }
+
+#define LOCK_TRY_HOOK(name, call, lock, params, arguments)                                         \
+    EXPORT int name params                                                                         \
+    {                                                                                              \
+        int error = REAL_LOCK(name) arguments;                                                     \
+        if (lock_is_got(error) && likely(lock_mode() == PSHIM_ON))                                 \
+            lock_taken((const void *)(lock), PSHIM_CALL_##call);                                   \
+        return error;                                                                              \
+    }
+
+#define LOCK_GIVE_HOOK(name, kind, lock, params, arguments)                                        \
+    EXPORT int name params                                                                         \
+    {                                                                                              \
+        if (unlikely(lock_mode() != PSHIM_ON))                                                     \
+            return REAL_LOCK(name) arguments;                                                      \
+        LOCK_GIVE((const void *)(lock), PSHIM_LOCK_##kind, real.name arguments);                   \
+    }
+
+#define LOCK_MADE_HOOK(name, kind, lock, params, arguments)                                        \
+    EXPORT int name params                                                                         \
+    {                                                                                              \
+        int error = REAL_LOCK(name) arguments;                                                     \
+        if (likely(error == 0))                                                                    \
+            LOCK_MADE((const void *)(lock), PSHIM_LOCK_##kind);                                    \
+        return error;                                                                              \
+    }
+
+#define LOCK_DESTROY_HOOK(name, lock, params, arguments)                                           \
+    EXPORT int name params                                                                         \
+    {                                                                                              \
+        int error = REAL_LOCK(name) arguments;                                                     \
+        if (likely(error == 0 && lock_mode() != PSHIM_OFF))                                        \
+            lock_destroyed((const void *)(lock));                                                  \
+        return error;                                                                              \
+    }
+
+#endif
