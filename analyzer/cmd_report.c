@@ -47,7 +47,7 @@ static const struct opt *option_table(struct options *o)
     static struct opt table[16];
     const struct opt filled[] = {
         {"view", OPT_CHOICE, &o->view, NULL, "what to show (summary)", view_words + 1, 0, 0, NULL},
-        {"view", OPT_RESERVED, NULL, NULL, NULL, "blame|io|ledger|threads", 0, 0, NULL},
+        {"view", OPT_RESERVED, NULL, NULL, NULL, "blame|io", 0, 0, NULL},
         {"sort", OPT_CHOICE, &o->sort, NULL, "order of functions (cum)",
          "cum|flat|cpu|lock|io|allocs|bytes", 0, 0, NULL},
         {"limit|n", OPT_UINT, &o->limit, "N", "rows of a table (20)", NULL, 1, 0, NULL},
@@ -122,21 +122,27 @@ static int site_view_check(const struct options *o, const struct view *v)
     return CMD_FINE;
 }
 
-/* The timeline is of the whole process: what picks or orders functions would be without effect. */
-static int timeline_check(const struct options *o)
+/* Of the whole process: what picks or orders functions would be without effect. */
+static int whole_view_check(const struct options *o)
 {
+    static const struct {
+        const char *name, *order;
+    } whole[] = {{"timeline", "time"}, {"threads", "CPU time"}, {"ledger", "CPU time"}};
     static const char *const names[SELECT_RULES] = {
         [SELECT_FOCUS] = "focus", [SELECT_IGNORE] = "ignore", [SELECT_HIDE] = "hide"};
-    if (!o->view || strcmp(o->view, "timeline") != 0)
-        return CMD_FINE;
-    const char *name = o->by ? "by" : o->sort ? "sort" : NULL;
-    for (int i = 0; i < SELECT_RULES; i++)
-        if (o->select[i])
-            name = names[i];
-    if (name)
-        fprintf(stderr, PROG ": --%s: --view=timeline is of the whole process, in order of time\n",
-                name);
-    return name ? CMD_USAGE : CMD_FINE;
+    for (size_t i = 0; o->view && i < sizeof whole / sizeof *whole; i++) {
+        if (strcmp(o->view, whole[i].name) != 0)
+            continue;
+        const char *name = o->by ? "by" : o->sort ? "sort" : NULL;
+        for (int k = 0; k < SELECT_RULES; k++)
+            if (o->select[k])
+                name = names[k];
+        if (name)
+            fprintf(stderr, PROG ": --%s: --view=%s is of the whole process, in order of %s\n",
+                    name, whole[i].name, whole[i].order);
+        return name ? CMD_USAGE : CMD_FINE;
+    }
+    return CMD_FINE;
 }
 
 static int screen(const struct options *o, const struct model *m, struct frames *f)
@@ -146,12 +152,12 @@ static int screen(const struct options *o, const struct model *m, struct frames 
     if (!error)
         error = site_view_check(o, &v);
     if (!error)
-        error = timeline_check(o);
+        error = whole_view_check(o);
     if (error)
         return error;
     text_color_choose(o->color, stdout);
     if (o->by && strcmp(o->by, "thread") == 0) {
-        view_threads(&v);
+        view_thread_names(&v);
         return cmd_finish(PROG);
     }
     if (o->by && strcmp(o->by, "lock") == 0) {

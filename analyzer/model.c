@@ -6,6 +6,7 @@
 #include "analyzer/model.h"
 #include "analyzer/model_locks.h"
 #include "analyzer/model_named.h"
+#include "analyzer/model_threads.h"
 #include "analyzer/settle.h"
 #include "analyzer/process.h"
 
@@ -121,32 +122,6 @@ static uint64_t end_load(struct model *m)
         m->end = PSHIM_END_SIGNAL; /* it never came to tell: killed, by what is not known */
     }
     return end_ns ? end_ns : last_sign_of_life(m);
-}
-
-static void threads_load(struct model *m, uint64_t end_ns)
-{
-    uint32_t count = reader_count(m->reader, PSHIM_REGION_THREAD);
-    m->threads = memory_new(count, sizeof *m->threads);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct pshim_thread *t = reader_thread(m->reader, i);
-        if (!t)
-            continue;
-        struct model_thread *to = &m->threads[m->threads_kept++];
-        uint64_t end = pshim_load(&t->end_monotonic_ns);
-        to->tid = t->tid;
-        memcpy(to->name, t->name, sizeof t->name);
-        to->ended = pshim_load32(&t->state) == PSHIM_THREAD_ENDED;
-        to->merged = pshim_load(&t->merged);
-        to->wall_ns =
-            metric_difference((int64_t)(end ? end : end_ns), (int64_t)t->start_monotonic_ns);
-        if (to->wall_ns < 0)
-            to->wall_ns = 0;
-        to->cpu_ns = (int64_t)pshim_load(&t->cpu_ns);
-        if (!to->cpu_ns)
-            to->cpu_ns = (int64_t)(pshim_load(&t->ticks) * m->header->tick_period_ns);
-        add(&m->thread_wall_ns, to->wall_ns);
-        m->thread_count += 1 + to->merged;
-    }
 }
 
 /* While accounts are summed: which sample a node has. */
@@ -456,7 +431,7 @@ int model_load(struct model *m, struct reader *r)
     if (m->wall_ns < 0)
         m->wall_ns = 0;
     argv_load(m);
-    threads_load(m, end_ns);
+    model_threads_load(m, end_ns);
     if (accounts_load(m) || model_histograms_load(m) || stacks_check(m)) {
         model_release(m);
         return -1;

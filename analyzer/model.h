@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "analyzer/estimate.h"
+#include "analyzer/ledger.h"
 #include "analyzer/metrics.h"
 #include "analyzer/model_histogram.h"
 #include "analyzer/reader.h"
@@ -73,6 +74,7 @@ struct model_thread {
     uint64_t merged; /* further threads summed into this one */
     int64_t wall_ns;
     int64_t cpu_ns; /* while recorded */
+    struct ledger ledger;
 };
 
 struct model_progress {
@@ -108,6 +110,7 @@ struct model {
     int64_t wall_ns;
     int64_t thread_wall_ns; /* sum over threads */
     uint64_t thread_count;  /* merged ones included */
+    struct ledger ledger;   /* of all threads */
     uint32_t measured;      /* bit per enum metric */
     struct metrics totals;
     struct estimate_spread spread; /* of sampled allocations: of the totals */

@@ -48,6 +48,23 @@ int process_resident(uint32_t pid, int64_t *rss_bytes, int64_t *anon_bytes)
     return 0;
 }
 
+int process_thread_times(uint32_t pid, uint32_t tid, int64_t *ran_ns, int64_t *run_delay_ns)
+{
+    char path[64];
+    long long ran, delay;
+    snprintf(path, sizeof path, "/proc/%u/task/%u/schedstat", pid, tid);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return -1;
+    int fields = fscanf(f, "%lld %lld", &ran, &delay);
+    fclose(f);
+    if (fields != 2 || ran < 0 || delay < 0)
+        return -1;
+    *ran_ns = ran;
+    *run_delay_ns = delay;
+    return 0;
+}
+
 int process_start_ticks(uint32_t pid, uint64_t *ticks)
 {
     char state = 0;

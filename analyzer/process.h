@@ -19,6 +19,9 @@ uint32_t process_mapping(const char *path);
 /* How much memory it has resident, and without files and shared memory. 0, or −1. */
 int process_resident(uint32_t pid, int64_t *rss_bytes, int64_t *anon_bytes);
 
+/* How long a thread of it has run, and was ready to run without a CPU. 0, or −1. */
+int process_thread_times(uint32_t pid, uint32_t tid, int64_t *ran_ns, int64_t *run_delay_ns);
+
 /* Its name as the kernel knows it, "" if it is gone. */
 void process_name(uint32_t pid, char to[static 17]);
 

@@ -163,14 +163,29 @@ static void put_intervals(struct json *j, const struct model *m, const struct me
     json_end(j);
 }
 
+static void put_ledger_part(struct json *j, const struct ledger *l, enum ledger_part part)
+{
+    static const char *const keys[LEDGER_PART_COUNT] = {
+#define X(id, key, column, text) #key,
+        LEDGER_PARTS(X)
+#undef X
+    };
+    if (ledger_has(l, part))
+        json_put_int(j, keys[part], l->v[part]);
+    else
+        json_put_null(j, keys[part]);
+}
+
 void json_put_totals(struct json *j, const struct model *m)
 {
     json_begin(j, "totals", '{');
     for (int i = 0; i < METRIC_COUNT; i++)
-        if (i != METRIC_BLAMED_WAIT_NS)
+        if (i != METRIC_BLAMED_WAIT_NS && i != METRIC_IDLE_NS)
             json_put_metric(j, metric_keys[i], m, i, m->totals.v[i]);
-    json_put_null(j, "runqueue_ns");
-    json_put_null(j, "unexplained_ns");
+    static const enum ledger_part of_threads[] = {LEDGER_IDLE, LEDGER_RUNQUEUE, LEDGER_UNEXPLAINED,
+                                                  LEDGER_PAUSED};
+    for (size_t i = 0; i < sizeof of_threads / sizeof *of_threads; i++)
+        put_ledger_part(j, &m->ledger, of_threads[i]);
     json_put_int(j, "thread_wall_ns", m->thread_wall_ns);
     if (m->progress_count)
         json_put_int(j, "ops", (int64_t)model_ops(m));
@@ -368,13 +383,15 @@ static void put_threads(struct json *j, const struct model *m)
         json_put_int(j, "tid", t->tid);
         put_name(j, "name", t->name);
         json_put_int(j, "wall_ns", t->wall_ns);
-        json_put_metric(j, "cpu_ns", m, METRIC_CPU_NS, t->cpu_ns);
-        static const char *const unknown[] = {"lock_wait_ns", "io_wait_ns", "idle_ns",
-                                              "runqueue_ns", "unexplained_ns"};
-        for (size_t k = 0; k < sizeof unknown / sizeof *unknown; k++)
-            json_put_null(j, unknown[k]);
+        for (int k = 0; k < LEDGER_PART_COUNT; k++)
+            put_ledger_part(j, &t->ledger, k);
         json_end(j);
     }
+    json_end(j);
+    json_begin(j, "ledger", '{');
+    for (int k = 0; k < LEDGER_PART_COUNT; k++)
+        put_ledger_part(j, &m->ledger, k);
+    json_put_int(j, "thread_wall_ns", m->thread_wall_ns);
     json_end(j);
 }
 

@@ -37,6 +37,8 @@ struct view {
     X(sizes, "sizes of blocks, and blocks that realloc grows")                                     \
     X(pool, "sites worth a pool, and what it would save")                                          \
     X(timeline, "live bytes, allocations and CPU time from the start to the end")                  \
+    X(threads, "where the time of each thread went")                                               \
+    X(ledger, "where the time of all threads went: CPU, waits, and what is not explained")         \
     X(locks, "locks by how long threads waited for them, and what their holders did")
 
 #define X(id, text) void view_##id(const struct view *v);
@@ -52,7 +54,11 @@ void view_named(const struct view *v);
 /* Waits and holds in one line. */
 void view_locks_line(const struct view *v, const struct model_lock_counts *totals);
 /* Threads gathered by name (`--by thread`). */
-void view_threads(const struct view *v);
+void view_thread_names(const struct view *v);
+/* The table of both, and of the ledger. */
+void view_threads_table(const struct view *v, bool gather);
+/* A part of the ledger of all threads; CPU time without the profiler's. */
+int64_t view_ledger_part(const struct model *m, enum ledger_part part);
 /* The table of functions (files, modules) of `v`, ranked by `metric` unless v->sort says other. */
 void view_functions(const struct view *v, enum metric metric);
 

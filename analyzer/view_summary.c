@@ -4,32 +4,48 @@
 #include "analyzer/view.h"
 #include "common/units.h"
 
+/* Where the threads' time went; what is not known is left out. */
 static void time_line(const struct view *v)
 {
-    char part[TEXT_BUF], buf[UNITS_BUF];
+    static const char *const names[LEDGER_PART_COUNT] = {
+#define X(id, key, column, text) column,
+        LEDGER_PARTS(X)
+#undef X
+    };
+    char share[TEXT_BUF], text[64];
     const struct model *m = v->model;
-    if (!model_has(m, METRIC_CPU_NS))
+    double wall = (double)m->thread_wall_ns, profiler = (double)m->totals.v[METRIC_PROFILER_NS];
+    const unsigned waits = 1u << LEDGER_LOCK | 1u << LEDGER_IO | 1u << LEDGER_IDLE;
+    size_t at = 0;
+    if (wall <= 0)
         return;
-    double cpu = (double)m->totals.v[METRIC_CPU_NS], wall = (double)m->thread_wall_ns;
-    double lock = (double)m->totals.v[METRIC_LOCK_WAIT_NS];
-    double profiler = (double)m->totals.v[METRIC_PROFILER_NS];
-    bool locks = model_has(m, METRIC_LOCK_WAIT_NS);
-    if (wall > 0) {
-        fprintf(v->out, "TIME    %.2f thread-s: cpu %s", wall / 1e9, text_percent(part, cpu, wall));
-        if (locks)
-            fprintf(v->out, "  lock %s", text_percent(part, lock, wall));
-        if (profiler > 0)
-            fprintf(v->out, "  profiler %s", text_percent(part, profiler, wall));
-        double rest = wall - cpu - lock - profiler;
-        if (rest >= 0)
-            fprintf(v->out, "  %s %s", locks ? "other" : "off cpu", text_percent(part, rest, wall));
+    at = (size_t)fprintf(v->out, "TIME    %.2f thread-s:", wall / 1e9);
+    for (int k = 0; k <= LEDGER_PART_COUNT; k++) {
+        bool last = k == LEDGER_PART_COUNT;
+        double ns = last ? profiler : (double)view_ledger_part(m, k);
+        if (last || k == LEDGER_PAUSED ? ns <= 0 : !ledger_has(&m->ledger, k))
+            continue;
+        const char *name = last ? "profiler" : names[k];
+        if (k == LEDGER_UNEXPLAINED && !(m->ledger.known & waits))
+            name = "off cpu"; /* nobody looked for an explanation */
+        size_t n =
+            (size_t)snprintf(text, sizeof text, "%s %s", name, text_percent(share, ns, wall));
+        if (at + 2 + n > TEXT_COLUMNS) {
+            fputs("\n      ", v->out);
+            at = 6;
+        }
+        at += (size_t)fprintf(v->out, "%s%s", k ? "  " : " ", text);
     }
-    if (wall <= 0 || locks) /* with locks there is no room for both on one line */
-        fprintf(v->out, "%sCOST    ", wall > 0 ? "\n" : "");
-    else
-        fputs("   cost = ", v->out);
+    fputc('\n', v->out);
+}
+
+static void cost_line(const struct view *v)
+{
+    char buf[UNITS_BUF];
+    const struct model *m = v->model;
     double cost = (double)m->totals.v[METRIC_COST_NS];
-    fprintf(v->out, "cpu%s = %s", locks ? " + lock" : "", units_duration(buf, cost));
+    fprintf(v->out, "COST    cpu%s = %s", model_has(m, METRIC_LOCK_WAIT_NS) ? " + lock" : "",
+            units_duration(buf, cost));
     if (model_ops(m))
         fprintf(v->out, ", %s/op", units_duration(buf, cost / (double)model_ops(m)));
     fputc('\n', v->out);
@@ -126,7 +142,10 @@ void view_summary(const struct view *v)
                          : locks && !allocs           ? METRIC_LOCK_WAIT_NS
                                                       : METRIC_ALLOC_CALLS;
     view_header(v);
-    time_line(v);
+    if (model_has(m, METRIC_CPU_NS)) {
+        time_line(v);
+        cost_line(v);
+    }
     locks_line(v);
     memory_line(v);
     mapped_line(v);

@@ -5,65 +5,123 @@
 #include "analyzer/view.h"
 #include "common/units.h"
 
+/* A thread, or all of one name. */
+struct row {
+    char name[17];
+    uint32_t tid;
+    uint64_t threads;
+    struct ledger_sum sum;
+};
+
 static int by_name(const void *a, const void *b)
 {
-    const struct model_thread *x = a, *y = b;
+    const struct row *x = a, *y = b;
     return strcmp(x->name, y->name);
 }
 
 static int by_cpu(const void *a, const void *b)
 {
-    const struct model_thread *x = a, *y = b;
-    if (x->cpu_ns != y->cpu_ns)
-        return x->cpu_ns < y->cpu_ns ? 1 : -1;
-    return strcmp(x->name, y->name);
+    const struct row *x = a, *y = b;
+    const struct ledger *l = &x->sum.all, *r = &y->sum.all;
+    if (l->v[LEDGER_CPU] != r->v[LEDGER_CPU])
+        return l->v[LEDGER_CPU] < r->v[LEDGER_CPU] ? 1 : -1;
+    if (l->wall_ns != r->wall_ns)
+        return l->wall_ns < r->wall_ns ? 1 : -1;
+    int names = strcmp(x->name, y->name);
+    return names ? names : (x->tid > y->tid) - (x->tid < y->tid);
+}
+
+/* A row a thread; most CPU time first. The caller frees it. */
+static struct row *rows_new(const struct model *m, bool gather, size_t *count)
+{
+    struct row *rows = memory_new(m->threads_kept, sizeof *rows);
+    size_t kept = 0;
+    for (size_t i = 0; i < m->threads_kept; i++) {
+        memcpy(rows[i].name, m->threads[i].name, sizeof rows[i].name);
+        rows[i].tid = m->threads[i].tid;
+        rows[i].threads = 1 + m->threads[i].merged;
+        ledger_books_add(&rows[i].sum, &m->threads[i].ledger);
+    }
+    *count = m->threads_kept;
+    if (gather && *count) {
+        qsort(rows, *count, sizeof *rows, by_name);
+        for (size_t i = 1; i < *count; i++) {
+            if (strcmp(rows[kept].name, rows[i].name) != 0) {
+                rows[++kept] = rows[i];
+                continue;
+            }
+            ledger_books_sum(&rows[kept].sum, &rows[i].sum);
+            rows[kept].threads += rows[i].threads;
+        }
+        *count = kept + 1;
+    }
+    if (*count)
+        qsort(rows, *count, sizeof *rows, by_cpu);
+    return rows;
+}
+
+/* Parts worth a column: known of the whole, and not all 0 where that is the rule. */
+static bool has_column(const struct model *m, enum ledger_part part)
+{
+    return ledger_has(&m->ledger, part) && (part != LEDGER_PAUSED || m->ledger.v[part]);
+}
+
+void view_threads_table(const struct view *v, bool gather)
+{
+    static const char *const titles[LEDGER_PART_COUNT] = {
+#define X(id, key, column, text) column,
+        LEDGER_PARTS(X)
+#undef X
+    };
+    const struct model *m = v->model;
+    size_t count;
+    int64_t largest = 0;
+    struct row *rows = rows_new(m, gather, &count);
+    for (size_t i = 0; i < count; i++)
+        largest = rows[i].sum.all.wall_ns > largest ? rows[i].sum.all.wall_ns : largest;
+    struct table t = {0};
+    char text[TEXT_BUF], name[80];
+    struct text_scale scale = text_scale_for((double)largest);
+    table_column(&t, gather ? "threads" : "tid", TABLE_RIGHT);
+    table_column(&t, "wall", TABLE_RIGHT);
+    for (int k = 0; k < LEDGER_PART_COUNT; k++) {
+        if (has_column(m, k))
+            table_column(&t, titles[k], TABLE_RIGHT);
+        if (k == LEDGER_CPU && has_column(m, k))
+            table_column(&t, "cpu%", TABLE_RIGHT);
+    }
+    table_column(&t, "name", TABLE_NAME);
+    for (size_t i = 0; i < count && (v->all || i < v->limit); i++) {
+        const struct ledger *l = &rows[i].sum.all;
+        table_cell(&t, "%llu", (unsigned long long)(gather ? rows[i].threads : rows[i].tid));
+        table_cell(&t, "%s", text_scaled(text, scale, (double)l->wall_ns));
+        for (int k = 0; k < LEDGER_PART_COUNT; k++) {
+            if (!has_column(m, k))
+                continue;
+            if (ledger_has(l, k) && l->v[k])
+                table_cell(&t, "%s", text_scaled(text, scale, (double)l->v[k]));
+            else
+                table_cell(&t, "%s", ledger_has(l, k) ? "-" : "?");
+            if (k == LEDGER_CPU)
+                table_cell(&t, "%s", text_percent(text, (double)l->v[k], (double)m->ledger.v[k]));
+        }
+        table_cell(&t, "%s", text_escape(name, sizeof name, rows[i].name, 64));
+    }
+    table_print(&t, v->out);
+    if (!v->all && count > v->limit)
+        fprintf(v->out, " %zu more: --all\n", count - v->limit);
+    table_release(&t);
+    free(rows);
 }
 
 void view_threads(const struct view *v)
 {
-    const struct model *m = v->model;
-    struct model_thread *groups = memory_new(m->threads_kept, sizeof *groups);
-    size_t count = 0;
-    memcpy(groups, m->threads, m->threads_kept * sizeof *groups);
-    qsort(groups, m->threads_kept, sizeof *groups, by_name);
-    for (size_t i = 0; i < m->threads_kept; i++) {
-        if (count && strcmp(groups[count - 1].name, groups[i].name) == 0) {
-            struct model_thread *to = &groups[count - 1];
-            to->cpu_ns = metric_sum(to->cpu_ns, groups[i].cpu_ns);
-            to->wall_ns = metric_sum(to->wall_ns, groups[i].wall_ns);
-            to->merged += 1 + groups[i].merged;
-        } else {
-            groups[count++] = groups[i];
-        }
-    }
-    qsort(groups, count, sizeof *groups, by_cpu);
-    int64_t total = 0, largest = 0;
-    for (size_t i = 0; i < count; i++) {
-        total = metric_sum(total, groups[i].cpu_ns);
-        largest = groups[i].wall_ns > largest ? groups[i].wall_ns : largest;
-    }
-    struct table t = {0};
-    char text[TEXT_BUF], name[80];
-    bool cpu = model_has(m, METRIC_CPU_NS);
-    struct text_scale scale = text_scale_for((double)largest);
-    table_column(&t, "threads", TABLE_RIGHT);
-    table_column(&t, "wall", TABLE_RIGHT);
-    if (cpu) {
-        table_column(&t, "cpu", TABLE_RIGHT);
-        table_column(&t, "cpu%", TABLE_RIGHT);
-    }
-    table_column(&t, "name", TABLE_NAME);
-    for (size_t i = 0; i < count && (v->all || i < v->limit); i++) {
-        table_cell(&t, "%llu", (unsigned long long)groups[i].merged + 1);
-        table_cell(&t, "%s", text_scaled(text, scale, (double)groups[i].wall_ns));
-        if (cpu) {
-            table_cell(&t, "%s", text_scaled(text, scale, (double)groups[i].cpu_ns));
-            table_cell(&t, "%s", text_percent(text, (double)groups[i].cpu_ns, (double)total));
-        }
-        table_cell(&t, "%s", text_escape(name, sizeof name, groups[i].name, 64));
-    }
     view_header(v);
-    table_print(&t, v->out);
-    table_release(&t);
-    free(groups);
+    view_threads_table(v, false);
+}
+
+void view_thread_names(const struct view *v)
+{
+    view_header(v);
+    view_threads_table(v, true);
 }

@@ -197,6 +197,9 @@ struct pshim_header {
     uint32_t maps_mode; /* enum pshim_switch: are its mappings counted? */
     uint32_t reserved0;
     uint64_t reserved_bytes; /* atomic: address space the program reserved itself (PROT_NONE) */
+
+    uint64_t paused_ns;       /* atomic: how long recording was off, without a pause under way */
+    uint64_t paused_since_ns; /* atomic: CLOCK_MONOTONIC when it was switched off; 0 = it is on */
 };
 
 /* Modules. Index 0 is unused; index 1 is PSHIM_MODULE_ANON. Published by `published`. */
@@ -388,7 +391,11 @@ struct pshim_thread {
     /* By enum pshim_wait, in hooks; [0] is not used. */
     uint64_t wait[PSHIM_WAITS];       /* atomic: units of the header's clock */
     uint64_t wait_ticks[PSHIM_WAITS]; /* atomic: weight of the CPU ticks meanwhile */
-    uint64_t reserved[4];
+    uint64_t waiting; /* atomic: the wait it is in, which is not in wait[] yet: when it began, with
+                         its kind in place of the lowest two bits; 0 = it is in none */
+    uint64_t paused_at_start_ns; /* header.paused_ns, with a pause under way, when it began */
+    uint64_t paused_at_end_ns;   /* likewise, when it ended */
+    uint64_t reserved[1];
 };
 /* Bytes of it that the first writers had: they know of no waits. */
 #define PSHIM_THREAD_LEAST 128u

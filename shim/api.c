@@ -16,6 +16,7 @@ static void api_recording(uint32_t on)
     if (__atomic_exchange_n(&shim_control->recording, on, __ATOMIC_ACQ_REL) == on)
         return;
     __atomic_store_n(&shim.profile.header->recording, on, __ATOMIC_RELAXED);
+    thread_note_pause(on);
     timeline_switch(on);
     if (!on)
         thread_each(timeline_tell_for); /* what was recorded until now */

@@ -297,6 +297,8 @@ static int set_up(int argc, char **argv, char **envp)
     h->start_ticks = start_ticks;
     header_fill(&s, argc, argv, exe);
     lock_clock_init();
+    if (!s.start)
+        thread_note_pause(0);
     timeline_init(s.start);
     if (h->regions[PSHIM_REGION_ACCOUNT].capacity == 0) {
         h->off_reason = PSHIM_OFF_FILE_LIMIT;

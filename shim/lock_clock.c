@@ -64,6 +64,6 @@ void lock_clock_init(void)
 void lock_clock_note(void)
 {
     struct pshim_header *h = shim.profile.header;
-    if (h->locks_mode != PSHIM_OFF || h->alloc_mode == PSHIM_ALLOC_EXACT)
+    if (h->locks_mode != PSHIM_OFF || h->io_mode == PSHIM_ON || h->alloc_mode == PSHIM_ALLOC_EXACT)
         clock_pair(&h->clock_last_units, &h->clock_last_ns);
 }

@@ -6,6 +6,7 @@
 
 #include "profile/sys.h"
 #include "shim/resident.h"
+#include "shim/run_delay.h"
 #include "shim/shim.h"
 #include "shim/thread.h"
 #include "shim/timeline.h"
@@ -30,6 +31,8 @@ void process_note_end(uint32_t end, int status)
             if (end == PSHIM_END_EXIT)
                 spans_end_all(ts);
             thread_settle(ts);
+            if (end == PSHIM_END_EXIT)
+                run_delay_note_all();
             thread_settle_ended(ts);
             thread_each(timeline_tell_for);
         }

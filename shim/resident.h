@@ -1,7 +1,5 @@
 /*
- * How much memory the process has resident, by /proc, without a descriptor in its table: a child
- * that shares the memory but not the table reads it (clone with CLONE_VM | CLONE_VFORK, exit signal
- * 0, all signals blocked meanwhile). Some 150 us; five system calls, and three of the child's.
+ * How much memory the process has resident, by /proc (outside.h).
  */
 #ifndef PERFSHIM_SHIM_RESIDENT_H
 #define PERFSHIM_SHIM_RESIDENT_H

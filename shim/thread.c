@@ -10,6 +10,7 @@
 #include "shim/modules.h"
 #include "shim/nodes.h"
 #include "shim/recorder.h"
+#include "shim/run_delay.h"
 #include "shim/tag.h"
 #include "shim/tick.h"
 #include "shim/timeline.h"
@@ -129,6 +130,27 @@ void thread_note_ticks(struct thread_state *ts, uint64_t now_ns)
     ts->record->last_seen_ns = now_ns;
 }
 
+void thread_note_pause(uint32_t on)
+{
+    struct pshim_header *h = shim.profile.header;
+    uint64_t now = shim_now_ns();
+    if (!on) {
+        __atomic_store_n(&h->paused_since_ns, now, __ATOMIC_RELAXED);
+        return;
+    }
+    uint64_t since = __atomic_exchange_n(&h->paused_since_ns, 0, __ATOMIC_RELAXED);
+    if (since)
+        __atomic_fetch_add(&h->paused_ns, now - since, __ATOMIC_RELAXED);
+}
+
+/* How long recording was off until now. */
+static uint64_t paused_ns(uint64_t now)
+{
+    const struct pshim_header *h = shim.profile.header;
+    uint64_t since = pshim_load(&h->paused_since_ns);
+    return pshim_load(&h->paused_ns) + (since ? now - since : 0);
+}
+
 void thread_each(void (*visit)(struct thread_state *ts))
 {
     uint32_t count = __atomic_load_n(&slab_count, __ATOMIC_RELAXED);
@@ -169,6 +191,7 @@ static void record_claim(struct thread_state *ts)
     ts->record_is_shared = false;
     ts->record->tid = ts->tid;
     ts->record->start_monotonic_ns = shim_now_ns();
+    ts->record->paused_at_start_ns = paused_ns(ts->record->start_monotonic_ns);
     ts->record->start_node = ts->start_node;
     ts->record->recorder = ts->recorder;
     thread_note_name(ts);
@@ -273,8 +296,7 @@ void thread_settle(struct thread_state *ts)
     lock_clock_note();
 }
 
-/* The CPU clock of any thread of this process, as the kernel numbers it. */
-static int cpu_clock_of(uint32_t tid)
+int thread_cpu_clock(uint32_t tid)
 {
     enum { per_thread = 4, sched = 2 };
     return (int)(~tid << 3 | per_thread | sched);
@@ -287,11 +309,14 @@ void thread_settle_ended(struct thread_state *ts)
     uint64_t known = __atomic_load_n(&ended_cpu_ns, __ATOMIC_RELAXED);
     if (!shim.cpu_hz || !shim_control->recording || overflow_record->state)
         return;
+    bool paused = paused_ns(0) != 0;
     for (uint32_t i = 0; i < threads && i < r->capacity; i++) {
-        const struct pshim_thread *t = profile_record(&shim.profile, PSHIM_REGION_THREAD, i);
+        struct pshim_thread *t = profile_record(&shim.profile, PSHIM_REGION_THREAD, i);
         if (pshim_load32(&t->state) == PSHIM_THREAD_RUNNING) {
-            uint64_t used = shim_clock_ns(cpu_clock_of(t->tid));
+            uint64_t used = shim_clock_ns(thread_cpu_clock(t->tid));
             known += used ? used : t->ticks * shim.tick_period_ns; /* 0: it left us unseen */
+            if (used && !paused && t != ts->record)
+                t->cpu_ns = used - t->cpu_at_start_ns;
         }
     }
     int64_t rest = (int64_t)(shim_clock_ns(CLOCK_PROCESS_CPUTIME_ID) - known) - clockless_ns;
@@ -304,6 +329,7 @@ void thread_settle_ended(struct thread_state *ts)
 void thread_end(struct thread_state *ts)
 {
     tick_stop(ts);
+    run_delay_note(ts);
     spans_end_all(ts);
     thread_settle(ts);
     __atomic_fetch_add(&ended_cpu_ns, ts->clock_ns, __ATOMIC_RELAXED);
@@ -316,6 +342,7 @@ void thread_end(struct thread_state *ts)
     } else {
         thread_note_name(ts);
         ts->record->end_monotonic_ns = shim_now_ns();
+        ts->record->paused_at_end_ns = paused_ns(ts->record->end_monotonic_ns);
         __atomic_store_n(&ts->record->state, PSHIM_THREAD_ENDED, __ATOMIC_RELEASE);
     }
     __atomic_fetch_sub(&shim.live_threads, 1, __ATOMIC_RELAXED);

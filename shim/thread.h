@@ -49,8 +49,14 @@ void thread_settle(struct thread_state *ts);
  */
 void thread_settle_ended(struct thread_state *ts);
 
+/* Recording was switched on or off: how long it is off is in the header. Set-up may say so too. */
+void thread_note_pause(uint32_t on);
+
 /* The ticks it has received until now, into its record. Async-signal-safe. */
 void thread_note_ticks(struct thread_state *ts, uint64_t now_ns);
+
+/* The CPU clock of any thread of this process, as the kernel numbers it. */
+int thread_cpu_clock(uint32_t tid);
 
 /* Calls `visit` for the state of each thread, and for states that no thread has. */
 void thread_each(void (*visit)(struct thread_state *ts));

@@ -77,7 +77,7 @@ static __attribute__((noinline)) void tick_book(struct thread_state *ts, const u
     uint32_t node = recorder_tick_stack(ts, &regs, stacks, stacks[1].lo ? 2 : 1);
     uint64_t now = shim_now_ns();
     ts->ticks += weight;
-    wait_tick(ts, weight);
+    wait_tick(ts, weight, (uintptr_t)uc->uc_mcontext.gregs[REG_RSP]);
     thread_note_ticks(ts, now);
     timeline_tell(ts, now, weight, 0);
     recorder_cpu(ts, node, weight, 0);

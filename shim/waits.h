@@ -7,7 +7,8 @@
  * that finds the thread in a wait is put there too: the thread ran, in the kernel or spinning.
  *
  * A wait that was left by siglongjmp() is found by its place in the stack, as the guard is, when
- * the next one begins further out; its time is not known then and is not counted.
+ * the next one begins further out, or a tick comes there; its time is not known then and is not
+ * counted. Of a thread that waits now, the record says since when.
  *
  * Async-signal-safe. The guard must not be held across the real call; these take none.
  */
@@ -39,6 +40,8 @@ HOT_INLINE void wait_begin(struct wait_span *w, struct thread_state *ts, enum ps
         ts->waiting.what = what;
     }
     w->since = lock_clock();
+    if (likely(w->ts != NULL) && likely(!ts->record_is_shared))
+        __atomic_store_n(&ts->record->waiting, (w->since & ~(uint64_t)3) | what, __ATOMIC_RELAXED);
 }
 
 /* It has ended. Returns how long it took; w->ticks says how much of it the thread ran. */
@@ -54,6 +57,8 @@ HOT_INLINE uint64_t wait_end(struct wait_span *w)
     ts->waiting.what = PSHIM_WAIT_RUN;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     w->ticks = ts->waiting.ticks;
+    if (likely(!ts->record_is_shared))
+        __atomic_store_n(&ts->record->waiting, 0, __ATOMIC_RELAXED);
     if (unlikely(!shim_control->recording))
         return took;
     bool shared = ts->record_is_shared;
@@ -63,11 +68,20 @@ HOT_INLINE uint64_t wait_end(struct wait_span *w)
     return took;
 }
 
-/* A tick of this weight has come to the thread. In its handler. */
-HOT_INLINE void wait_tick(struct thread_state *ts, uint64_t weight)
+/* A tick of this weight has come to the thread, where its stack pointer was `sp`. In its handler.
+ */
+HOT_INLINE void wait_tick(struct thread_state *ts, uint64_t weight, uintptr_t sp)
 {
-    if (ts->waiting.what != PSHIM_WAIT_RUN)
-        ts->waiting.ticks += weight;
+    if (ts->waiting.what == PSHIM_WAIT_RUN)
+        return;
+    bool on_stack = sp >= ts->stack.lo && sp < ts->stack.hi && ts->waiting.sp >= ts->stack.lo;
+    if (unlikely(on_stack && sp > ts->waiting.sp && ts->waiting.sp < ts->stack.hi)) {
+        ts->waiting.what = PSHIM_WAIT_RUN; /* it left that wait by siglongjmp() */
+        if (!ts->record_is_shared)
+            __atomic_store_n(&ts->record->waiting, 0, __ATOMIC_RELAXED);
+        return;
+    }
+    ts->waiting.ticks += weight;
 }
 
 #endif

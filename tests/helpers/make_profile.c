@@ -57,6 +57,8 @@ static void timeline(bool pool)
 }
 
 /* Two workers of a store: 3 million operations, with or without its pool. */
+static struct pshim_thread *threads[3];
+
 static void store(bool pool)
 {
     if (pool)
@@ -86,9 +88,9 @@ static void store(bool pool)
     }
     alloc(put, 12, 64, 1);
     fixture_progress(&f, "op", 3000000);
-    fixture_thread(&f, 4127, "store_bench", 10000000000u, 20000000);
-    fixture_thread(&f, 4128, "worker", 9900000000u, 6500000000u);
-    fixture_thread(&f, 4129, "worker", 9900000000u, 6480000000u);
+    threads[0] = fixture_thread(&f, 4127, "store_bench", 10000000000u, 20000000);
+    threads[1] = fixture_thread(&f, 4128, "worker", 9900000000u, 6500000000u);
+    threads[2] = fixture_thread(&f, 4129, "worker", 9900000000u, 6480000000u);
     f.h->peak_bytes = pool ? 12500000 : 4200000;
     f.h->live_bound_bytes = 8192;
     f.h->peak_monotonic_ns = FIXTURE_START + 2500000000u;
@@ -137,11 +139,16 @@ static void locks(bool waits_only)
     uint32_t append = call(call(root, store_put), wal_append), get = call(root, store_get);
     fixture_lock(&f, 0, 0, false); /* record 0 stands for those without room */
     uint32_t log = fixture_lock(&f, a, call(0, worker), true);
-    fixture_taken(&f, append, log, 1500000, 420000, 3100000000u, 4700000000u);
+    fixture_wait_ticks(
+        &f, fixture_taken(&f, append, log, 1500000, 420000, 3100000000u, 4700000000u)->node, 60);
     for (unsigned i = 0; i < 4; i++) {
         uint32_t shard = fixture_lock(&f, 0x1000 + 64 * i, call(root, store_get), true);
         fixture_taken(&f, get, shard, 375000, 100 * i, 2000000 * i, 90000000);
     }
+    fixture_waits(threads[0], 0, 9900000000u, 30000000);
+    fixture_waits(threads[1], 1556000000, 300000000, 1000000000);
+    fixture_waits(threads[2], 1556000000, 350000000, 1000000000);
+    threads[1]->wait_ticks[PSHIM_WAIT_LOCK] = 60;
     fixture_held(&f, call(append, xalloc), log, 700);
     fixture_held(&f, append, log, 120);
     if (waits_only)

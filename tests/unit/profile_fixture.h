@@ -310,4 +310,13 @@ static inline struct pshim_thread *fixture_thread(struct fixture *f, uint32_t ti
     return t;
 }
 
+/* What it waited for, the fixture's clock being the ns, and how long it had no CPU. */
+static inline void fixture_waits(struct pshim_thread *t, uint64_t lock_ns, uint64_t idle_ns,
+                                 uint64_t run_delay_ns)
+{
+    t->wait[PSHIM_WAIT_LOCK] = lock_ns;
+    t->wait[PSHIM_WAIT_IDLE] = idle_ns;
+    t->run_delay_ns = run_delay_ns + 1;
+}
+
 #endif

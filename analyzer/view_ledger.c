@@ -1,0 +1,81 @@
+#include "analyzer/view.h"
+#include "common/units.h"
+
+int64_t view_ledger_part(const struct model *m, enum ledger_part part)
+{
+    int64_t ns = m->ledger.v[part];
+    return part == LEDGER_CPU ? metric_difference(ns, m->totals.v[METRIC_PROFILER_NS]) : ns;
+}
+
+/* How many CPUs the program had, and how many it would have used. */
+static void cpus_line(const struct view *v)
+{
+    const struct model *m = v->model;
+    const struct ledger *l = &m->ledger;
+    char ran[UNITS_BUF], had[UNITS_BUF], share[TEXT_BUF];
+    double all = (double)m->wall_ns * m->header->cpus;
+    if (!ledger_has(l, LEDGER_CPU) || all <= 0)
+        return;
+    fprintf(v->out, "CPUS    %s of %s on %u CPU%s (%s)",
+            units_duration(ran, (double)l->v[LEDGER_CPU]), units_duration(had, all),
+            m->header->cpus, m->header->cpus == 1 ? "" : "s",
+            text_percent(share, (double)l->v[LEDGER_CPU], all));
+    if (ledger_has(l, LEDGER_RUNQUEUE) && m->wall_ns)
+        fprintf(v->out, "; %.1f threads wanted to run at a time, %.1f did",
+                (double)metric_sum(l->v[LEDGER_CPU], l->v[LEDGER_RUNQUEUE]) / (double)m->wall_ns,
+                (double)l->v[LEDGER_CPU] / (double)m->wall_ns);
+    fputs("\n\n", v->out);
+}
+
+static void parts_table(const struct view *v)
+{
+    static const struct {
+        const char *name, *text;
+    } parts[LEDGER_PART_COUNT] = {
+#define X(id, key, column, text) {column, text},
+        LEDGER_PARTS(X)
+#undef X
+    };
+    const struct model *m = v->model;
+    struct text_scale scale = text_scale_for((double)m->ledger.wall_ns);
+    char text[TEXT_BUF];
+    struct table t = {0};
+    table_column(&t, "time", TABLE_RIGHT);
+    table_column(&t, "%", TABLE_RIGHT);
+    table_column(&t, "part", TABLE_LEFT);
+    table_column(&t, "", TABLE_LEFT);
+    for (int k = 0; k < LEDGER_PART_COUNT; k++) {
+        if (k == LEDGER_PAUSED && !m->ledger.v[k])
+            continue;
+        int64_t ns = view_ledger_part(m, k);
+        bool known = ledger_has(&m->ledger, k);
+        table_cell(&t, "%s", known ? text_scaled(text, scale, (double)ns) : "not known");
+        table_cell(&t, "%s",
+                   known ? text_percent(text, (double)ns, (double)m->ledger.wall_ns) : "");
+        table_cell(&t, "%s", parts[k].name);
+        table_cell(&t, "%s", parts[k].text);
+        if (k != LEDGER_CPU || !m->totals.v[METRIC_PROFILER_NS])
+            continue;
+        ns = m->totals.v[METRIC_PROFILER_NS];
+        table_cell(&t, "%s", text_scaled(text, scale, (double)ns));
+        table_cell(&t, "%s", text_percent(text, (double)ns, (double)m->ledger.wall_ns));
+        table_cell(&t, "profiler");
+        table_cell(&t, "running, in perfshim's own work");
+    }
+    table_cell(&t, "%s", text_scaled(text, scale, (double)m->ledger.wall_ns));
+    table_cell(&t, "%s", text_percent(text, 1, 1));
+    table_cell(&t, "all");
+    table_cell(&t, "the lives of %llu thread%s", (unsigned long long)m->thread_count,
+               m->thread_count == 1 ? "" : "s");
+    table_print(&t, v->out);
+    table_release(&t);
+}
+
+void view_ledger(const struct view *v)
+{
+    view_header(v);
+    cpus_line(v);
+    parts_table(v);
+    fputc('\n', v->out);
+    view_threads_table(v, true);
+}
