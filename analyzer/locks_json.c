@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyzer/blame.h"
 #include "analyzer/lock.h"
 #include "analyzer/locks_json.h"
 #include "analyzer/memory.h"
@@ -111,6 +112,54 @@ static void inside_put(struct json *j, const struct model *m, struct frames *f, 
     free(works.items);
 }
 
+static void place_put(struct json *j, const char *key, struct frames *f, const struct frame *frame)
+{
+    if (frame)
+        json_put_frame(j, key, f, frame);
+    else
+        json_put_null(j, key);
+}
+
+/* Who held it while others waited; and of each, who waited. What is missing to the lock's waits is
+   hand-off. */
+static void blockers_put(struct json *j, const struct model *m, struct frames *f, size_t lock)
+{
+    struct blame_pairs pairs = {0}, holders = {0};
+    json_put_metric(j, "blamed_wait_ns", m, METRIC_BLAMED_WAIT_NS, m->locks[lock].blamed_ns);
+    json_put_metric(j, "handoff_ns", m, METRIC_BLAMED_WAIT_NS, model_handoff_ns(&m->locks[lock]));
+    if (!model_has(m, METRIC_BLAMED_WAIT_NS)) {
+        json_put_null(j, "blockers");
+        return;
+    }
+    blame_pairs_add(&pairs, m, f, lock, 0);
+    blame_pairs_join(&pairs);
+    blame_pairs_add(&holders, m, f, lock, 0);
+    blame_pairs_by_holder(&holders);
+    json_begin(j, "blockers", '[');
+    for (size_t i = 0; i < holders.count; i++) {
+        const struct blame_pair *h = &holders.items[i];
+        json_begin(j, NULL, '{');
+        place_put(j, "site", f, h->holder);
+        json_put_int(j, "wait_ns", h->wait_ns);
+        json_put_int(j, "wait_max_ns", h->wait_max_ns);
+        json_put_int(j, "waits", h->waits);
+        json_begin(j, "waiters", '[');
+        for (size_t k = 0; k < pairs.count; k++) {
+            if (!blame_same_place(pairs.items[k].holder, h->holder))
+                continue;
+            json_begin(j, NULL, '{');
+            place_put(j, "site", f, pairs.items[k].waiter);
+            json_put_int(j, "wait_ns", pairs.items[k].wait_ns);
+            json_end(j);
+        }
+        json_end(j);
+        json_end(j);
+    }
+    json_end(j);
+    blame_pairs_release(&pairs);
+    blame_pairs_release(&holders);
+}
+
 static void lock_put(struct json *j, const struct model *m, struct frames *f, size_t lock)
 {
     char name[LOCK_NAME_BYTES];
@@ -133,7 +182,7 @@ static void lock_put(struct json *j, const struct model *m, struct frames *f, si
         json_put_frame(j, "site", f, lock_place(m->lock_sites[first].node, f));
     else
         json_put_null(j, "site");
-    json_put_null(j, "blockers"); /* who held it meanwhile is not recorded yet */
+    blockers_put(j, m, f, lock);
     inside_put(j, m, f, lock);
     sites_put(j, m, f, lock);
     json_end(j);

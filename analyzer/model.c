@@ -4,6 +4,7 @@
 
 #include "analyzer/memory.h"
 #include "analyzer/model.h"
+#include "analyzer/model_blame.h"
 #include "analyzer/model_locks.h"
 #include "analyzer/model_named.h"
 #include "analyzer/model_threads.h"
@@ -133,6 +134,7 @@ struct sums {
     uint32_t room; /* of m->samples */
     uint64_t peak_epoch;
     struct model_locks *locks;
+    struct model_blames *blames;
 };
 
 static struct model_sample *sample_get(struct model *m, struct sums *s, uint32_t node)
@@ -184,6 +186,21 @@ static int account_add_lock(struct model *m, struct sums *s, const struct pshim_
     add(&to->m.v[METRIC_LOCK_HOLD_NS], counts.hold_ns);
     add(&to->m.v[METRIC_LOCK_ACQUISITIONS], counts.acquisitions);
     add(&to->m.v[METRIC_LOCK_CONTENTIONS], counts.contentions);
+    return 0;
+}
+
+static int account_add_blame(struct model *m, struct sums *s, const struct pshim_account *a,
+                             uint32_t index)
+{
+    uint32_t node;
+    int64_t ns;
+    if (model_blames_add(s->blames, s->locks, a, index, &node, &ns) != 0)
+        return -1;
+    if (node >= s->nodes)
+        return 0;
+    struct model_sample *to = sample_get(m, s, node);
+    to->blame = 1;
+    add(&to->m.v[METRIC_BLAMED_WAIT_NS], ns);
     return 0;
 }
 
@@ -265,6 +282,8 @@ static int account_add(struct model *m, struct sums *s, const struct pshim_accou
     case PSHIM_KIND_LOCK:
     case PSHIM_KIND_HELD:
         return account_add_lock(m, s, a, index);
+    case PSHIM_KIND_BLAME:
+        return account_add_blame(m, s, a, index);
     default:; /* a kind of a later version */
     }
     return 0;
@@ -327,12 +346,15 @@ static int accounts_load(struct model *m)
     s.named = model_named_new(m, s.names);
     m->samples = memory_new(s.room, sizeof *m->samples);
     s.locks = model_locks_new(m, s.room);
+    s.blames = model_blames_new(m);
     int error = accounts_walk(m, &s);
     if (!error) {
         model_named_finish(s.named);
         model_locks_finish(s.locks);
+        model_blames_finish(s.blames);
     }
     model_locks_free(s.locks);
+    model_blames_free(s.blames);
     free(s.sample_of_node);
     model_named_free(s.named);
     return error;
@@ -390,6 +412,10 @@ static int stacks_check(struct model *m)
     for (size_t i = 0; i < m->held_count; i++)
         if (reader_stack(m->reader, m->held[i].node, nodes) < 0)
             return -1;
+    for (size_t i = 0; i < m->blame_count; i++)
+        if (reader_stack(m->reader, m->blames[i].node, nodes) < 0 ||
+            reader_stack(m->reader, m->blames[i].waiter, nodes) < 0)
+            return -1;
     for (size_t i = 0; i < m->histogram_count; i++)
         if (reader_stack(m->reader, m->histograms[i].node, nodes) < 0)
             return -1;
@@ -413,7 +439,10 @@ static void measured_set(struct model *m)
         m->measured |= BIT(CPU_NS) | BIT(PROFILER_NS) | BIT(COST_NS);
     if (h->locks_mode == PSHIM_ON)
         m->measured |= LOCK_METRICS;
-    else if (h->locks_mode == PSHIM_WAIT)
+    if (h->locks_mode == PSHIM_ON &&
+        h->regions[PSHIM_REGION_THREAD].record_bytes > PSHIM_THREAD_LEAST) /* likewise */
+        m->measured |= BIT(BLAMED_WAIT_NS);
+    if (h->locks_mode == PSHIM_WAIT)
         m->measured |= WAIT_METRICS;
     if (model_has(m, METRIC_LOCK_WAIT_NS) && h->cpu_hz && reader_has_waits(m->reader))
         m->measured |= BIT(LOCK_CPU_NS);
@@ -450,6 +479,7 @@ void model_release(struct model *m)
     free(m->locks);
     free(m->lock_sites);
     free(m->held);
+    free(m->blames);
     free(m->histograms);
     free(m->threads);
     free(m->progress);

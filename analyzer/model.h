@@ -26,6 +26,7 @@ struct model_sample {
     uint32_t cpu : 1;                /* CPU time was counted here */
     uint32_t map : 1;                /* the program made mappings of its own here */
     uint32_t lock : 1;               /* locks were taken here; the leaf is the call */
+    uint32_t blame : 1;              /* locks that others waited for were given back here */
     int64_t ticks;                   /* weight of the CPU ticks in cpu_ns */
     int64_t booked_ns;               /* CPU time as it was counted, before settle_cpu() */
     int64_t wait_ticks[PSHIM_WAITS]; /* by enum pshim_wait: weight of those within its waits */
@@ -50,6 +51,7 @@ struct model_lock {
     bool initialised; /* site_node initialised it; else it took it first */
     struct model_lock_counts counts;
     int64_t held_cpu_ns; /* CPU time of its holders meanwhile, by their ticks */
+    int64_t blamed_ns;   /* of its waits, what is charged to its holders */
 };
 
 /* One lock, taken by one call at one stack. */
@@ -65,6 +67,15 @@ struct model_held {
     size_t lock; /* index in model.locks */
     uint32_t node;
     int64_t cpu_ns;
+};
+
+/* Who made whom wait for a lock: the stack that gave it back, and the call that waited. */
+struct model_blame {
+    size_t lock;   /* index in model.locks */
+    uint32_t node; /* that gave it back; 0 = not known */
+    uint32_t waiter;
+    int64_t waits; /* that were charged here, or a part of each */
+    int64_t wait_ns, wait_max_ns;
 };
 
 struct model_thread {
@@ -124,6 +135,8 @@ struct model {
     size_t lock_site_count;
     struct model_held *held; /* by lock; in it, most time first */
     size_t held_count;
+    struct model_blame *blames; /* likewise */
+    size_t blame_count;
     struct model_histogram *histograms; /* by node */
     size_t histogram_count;
     double clock_unit_ns; /* of the header's clock */
@@ -148,6 +161,9 @@ void model_release(struct model *m);
  * makes a model of his own from counters (top.h). Peak bytes are only added up.
  */
 void model_finish(struct model *m);
+
+/* Of the waits for a lock, what no holder answers for: from one who gave it back to the next. */
+int64_t model_handoff_ns(const struct model_lock *lock);
 
 /* A time of the header's clock in ns; what a damaged file says is at most 100 years. */
 int64_t model_clock_ns(const struct model *m, uint64_t units);

@@ -12,6 +12,7 @@ struct model_locks {
     size_t site_count;
     struct model_held *held;
     size_t held_count;
+    bool *seen; /* by record */
 };
 
 struct model_locks *model_locks_new(struct model *m, uint32_t accounts)
@@ -21,6 +22,7 @@ struct model_locks *model_locks_new(struct model *m, uint32_t accounts)
     l->records = reader_count(m->reader, PSHIM_REGION_LOCK);
     l->sites = memory_new(accounts, sizeof *l->sites);
     l->held = memory_new(accounts, sizeof *l->held);
+    l->seen = memory_new((size_t)l->records + 1, sizeof *l->seen);
     return l;
 }
 
@@ -28,7 +30,18 @@ void model_locks_free(struct model_locks *l)
 {
     free(l->sites);
     free(l->held);
+    free(l->seen);
     free(l);
+}
+
+uint32_t model_locks_records(const struct model_locks *l)
+{
+    return l->records;
+}
+
+void model_locks_know(struct model_locks *l, size_t record)
+{
+    l->seen[record] = true;
 }
 
 /* Takes the lock off a chain: its record, and the node below which it hangs. */
@@ -186,7 +199,7 @@ static void locks_make(struct model_locks *l)
     struct model *m = l->m;
     size_t room = (size_t)l->records + 1;
     struct model_lock *locks = memory_new(room, sizeof *locks);
-    bool *seen = memory_new(room, sizeof *seen);
+    bool *seen = l->seen;
     for (size_t i = 0; i < l->site_count; i++) {
         seen[l->sites[i].lock] = true;
         model_lock_counts_add(&locks[l->sites[i].lock].counts, &l->sites[i].counts);
@@ -210,7 +223,6 @@ static void locks_make(struct model_locks *l)
             to->initialised = record->initialised != 0;
         }
     }
-    free(seen);
     m->locks = locks;
     if (m->lock_count)
         qsort(m->locks, m->lock_count, sizeof *m->locks, locks_compare);

@@ -24,6 +24,10 @@ void model_locks_free(struct model_locks *l);
 int model_locks_add(struct model_locks *l, const struct pshim_account *a, uint32_t index,
                     uint32_t *node, struct model_lock_counts *counts);
 
+/* Records in the file; a lock that is not taken yet, but to be kept: others wait for it. */
+uint32_t model_locks_records(const struct model_locks *l);
+void model_locks_know(struct model_locks *l, size_t record);
+
 /* Fills m->locks, lock_sites and held; each account was added once. */
 void model_locks_finish(struct model_locks *l);
 

@@ -180,7 +180,7 @@ void json_put_totals(struct json *j, const struct model *m)
 {
     json_begin(j, "totals", '{');
     for (int i = 0; i < METRIC_COUNT; i++)
-        if (i != METRIC_BLAMED_WAIT_NS && i != METRIC_IDLE_NS)
+        if (i != METRIC_IDLE_NS)
             json_put_metric(j, metric_keys[i], m, i, m->totals.v[i]);
     static const enum ledger_part of_threads[] = {LEDGER_IDLE, LEDGER_RUNQUEUE, LEDGER_UNEXPLAINED,
                                                   LEDGER_PAUSED};
@@ -292,7 +292,7 @@ void json_put_frame(struct json *j, const char *key, const struct frames *f,
 }
 
 /* The kinds of what is counted under one stack, and which metrics belong to each. */
-enum site_kind { SITE_ALLOC, SITE_MAP, SITE_CPU, SITE_LOCK, SITE_KINDS };
+enum site_kind { SITE_ALLOC, SITE_MAP, SITE_CPU, SITE_LOCK, SITE_BLAME, SITE_KINDS };
 static const struct {
     const char *name;
     uint32_t metrics;
@@ -307,6 +307,7 @@ static const struct {
     [SITE_CPU] = {"cpu", BIT(CPU_NS) | BIT(PROFILER_NS) | BIT(COST_NS)},
     [SITE_LOCK] = {"lock", BIT(LOCK_WAIT_NS) | BIT(LOCK_HOLD_NS) | BIT(LOCK_ACQUISITIONS) |
                                BIT(LOCK_CONTENTIONS) | BIT(COST_NS)},
+    [SITE_BLAME] = {"blame", BIT(BLAMED_WAIT_NS)},
 #undef BIT
 };
 
@@ -318,7 +319,7 @@ static void put_site(struct json *j, const struct model *m, const struct frames 
     json_begin(j, NULL, '{');
     json_put_string(j, "kind", site_kinds[kind].name);
     for (int k = 0; k < METRIC_COUNT; k++) {
-        if (k == METRIC_BLAMED_WAIT_NS || k == METRIC_IDLE_NS)
+        if (k == METRIC_IDLE_NS)
             continue;
         if (site_kinds[kind].metrics >> k & 1)
             json_put_metric(j, metric_keys[k], m, k, s->m.v[k]);
@@ -360,6 +361,8 @@ static void put_sites(struct json *j, const struct model *m, struct frames *f)
             put_site(j, m, f, s, stack, depth, SITE_CPU, -1);
         if (s->lock)
             put_site(j, m, f, s, stack, depth, SITE_LOCK, -1);
+        if (s->blame)
+            put_site(j, m, f, s, stack, depth, SITE_BLAME, -1);
     }
     json_end(j);
     sites_release(&sites);

@@ -97,7 +97,8 @@ struct pshim_region {
     X(region_unbegun, "ends of regions that the thread had not begun")                             \
     X(region_unended, "regions without an end: another one around them ended first")               \
     X(region_depth, "regions not timed: a thread was in too many at once")                         \
-    X(map_table_full, "mappings not tracked to their end: more than the table holds")
+    X(map_table_full, "mappings not tracked to their end: more than the table holds")              \
+    X(ticket_table_full, "waits for locks charged to no holder: too many at once")
 
 enum pshim_loss {
 #define X(id, text) PSHIM_LOSS_##id,
@@ -273,7 +274,7 @@ enum pshim_kind {
                               stack > CALL > LOCK, of which only the ticks count */
     PSHIM_KIND_HELD_WAIT = 12, /* beside WAIT, with a lock held: stack > CALL > LOCK taken last */
     PSHIM_KIND_BLAME = 13, /* counters: enum pshim_blame_counter; node: stack of the unlock > LOCK >
-                              WAITER */
+                              WAITER, which names the waiter's stack > CALL */
 };
 enum pshim_alloc_counter {
     PSHIM_ALLOC_CALLS = 0,

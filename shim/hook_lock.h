@@ -26,35 +26,51 @@ HOT_INLINE bool lock_is_got(int error)
  * The rest of a call whose try said `error`, not 0: the real one, whose code goes to `result`. Only
  * after EBUSY does it wait.
  */
-#define LOCK_BY(lock, call, mode, error, real_call, result)                                        \
+#define LOCK_BY(address, call_, mode, error, real_call, result)                                    \
     do {                                                                                           \
-        struct wait_span wait_;                                                                    \
-        bool busy_ = (error) == EBUSY;                                                             \
-        if (busy_)                                                                                 \
-            wait_begin(&wait_, shim_tls.self, PSHIM_WAIT_LOCK);                                    \
-        (result) = (real_call);                                                                    \
-        bool got_ = lock_is_got(result);                                                           \
-        if (busy_)                                                                                 \
-            wait_end(&wait_);                                                                      \
-        if (busy_ && (got_ || (result) == ETIMEDOUT)) {                                            \
+        if ((error) == EBUSY) {                                                                    \
             struct unwind_regs regs_;                                                              \
+            struct lock_wait w_ = {                                                                \
+                .lock = (address), .regs = &regs_, .caller = LOCK_CALLER(), .call = (call_)};      \
             unwind_capture(&regs_);                                                                \
-            lock_waited(lock, call, &regs_, LOCK_CALLER(), &wait_, got_);                          \
-        } else if (got_ && (mode) == PSHIM_ON) {                                                   \
-            lock_taken(lock, call);                                                                \
+            wait_begin(&w_.span, shim_tls.self, PSHIM_WAIT_LOCK);                                  \
+            lock_wait_begin(&w_);                                                                  \
+            (result) = (real_call);                                                                \
+            wait_end(&w_.span);                                                                    \
+            lock_wait_end(&w_, result);                                                            \
+            break;                                                                                 \
         }                                                                                          \
+        (result) = (real_call);                                                                    \
+        if (lock_is_got(result) && (mode) == PSHIM_ON)                                             \
+            lock_taken(address, call_);                                                            \
     } while (0)
 
-/* The real call that gives a lock of a thread's own back, and what it says. */
+/*
+ * The real call that gives a lock of a thread's own back, and what it says. Who waits for it is
+ * asked before, for he may have it at once after, and booked when all is done.
+ */
 #define LOCK_GIVE(lock, kind, real_call)                                                           \
     do {                                                                                           \
         struct thread_state *ts_ = shim_tls.self;                                                  \
         if (likely(ts_ != NULL))                                                                   \
             ts_->held.leaving = (lock); /* what a tick finds from now on is not in the section */  \
         uint64_t now_ = lock_clock();                                                              \
-        int error_ = (real_call);                                                                  \
-        if (likely(error_ == 0))                                                                   \
-            lock_given_back(lock, now_);                                                           \
+        int error_;                                                                                \
+        if (unlikely(tickets_may_be(lock))) {                                                      \
+            struct unwind_regs regs_;                                                              \
+            struct claims claims_ = {.count = 0, .lost = 0};                                       \
+            lock_claim(&claims_, lock, kind, now_);                                                \
+            error_ = (real_call);                                                                  \
+            if (likely(error_ == 0)) {                                                             \
+                lock_given_back(lock, now_);                                                       \
+                unwind_capture(&regs_);                                                            \
+                lock_blame(&claims_, &regs_, LOCK_CALLER());                                       \
+            }                                                                                      \
+        } else {                                                                                   \
+            error_ = (real_call);                                                                  \
+            if (likely(error_ == 0))                                                               \
+                lock_given_back(lock, now_);                                                       \
+        }                                                                                          \
         if (likely(ts_ != NULL))                                                                   \
             ts_->held.leaving = NULL;                                                              \
         return error_;                                                                             \

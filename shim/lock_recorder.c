@@ -54,9 +54,9 @@ const struct lock_book *lock_book_make(struct thread_state *ts, const void *lock
     return b;
 }
 
-const struct lock_book *lock_book_walk(struct thread_state *ts, const void *lock,
-                                       struct lock_call call, const struct unwind_regs *regs,
-                                       struct lock_caller caller)
+/* The stack of a hook's caller, by a walk from the hook's registers; kept for the next time. */
+static uint32_t stack_walk(struct thread_state *ts, const struct unwind_regs *regs,
+                           struct lock_caller caller)
 {
     sites_follow_modules(ts);
     struct lock_site *site = lock_site_slot(ts->sites, caller);
@@ -73,10 +73,33 @@ const struct lock_book *lock_book_walk(struct thread_state *ts, const void *lock
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
         site->caller.pc = caller.pc;
     }
-    struct lock_book *b = lock_book_slot(ts->books, lock, stack);
+    return stack;
+}
+
+/* The same, as kept if it is. */
+static uint32_t stack_at(struct thread_state *ts, const struct unwind_regs *regs,
+                         struct lock_caller caller)
+{
+    const struct lock_site *site = lock_site_slot(ts->sites, caller);
+    if (ts->sites_generation == modules_generation() && lock_site_is(site, caller))
+        return site->stack;
+    return stack_walk(ts, regs, caller);
+}
+
+static const struct lock_book *book_at(struct thread_state *ts, const void *lock,
+                                       struct lock_call call, uint32_t stack)
+{
+    const struct lock_book *b = lock_book_slot(ts->books, lock, stack);
     if (lock_book_is(b, lock, stack, call.call, ts->recorder) && lock_is_alive(b->lock))
         return b;
     return lock_book_make(ts, lock, call, stack);
+}
+
+const struct lock_book *lock_book_walk(struct thread_state *ts, const void *lock,
+                                       struct lock_call call, const struct unwind_regs *regs,
+                                       struct lock_caller caller)
+{
+    return book_at(ts, lock, call, stack_walk(ts, regs, caller));
 }
 
 void lock_taken_again(struct thread_state *ts, const void *lock)
@@ -130,37 +153,99 @@ static COLD void wait_ticks_book(struct thread_state *ts, uint32_t node, uint64_
     counter_add(&a->counter[PSHIM_WAIT_TICKS], ticks, account_is_shared(a));
 }
 
-void lock_waited(const void *lock, enum pshim_call call, const struct unwind_regs *regs,
-                 struct lock_caller caller, const struct wait_span *wait, bool got)
+static void wait_book(struct thread_state *ts, struct lock_wait *w)
 {
+    const struct lock_book *book =
+        book_at(ts, w->lock, LOCK_CALL(w->call), stack_at(ts, w->regs, w->caller));
+    w->account = book->account;
+    w->index = book->index;
+}
+
+/* Before the wait, so that who gives the lock back can be told whom it made wait. */
+void lock_wait_begin(struct lock_wait *w)
+{
+    if (!lock_is_owned(lock_kind_of(w->call)) || lock_mode() != PSHIM_ON)
+        return;
     struct thread_state *ts = lock_enter();
     if (!ts)
         return;
-    if (got && lock_is_taken_again(ts, lock, call)) {
-        lock_taken_again(ts, lock);
+    if (likely(shim_control->recording)) {
+        wait_book(ts, w);
+        blame_wait_begin(ts, w->lock, w->index, node_at(w->account->node)->parent, w->caller,
+                         w->span.since);
+    }
+    lock_leave(ts, w->account);
+}
+
+void lock_wait_end(struct lock_wait *w, int error)
+{
+    bool got = error == 0 || error == EOWNERDEAD;
+    struct thread_state *ts = lock_enter();
+    if (!ts)
+        return;
+    blame_wait_end(ts, w->lock, error == ETIMEDOUT ? w->span.since + w->span.took : 0);
+    if (!got && error != ETIMEDOUT) {
+        lock_leave(ts, w->account);
+        return;
+    }
+    if (got && lock_is_taken_again(ts, w->lock, w->call)) {
+        lock_taken_again(ts, w->lock);
         lock_leave(ts, NULL);
         return;
     }
-    enum pshim_lock_kind kind = lock_kind_of(call);
     struct pshim_account *a = NULL;
-    uint32_t index = 0;
     if (likely(shim_control->recording)) {
-        const struct lock_book *book = lock_book_walk(ts, lock, LOCK_CALL(call), regs, caller);
-        a = book->account;
-        index = book->index;
+        if (!w->account)
+            wait_book(ts, w);
+        a = w->account;
         bool shared = account_is_shared(a);
         if (got)
             counter_add(&a->counter[PSHIM_LOCK_ACQUISITIONS], 1, shared);
         counter_add(&a->counter[PSHIM_LOCK_CONTENTIONS], 1, shared);
-        counter_add(&a->counter[PSHIM_LOCK_WAIT], wait->took, shared);
-        counter_max(&a->counter[PSHIM_LOCK_WAIT_MAX], wait->took, shared);
-        if (unlikely(wait->ticks))
-            wait_ticks_book(ts, a->node, wait->ticks);
-        ts->lock_wait += wait->took;
+        counter_add(&a->counter[PSHIM_LOCK_WAIT], w->span.took, shared);
+        counter_max(&a->counter[PSHIM_LOCK_WAIT_MAX], w->span.took, shared);
+        if (unlikely(w->span.ticks))
+            wait_ticks_book(ts, a->node, w->span.ticks);
+        ts->lock_wait += w->span.took;
     }
-    if (got && lock_is_owned(kind) && lock_mode() == PSHIM_ON)
-        lock_hold_begin(ts, lock, a, index);
+    if (got && lock_is_owned(lock_kind_of(w->call)) && lock_mode() == PSHIM_ON)
+        lock_hold_begin(ts, w->lock, a, w->index);
     lock_leave(ts, a);
+}
+
+/* Will this unlock, by this thread, give the mutex to who waits for it? */
+static bool is_given_back(const struct thread_state *ts, const pthread_mutex_t *m)
+{
+    enum { type = 3, robust_or_inherits = 48 };
+    int kind = __atomic_load_n(&m->__data.__kind, __ATOMIC_RELAXED);
+    int checks = kind & (type | robust_or_inherits);
+    if (likely(checks == PTHREAD_MUTEX_TIMED_NP || checks == PTHREAD_MUTEX_ADAPTIVE_NP))
+        return true;
+    if (!ts || __atomic_load_n(&m->__data.__owner, __ATOMIC_RELAXED) != (int)ts->tid)
+        return false; /* refused */
+    return (kind & type) != PTHREAD_MUTEX_RECURSIVE_NP || m->__data.__count <= 1;
+}
+
+void lock_claim(struct claims *claims, const void *lock, enum pshim_lock_kind kind, uint64_t now)
+{
+    struct thread_state *ts = shim_tls.self;
+    const struct held_lock *h = ts ? held_find(&ts->held, lock) : NULL;
+    if (kind == PSHIM_LOCK_MUTEX ? is_given_back(ts, lock) : !h || h->depth == 1)
+        blame_claim(claims, ts, lock, h ? h->since : 0, now);
+}
+
+void lock_blame(const struct claims *claims, const struct unwind_regs *regs,
+                struct lock_caller caller)
+{
+    struct thread_state *ts = claims->count + claims->lost ? lock_enter() : NULL;
+    if (!ts)
+        return;
+    uint32_t stack = 0;
+    if (shim_control->recording) {
+        stack = stack_at(ts, regs, caller);
+        blame_book(ts, claims, stack);
+    }
+    guard_leave(ts, stack);
 }
 
 void lock_given_back(const void *lock, uint64_t now)
@@ -195,6 +280,10 @@ void lock_pause_begin(struct lock_pause *p, const pthread_mutex_t *m, enum pshim
         return;
     }
     p->active = true;
+    blame_wait_check(ts, (uintptr_t)caller.frame);
+    struct claims claims = {.count = 0, .lost = 0};
+    if (unlikely(tickets_may_be(m)))
+        blame_claim(&claims, ts, m, h ? h->since : 0, now);
     if (h) {
         p->was_held = true;
         p->held = *h;
@@ -207,6 +296,8 @@ void lock_pause_begin(struct lock_pause *p, const pthread_mutex_t *m, enum pshim
         const struct lock_book *book = lock_book_walk(ts, m, LOCK_CALL(call), regs, caller);
         p->account = book->account;
         p->index = book->index;
+        if (unlikely(claims.count + claims.lost))
+            blame_book(ts, &claims, book->stack);
     }
     lock_leave(ts, p->account);
 }
@@ -246,6 +337,7 @@ void lock_destroyed(const void *lock)
     if (!ts)
         return;
     locks_destroyed(lock);
+    tickets_forget(lock);
     struct held_lock *h = held_find(&ts->held, lock);
     if (h)
         held_remove(&ts->held, h);

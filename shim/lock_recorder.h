@@ -13,11 +13,13 @@
 
 #include <pthread.h>
 
+#include "shim/blame.h"
 #include "shim/lock_clock.h"
 #include "shim/locks.h"
 #include "shim/modules.h"
 #include "shim/recorder.h"
 #include "shim/thread.h"
+#include "shim/waits.h"
 
 /* enum pshim_switch: PSHIM_OFF = pass through: not wanted, forked child, not set up yet. */
 HOT_INLINE uint32_t lock_mode(void)
@@ -168,13 +170,37 @@ HOT_INLINE void lock_taken(const void *lock, enum pshim_call call)
     lock_leave(ts, a);
 }
 
-/* A call had to wait, and has ended. `got`: the thread has the lock now. */
-struct wait_span;
-void lock_waited(const void *lock, enum pshim_call call, const struct unwind_regs *regs,
-                 struct lock_caller caller, const struct wait_span *wait, bool got);
+/* A call that has to wait for a lock, on the hook's stack. */
+struct lock_wait {
+    const void *lock;
+    const struct unwind_regs *regs; /* of the hook */
+    struct lock_caller caller;
+    enum pshim_call call;
+    struct wait_span span;
+    struct pshim_account *account; /* NULL: not known yet */
+    uint32_t index;                /* of the lock */
+};
+
+/* It begins: after the try that said it has to wait and wait_begin(), before the real call. All
+   but the last two is set. */
+void lock_wait_begin(struct lock_wait *w);
+
+/* It has ended with this code, after wait_end(): 0 or EOWNERDEAD, the thread has the lock;
+   ETIMEDOUT, it has waited in vain. Of other codes nothing is booked. */
+void lock_wait_end(struct lock_wait *w, int error);
 
 /* The thread has given the lock back; it did so at `now`. */
 void lock_given_back(const void *lock, uint64_t now);
+
+/*
+ * The lock is about to be given back at `now`, and there are tickets: what is owed to those that
+ * wait for it. Nothing if it stays taken, or if the call will be refused.
+ */
+void lock_claim(struct claims *claims, const void *lock, enum pshim_lock_kind kind, uint64_t now);
+
+/* It was given back, by the hook with these registers. */
+void lock_blame(const struct claims *claims, const struct unwind_regs *regs,
+                struct lock_caller caller);
 
 /* A wait on a condition variable: the mutex is given back, and taken again at its end. */
 struct lock_pause {

@@ -14,7 +14,8 @@ uint64_t node_step_salt;
 /* Where events go when their own account, and those of all their callers, find no room. */
 enum { account_index_bits = 24, last_resort_recorder = shim_recorders - 1 };
 static uint32_t last_resort_node;
-static uint32_t last_resort_lock; /* of accounts whose node must end in a lock */
+static uint32_t last_resort_lock;   /* of accounts whose node must end in a lock */
+static uint32_t last_resort_waiter; /* … in a waiter for it */
 
 uint32_t power_of_two_above(uint64_t n)
 {
@@ -120,14 +121,20 @@ static COLD struct pshim_account *account_further_out(uint32_t recorder, enum ps
         a = account_look_up(recorder, kind, node, false);
     }
     bool of_lock = kind == PSHIM_KIND_LOCK || kind == PSHIM_KIND_HELD;
-    return a ? a
-             : account_look_up(last_resort_recorder, kind,
-                               of_lock ? last_resort_lock : last_resort_node, false);
+    uint32_t last = of_lock ? last_resort_lock : last_resort_node;
+    if (kind == PSHIM_KIND_BLAME)
+        last = last_resort_waiter;
+    return a ? a : account_look_up(last_resort_recorder, kind, last, false);
 }
 
 uint32_t nodes_last_resort_lock(void)
 {
     return last_resort_lock;
+}
+
+uint32_t nodes_last_resort_waiter(void)
+{
+    return last_resort_waiter;
 }
 
 struct pshim_account *account_get(uint32_t recorder, enum pshim_kind kind, uint32_t node)
@@ -154,12 +161,15 @@ int nodes_init(void)
     last_resort_lock = node_special(
         node_special(last_resort_node, PSHIM_SPECIAL_CALL + PSHIM_CALL_MUTEX_LOCK, &spare),
         PSHIM_SPECIAL_LOCK, &spare);
+    last_resort_waiter = node_special(node_special(last_resort_node, PSHIM_SPECIAL_LOCK, &spare),
+                                      PSHIM_SPECIAL_WAITER, &spare);
     return account_get(last_resort_recorder, PSHIM_KIND_ALLOC, last_resort_node) &&
                    account_get(last_resort_recorder, PSHIM_KIND_SPREAD, last_resort_node) &&
                    account_get(last_resort_recorder, PSHIM_KIND_SITE, last_resort_node) &&
                    account_get(last_resort_recorder, PSHIM_KIND_CPU, last_resort_node) &&
                    account_get(last_resort_recorder, PSHIM_KIND_LOCK, last_resort_lock) &&
-                   account_get(last_resort_recorder, PSHIM_KIND_HELD, last_resort_lock)
+                   account_get(last_resort_recorder, PSHIM_KIND_HELD, last_resort_lock) &&
+                   account_get(last_resort_recorder, PSHIM_KIND_BLAME, last_resort_waiter)
                ? 0
                : -1;
 }

@@ -70,6 +70,8 @@ struct pshim_account *account_get(uint32_t recorder, enum pshim_kind kind, uint3
 
 /* Where events of a lock go when its own node found no room: the merged lock, at no known stack. */
 uint32_t nodes_last_resort_lock(void);
+/* The same of who made others wait for it: at no known stacks. */
+uint32_t nodes_last_resort_waiter(void);
 
 /* A size for a table of our own: at least n slots, and 1024. */
 uint32_t power_of_two_above(uint64_t n);

@@ -110,6 +110,11 @@ struct thread_state {
         uintptr_t sp;   /* of the hook */
         uint64_t ticks; /* weight of those that came meanwhile */
     } waiting;
+    struct {             /* its ticket while it waits for a lock: blame.h */
+        uint32_t number; /* 0 = none */
+        const void *lock;
+        struct lock_caller caller; /* of the hook */
+    } ticket;
     struct { /* accounts of names the program gave, by address and kind */
         uintptr_t key;
         struct pshim_account *account;

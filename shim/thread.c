@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "profile/sys.h"
+#include "shim/blame.h"
 #include "shim/lock_clock.h"
 #include "shim/modules.h"
 #include "shim/nodes.h"
@@ -208,6 +209,7 @@ void thread_begin(struct thread_state *ts, bool newborn)
     timeline_begin(ts);
     ts->timed_strata = 0;
     ts->waiting.what = PSHIM_WAIT_RUN;
+    ts->ticket.number = 0;
     ts->kept.depth = 0;
     ts->sites_generation = modules_generation() - 1; /* of another thread's stack and recorder */
     held_clear(&ts->held);
@@ -331,6 +333,8 @@ void thread_end(struct thread_state *ts)
     tick_stop(ts);
     run_delay_note(ts);
     spans_end_all(ts);
+    if (ts->ticket.number)
+        blame_wait_drop(ts);
     thread_settle(ts);
     __atomic_fetch_add(&ended_cpu_ns, ts->clock_ns, __ATOMIC_RELAXED);
     if (ts->record_is_shared) {

@@ -8,6 +8,7 @@
 #include <ucontext.h>
 
 #include "profile/sys.h"
+#include "shim/blame.h"
 #include "shim/hook_signal.h"
 #include "shim/lock_clock.h"
 #include "shim/nodes.h"
@@ -81,6 +82,7 @@ static __attribute__((noinline)) void tick_book(struct thread_state *ts, const u
     thread_note_ticks(ts, now);
     timeline_tell(ts, now, weight, 0);
     recorder_cpu(ts, node, weight, 0);
+    blame_wait_check(ts, regs.reg[UNWIND_RSP]);
     const struct held_lock *held = held_last(&ts->held);
     if (held && held->account)
         recorder_held(ts, node, held->lock, weight);

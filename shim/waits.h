@@ -15,6 +15,7 @@
 #ifndef PERFSHIM_SHIM_WAITS_H
 #define PERFSHIM_SHIM_WAITS_H
 
+#include "shim/blame.h"
 #include "shim/lock_clock.h"
 #include "shim/shim.h"
 
@@ -32,6 +33,8 @@ HOT_INLINE void wait_begin(struct wait_span *w, struct thread_state *ts, enum ps
 {
     uintptr_t sp = shim_sp();
     w->ts = NULL;
+    if (likely(ts != NULL))
+        blame_wait_check(ts, (uintptr_t)__builtin_dwarf_cfa());
     if (likely(ts != NULL) && likely(ts->waiting.what == PSHIM_WAIT_RUN || ts->waiting.sp <= sp)) {
         w->ts = ts;
         ts->waiting.sp = sp;
