@@ -26,7 +26,7 @@ for i, name in enumerate(("module", "node", "account", "thread", "progress", "st
                           "moment")):
     for place in range(0, HEADER - 64, 8):
         offset, capacity, used, backed, record, number = struct.unpack_from("<4Q2I", whole, place)
-        if number == i and record in (1, 8, 16, 64, 128, 576) and offset >= HEADER and \
+        if number == i and record in (1, 8, 16, 64, 128, 192, 576) and offset >= HEADER and \
                 offset + capacity * record <= len(whole) and offset % 4096 == 0 and capacity:
             REGIONS[name] = (offset, min(used, capacity), record, place)
             break
