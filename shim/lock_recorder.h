@@ -6,7 +6,7 @@
  * as far as the hooks are: a signal handler that takes a lock inside one passes through.
  *
  * Accounts: of (stack, call, lock), in the recorder of the thread. A free lock that is taken again
- * finds its account in the thread's table of sites; after a wait the stack is always walked.
+ * finds its account in the thread's table of sites.
  */
 #ifndef PERFSHIM_SHIM_LOCK_RECORDER_H
 #define PERFSHIM_SHIM_LOCK_RECORDER_H

@@ -13,6 +13,7 @@ from lib import *
 from figures import *
 
 POINTS = 0.02
+AWAY_NS = 3_000_000  # the program may lose its CPU between a call and its own note of it
 
 done = preload([sample("blame_truth")], "blame.pshim")
 document = report("blame.pshim") if ok(done.status == 0, "runs", done) else None
@@ -21,14 +22,14 @@ if document:
     for want in json.loads(done.out)["locks"]:
         name, wait = want["name"], want["wait_ns"]
         got = measured[name]
-        near(got["wait_ns"], wait, f"{name}: wait", rel=0.02, abs=3_000_000)
+        near(got["wait_ns"], wait, f"{name}: wait", rel=0.02, abs=AWAY_NS)
         blamed = {}
         for blocker in got["blockers"]:
             site = blocker["site"]["name"]
             blamed[site] = blamed.get(site, 0) + blocker["wait_ns"]
         off = {site: round((blamed.get(site, 0) - want["blame"].get(site, 0)) / wait, 4)
                for site in {*blamed, *want["blame"]}}
-        ok(all(abs(points) <= POINTS for points in off.values()),
+        ok(all(abs(points) <= POINTS + AWAY_NS / wait for points in off.values()),
            f"{name}: each holder's share of the waits within {POINTS * 100:g} points", off,
            want, got["blockers"])
         equal(sum(blamed.values()) + got["handoff_ns"], max(got["wait_ns"], sum(blamed.values())),
