@@ -102,7 +102,9 @@ void rank_build(struct rank *rank, const struct model *m, struct frames *f, enum
             continue;
         metrics_add(&rank->selected, &s->m);
         uint64_t root = root_bit(rank, stack[depth - 1]->function, &s->m);
-        metrics_add(&row_get(&b, stack[0]->function)->flat, &s->m);
+        struct rank_row *leaf = row_get(&b, stack[0]->function);
+        metrics_add(&leaf->flat, &s->m);
+        estimate_add(&leaf->flat_spread, &s->spread);
         for (unsigned k = 0; k < depth; k++) {
             struct rank_row *row = row_get(&b, stack[k]->function);
             if (row->last_stack == i + 1)
@@ -110,6 +112,7 @@ void rank_build(struct rank *rank, const struct model *m, struct frames *f, enum
             row->last_stack = i + 1;
             row->roots |= root;
             metrics_add(&row->cum, &s->m);
+            estimate_add(&row->cum_spread, &s->spread);
         }
     }
     struct group *g, *next;

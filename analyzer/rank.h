@@ -21,6 +21,7 @@ struct rank_row {
     uint64_t last_stack; /* while building: the stack that was counted last */
     uint64_t roots;      /* bits: the stacks' outermost functions that it was seen under */
     struct metrics flat, cum;
+    struct estimate_spread flat_spread, cum_spread; /* of sampled allocations */
 };
 
 #define RANK_ROOTS_MAX 64u

@@ -141,14 +141,14 @@ static void put_mode(struct json *j, const struct model *m)
 }
 
 /* The 95 % intervals of estimates; null where figures are counted. */
-static void put_intervals(struct json *j, const struct model *m, const struct metrics *values,
-                          const struct estimate_spread *spread)
+static void put_intervals(struct json *j, const char *key, const struct model *m,
+                          const struct metrics *values, const struct estimate_spread *spread)
 {
     if (!estimate_is(m, METRIC_ALLOC_CALLS)) {
-        json_put_null(j, "ci");
+        json_put_null(j, key);
         return;
     }
-    json_begin(j, "ci", '{');
+    json_begin(j, key, '{');
     json_put_int(j, "samples", (int64_t)spread->v[PSHIM_SPREAD_SAMPLES]);
     for (int k = 0; k < METRIC_COUNT; k++) {
         if (!estimate_is(m, k))
@@ -191,7 +191,7 @@ void json_put_totals(struct json *j, const struct model *m)
         json_put_int(j, "ops", (int64_t)model_ops(m));
     else
         json_put_null(j, "ops");
-    put_intervals(j, m, &m->totals, &m->spread);
+    put_intervals(j, "ci", m, &m->totals, &m->spread);
     json_end(j);
     json_begin(j, "progress", '[');
     for (size_t i = 0; i < m->progress_count; i++) {
@@ -259,6 +259,8 @@ void json_put_function(struct json *j, const struct model *m, const struct rank_
                       (double)row->cum.v[METRIC_COST_NS] / (double)m->totals.v[METRIC_COST_NS]);
     else
         json_put_null(j, "share");
+    put_intervals(j, "ci_flat", m, &row->flat, &row->flat_spread);
+    put_intervals(j, "ci_cum", m, &row->cum, &row->cum_spread);
     json_end(j);
 }
 
@@ -327,7 +329,7 @@ static void put_site(struct json *j, const struct model *m, const struct frames 
             json_put_null(j, metric_keys[k]);
     }
     if (kind == SITE_ALLOC) {
-        put_intervals(j, m, &s->m, &s->spread);
+        put_intervals(j, "ci", m, &s->m, &s->spread);
         json_put_histogram(j, m, model_histogram(m, s->node));
     }
     if (site >= 0)

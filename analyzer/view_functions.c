@@ -91,6 +91,10 @@ static void row_put(struct table *t, const struct view *v, const struct figures 
     table_cell(t, "%s", text_percent(text, sum, f->total));
     figure_cell(t, v, f, row->cum.v[f->metric]);
     table_cell(t, "%s", text_percent(text, (double)row->cum.v[f->metric], f->total));
+    if (estimate_is(v->model, f->metric)) {
+        view_error(text, v->model, f->metric, row->cum.v[f->metric], &row->cum_spread);
+        table_cell(t, "%s", *text ? text + strlen(" +-") : "");
+    }
     for (int i = 0; i < cost_part_count && has_parts(v, f); i++)
         figure_cell(t, v, f, cost_part(&row->cum, i));
     if (f->is_time && model_has(v->model, METRIC_ALLOC_CALLS)) {
@@ -113,6 +117,8 @@ static void columns_set(struct table *t, const struct view *v, const struct figu
     table_column(t, "sum%", TABLE_RIGHT);
     table_column(t, "cum", TABLE_RIGHT);
     table_column(t, "cum%", TABLE_RIGHT);
+    if (estimate_is(v->model, f->metric))
+        table_column(t, "+-", TABLE_RIGHT);
     for (int i = 0; i < cost_part_count && has_parts(v, f); i++)
         table_column(t, cost_parts[i].title, TABLE_RIGHT);
     if (f->is_time && model_has(v->model, METRIC_ALLOC_CALLS))

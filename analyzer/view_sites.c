@@ -36,11 +36,10 @@ static void allocation_sites(const struct view *v)
     if (estimate)
         table_column(&t, "+-", TABLE_RIGHT);
     table_column(&t, "share", TABLE_RIGHT);
-    table_column(&t, "sum", TABLE_RIGHT);
+    if (!estimate) /* the intervals need its room */
+        table_column(&t, "sum", TABLE_RIGHT);
     table_column(&t, "bytes", TABLE_RIGHT);
-    if (estimate)
-        table_column(&t, "+-", TABLE_RIGHT);
-    table_column(&t, "average", TABLE_RIGHT);
+    table_column(&t, estimate ? "+-" : "average", TABLE_RIGHT);
     table_column(&t, "temp", TABLE_RIGHT);
     table_column(&t, "live", TABLE_RIGHT);
     table_column(&t, "site", TABLE_NAME);
@@ -56,11 +55,13 @@ static void allocation_sites(const struct view *v)
         if (estimate)
             sites_error_cell(&t, v, METRIC_ALLOC_CALLS, &sites.sites[i]);
         table_cell(&t, "%s", text_percent(text, n, calls));
-        table_cell(&t, "%s", text_percent(text, sum, calls));
+        if (!estimate)
+            table_cell(&t, "%s", text_percent(text, sum, calls));
         table_cell(&t, "%s", units_size(text, (double)m[METRIC_ALLOC_BYTES]));
         if (estimate)
             sites_error_cell(&t, v, METRIC_ALLOC_BYTES, &sites.sites[i]);
-        table_cell(&t, "%s", units_size(text, n ? (double)m[METRIC_ALLOC_BYTES] / n : 0));
+        else
+            table_cell(&t, "%s", units_size(text, n ? (double)m[METRIC_ALLOC_BYTES] / n : 0));
         sites_dash_cell(&t, m[METRIC_TEMPORARY_CALLS],
                         text_percent(text, (double)m[METRIC_TEMPORARY_CALLS], n));
         sites_dash_cell(&t, m[METRIC_LIVE_BYTES], units_size(text, (double)m[METRIC_LIVE_BYTES]));

@@ -66,6 +66,7 @@ static void locks_line(const struct view *v)
 static void memory_line(const struct view *v)
 {
     char a[UNITS_BUF], b[UNITS_BUF], off_a[TEXT_BUF], off_b[TEXT_BUF];
+    char off_peak[TEXT_BUF], off_live[TEXT_BUF];
     const struct model *m = v->model;
     const int64_t *t = m->totals.v;
     if (!model_has(m, METRIC_ALLOC_CALLS))
@@ -84,13 +85,16 @@ static void memory_line(const struct view *v)
                               units_size(b, bytes), off_b);
     if (m->header->max_rss_bytes)
         snprintf(rss, sizeof rss, " (RSS %s)", units_size(a, (double)m->header->max_rss_bytes));
-    n += (size_t)snprintf(text + n, sizeof text - n, "  peak live %s%s",
-                          units_size(a, (double)t[METRIC_PEAK_BYTES]), rss);
+    n += (size_t)snprintf(
+        text + n, sizeof text - n, "  peak live %s%s%s",
+        units_size(a, (double)t[METRIC_PEAK_BYTES]),
+        view_error(off_peak, m, METRIC_PEAK_BYTES, t[METRIC_PEAK_BYTES], &m->spread), rss);
     char live[128];
-    snprintf(live, sizeof live, "live %s %s block%s, %s",
+    snprintf(live, sizeof live, "live %s %s block%s, %s%s",
              m->end == PSHIM_END_RUNNING ? "now" : "at exit",
              units_count(a, (double)t[METRIC_LIVE_BLOCKS]), t[METRIC_LIVE_BLOCKS] == 1 ? "" : "s",
-             units_size(b, (double)t[METRIC_LIVE_BYTES]));
+             units_size(b, (double)t[METRIC_LIVE_BYTES]),
+             view_error(off_live, m, METRIC_LIVE_BYTES, t[METRIC_LIVE_BYTES], &m->spread));
     bool fits = strlen("MEMORY  ") + n + 2 + strlen(live) <= TEXT_COLUMNS;
     fprintf(v->out, "MEMORY  %s%s%s\n", text, fits ? "  " : "\n        ", live);
 }

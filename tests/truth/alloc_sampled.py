@@ -48,6 +48,11 @@ if document:
     equal(sum(s["alloc_bytes"] for s in sites), document["totals"]["alloc_bytes"], "the sites add up to the total")
     ok(all(s["ci"]["alloc_bytes"]["low"] <= s["alloc_bytes"] <= s["ci"]["alloc_bytes"]["high"] for s in sites),
        "each site has an interval around its figure")
+    widest = max(document["functions"], key=lambda f: f["alloc_calls"]["cum"])
+    of_all = [{k: v for k, v in ci.items() if k != "peak_bytes"} for ci in (widest["ci_cum"], document["totals"]["ci"])]
+    equal(of_all[0], of_all[1], "a function that all go through has the total's intervals")
+    samples = sum(f["ci_flat"]["samples"] for f in document["functions"])
+    equal(samples, document["totals"]["ci"]["samples"], "each sample is in one function's flat figures")
 
 # What is freed is not live, not even by rounding; what leaks is found.
 done = preload([helper("pair_cost"), 40000, 5], "pairs.pshim", env=sampled("1K", 3))
@@ -84,7 +89,7 @@ match(text.out, r"no leaks seen.*less than", "nor does the text")
 done = preload([sample("leak3")], "exact.pshim")
 document = report("exact.pshim")
 if document:
-    equal(document["totals"]["ci"], None, "what is counted has no interval")
+    equal((document["totals"]["ci"], document["functions"][0]["ci_cum"]), (None, None), "what is counted has no interval")
 done = run([PERFSHIM, "record", "--alloc=2G", "--", "true"], env=clean_env())
 equal(done.status, 125, "record refuses a distance above 1 GiB")
 match(done.err, r"--alloc: '2G' is neither .* nor a size up to 1G", "and says why")
