@@ -1,10 +1,12 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "analyzer/cmd.h"
@@ -35,6 +37,7 @@ struct options {
     int force, no_start, follow, recover, attach;
 };
 static struct options o;
+static time_t begun; /* when the program was about to be started */
 
 static int complain(int status, const char *text)
 {
@@ -98,8 +101,8 @@ static const struct opt table[] = {
      max_mb_max, number},
     {"no-start", OPT_FLAG, &o.no_start, NULL, "record only after the program calls perfshim_start",
      NULL, 0, 0, NULL},
-    {"follow", OPT_FLAG, &o.follow, NULL, "profile child processes too (not in this version)", NULL,
-     0, 0, NULL},
+    {"follow", OPT_FLAG, &o.follow, NULL,
+     "profile programs that child processes execute, too: each writes F.PID", NULL, 0, 0, NULL},
     {"stage", OPT_CHOICE, &o.stage, NULL,
      "keep the profile in /dev/shm until the end, F is a link to it: auto = if there is 4 times "
      "the room and it spares the program a disk (auto)",
@@ -137,8 +140,9 @@ static int refused(int operands)
                                        "program");
     if (o.recover)
         return 0;
-    if (o.follow)
-        return complain(RECORD_FAILED, "--follow: not available yet; record the child by itself");
+    if (o.follow && o.stage && strcmp(o.stage, "on") == 0)
+        return complain(RECORD_FAILED, "--stage=on does not go with --follow: a child's profile is "
+                                       "its own, and may still be written when this one ends");
     if (operands == 0)
         return complain(RECORD_FAILED, "no program named: perfshim record [options] [--] PROGRAM");
     return 0;
@@ -160,6 +164,7 @@ static int exit_code(enum target_verdict verdict)
 
 static void environment_set(const struct target *t)
 {
+    const char *follow = getenv("PERFSHIM_FOLLOW");
     const struct {
         const char *name, *value;
     } settings[] = {
@@ -170,14 +175,25 @@ static void environment_set(const struct target *t)
         {"PERFSHIM_UNWIND", o.unwind},
         {"PERFSHIM_MAX_MB", o.max_mb},
         {"PERFSHIM_START", o.no_start ? "0" : NULL},
+        /* 2: this command was followed itself; what it records is a beginning of its own. */
+        {"PERFSHIM_FOLLOW", o.follow || (follow && strcmp(follow, "2") == 0) ? "1" : NULL},
     };
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         if (settings[i].value)
             setenv(settings[i].name, settings[i].value, 1);
 }
 
+/* Will children write profiles too? */
+static bool follows(void)
+{
+    const char *follow = getenv("PERFSHIM_FOLLOW");
+    return o.follow || (follow && (strcmp(follow, "1") == 0 || strcmp(follow, "2") == 0));
+}
+
 static enum stage_wish stage_wish(void)
 {
+    if (follows())
+        return STAGE_OFF;
     return !o.stage || strcmp(o.stage, "auto") == 0 ? STAGE_AUTO
            : strcmp(o.stage, "on") == 0             ? STAGE_ON
                                                     : STAGE_OFF;
@@ -243,10 +259,10 @@ static void children_warn(const struct launch *l, const struct pshim_header *h)
     char a[UNITS_BUF], b[UNITS_BUF];
     uint64_t all = time_ns(l->usage.ru_utime) + time_ns(l->usage.ru_stime);
     uint64_t own = h->end_cpu_ns;
-    if (own && all > 2 * own && all - own > worth_telling_ns)
+    if (!follows() && own && all > 2 * own && all - own > worth_telling_ns)
         fprintf(stderr,
                 PROG ": %s of %s CPU time is not in this profile: it was spent in child processes "
-                     "(--follow, in a later version, will profile them) or before the last exec\n",
+                     "(--follow profiles them) or before the last exec\n",
                 units_duration(a, (double)(all - own)), units_duration(b, (double)all));
 }
 
@@ -275,6 +291,34 @@ static void losses_tell(const struct pshim_header *h)
         fputs(", nothing lost", stderr);
 }
 
+/* How many profiles of children stand beside F, as F.PID. Earlier images of F are F.1 to F.9. */
+static void children_tell(const struct launch *l, const char *shown)
+{
+    char pattern[PATH_MAX + 16];
+    glob_t found;
+    size_t count = 0;
+    if (!follows())
+        return;
+    size_t n = 0;
+    for (const char *at = l->profile; *at && n + 3 < PATH_MAX; at++) {
+        if (strchr("*?[\\", *at))
+            pattern[n++] = '\\';
+        pattern[n++] = *at;
+    }
+    strcpy(pattern + n, ".[1-9]*");
+    if (glob(pattern, GLOB_NOSORT, NULL, &found) != 0)
+        return;
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        const char *pid = found.gl_pathv[i] + strlen(l->profile) + 1;
+        struct stat st;
+        count += pid[strspn(pid, "0123456789")] == '\0' && pid[1] &&
+                 stat(found.gl_pathv[i], &st) == 0 && st.st_mtime >= begun;
+    }
+    globfree(&found);
+    if (count)
+        fprintf(stderr, "; of children: %zu, %s.PID", count, shown);
+}
+
 static void closing_line(const struct launch *l, const char *shown)
 {
     struct reader r;
@@ -301,6 +345,7 @@ static void closing_line(const struct launch *l, const char *shown)
         st.st_blocks = 0;
     fprintf(stderr, PROG ": %s, %s", shown, units_size(size, (double)st.st_blocks * 512));
     losses_tell(h);
+    children_tell(l, shown);
     fprintf(stderr, ". Next: perfshim report %s\n", shown);
     reader_close(&r);
 }
@@ -390,6 +435,7 @@ static int record(char **command)
                              .library = library,
                              .output = &output,
                              .stage = &stage};
+    begun = time(NULL);
     if (launch_run(&launch) != 0)
         return complain(launch.exec_error > 0 ? RECORD_CANNOT_EXECUTE : RECORD_FAILED, launch.why);
     return finish(&launch);

@@ -1,21 +1,33 @@
 #include "shim/environment.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 enum { kept_max = 16 };
 static const char *own_library;        /* absolute path of libperfshim.so */
 static const char *kept[kept_max + 1]; /* PERFSHIM_* strings of our environment */
 static unsigned kept_count;
+static bool follows;
 
 static const char preload_name[] = "LD_PRELOAD=";
 static const char prefix[] = "PERFSHIM_";
+static const char follow_name[] = "PERFSHIM_FOLLOW=";
 
 static bool entry_is_ours(const char *entry, size_t n)
 {
     static const char file[] = "libperfshim.so";
     size_t m = sizeof file - 1;
     return n >= m && memcmp(entry + n - m, file, m) == 0 && (n == m || entry[n - m - 1] == '/');
+}
+
+static bool list_has_ours(const char *list)
+{
+    while (*list) {
+        size_t n = strcspn(list, ": ");
+        if (entry_is_ours(list, n))
+            return true;
+        list += n + (list[n] != '\0');
+    }
+    return false;
 }
 
 /* Removes our entry from a list separated by spaces or colons, in place; true if it was there. */
@@ -37,15 +49,24 @@ static bool list_remove_ours(char *list)
     return false;
 }
 
-void environment_take(char **envp, const char *own_path)
+bool environment_follows(void)
+{
+    return follows;
+}
+
+void environment_take(char **envp, const char *own_path, bool follow)
 {
     own_library = own_path;
+    follows = follow;
     for (char **e = envp; *e;) {
         if (strncmp(*e, prefix, sizeof prefix - 1) == 0 && kept_count < kept_max)
             kept[kept_count++] = *e;
+        if (follow && strncmp(*e, follow_name, sizeof follow_name - 1) == 0 &&
+            (*e)[sizeof follow_name - 1])
+            (*e)[sizeof follow_name - 1] = '2';
         char *list = *e + sizeof preload_name - 1;
-        if (strncmp(*e, preload_name, sizeof preload_name - 1) == 0 && list_remove_ours(list) &&
-            *list == '\0') {
+        if (!follow && strncmp(*e, preload_name, sizeof preload_name - 1) == 0 &&
+            list_remove_ours(list) && *list == '\0') {
             for (char **to = e; (*to = to[1]); to++) /* the variable was ours alone */
                 ;
             continue;
@@ -89,16 +110,21 @@ void environment_build(char *const *envp, char **out, char *preload)
 {
     char *const none[] = {NULL};
     size_t n = 0;
+    bool there = false;
     char *to = stpcpy(stpcpy(preload, preload_name), own_library);
     if (!envp)
         envp = none;
     for (char *const *e = envp; *e; e++) {
-        if (strncmp(*e, preload_name, sizeof preload_name - 1) != 0)
+        bool is_list = strncmp(*e, preload_name, sizeof preload_name - 1) == 0;
+        if (is_list && list_has_ours(*e + sizeof preload_name - 1))
+            there = true;
+        if (!is_list || there)
             out[n++] = *e;
         else if ((*e)[sizeof preload_name - 1])
             to = stpcpy(stpcpy(to, ":"), *e + sizeof preload_name - 1);
     }
-    out[n++] = preload;
+    if (!there)
+        out[n++] = preload;
     for (unsigned i = 0; i < kept_count; i++)
         if (!environment_has(envp, kept[i]))
             out[n++] = (char *)kept[i];

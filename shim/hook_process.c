@@ -19,30 +19,43 @@
 
 extern char **environ;
 
+/* Else ld.so would complain. */
+static bool library_is_there(void)
+{
+    const char *library = environment_library();
+    return library && sys_call4(SYS_faccessat, AT_FDCWD, library, R_OK, 0) == 0;
+}
+
 /* An exec now replaces this very process, and not a child of it. */
 static bool exec_is_own(void)
 {
-    const char *library = environment_library();
-    return shim_control->on && library && (uint32_t)sys_call0(SYS_getpid) == shim.pid &&
-           sys_call4(SYS_faccessat, AT_FDCWD, library, R_OK, 0) ==
-               0; /* else ld.so would complain */
+    return shim_control->on && (uint32_t)sys_call0(SYS_getpid) == shim.pid && library_is_there();
+}
+
+/* In a child: what it becomes is profiled too, whatever environment it is given. */
+static bool exec_is_followed(void)
+{
+    return environment_follows() && library_is_there();
 }
 
 /*
  * Runs `call` with `env` naming the environment to pass: the host's, or, in the profiled process
- * itself, a copy on the stack that preloads us again (nothing here may allocate: a vfork child
- * comes through too). If the exec fails, the process runs on.
+ * itself and in followed children, a copy on the stack that preloads us again (nothing here may
+ * allocate: a vfork child comes through too). If the exec fails, the process runs on.
  */
 #define WITH_ENVIRONMENT(envp, env, call)                                                          \
     do {                                                                                           \
         char *const *env = (envp);                                                                 \
         real_resolve();                                                                            \
-        if (!exec_is_own())                                                                        \
+        bool own_ = exec_is_own();                                                                 \
+        if (!own_ && !exec_is_followed())                                                          \
             return (call);                                                                         \
         char **copy_ = alloca((environment_slots(env)) * sizeof *copy_);                           \
         char *preload_ = alloca(environment_preload_bytes(env));                                   \
         environment_build(env, copy_, preload_);                                                   \
         env = copy_;                                                                               \
+        if (!own_)                                                                                 \
+            return (call);                                                                         \
         process_note_end(PSHIM_END_EXEC, 0);                                                       \
         int result_ = (call);                                                                      \
         process_note_end(PSHIM_END_RUNNING, 0);                                                    \

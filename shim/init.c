@@ -82,22 +82,28 @@ static uint32_t cpus_allowed(void)
     return n;
 }
 
-/* F is there already. If an earlier image of this very process wrote it, it makes room: F.1, F.2 …
- */
-static bool earlier_image_moved(const char *path, uint64_t start_ticks)
+/* Did an image of this very process write the file? */
+static bool file_is_own(const char *path, uint64_t start_ticks)
 {
     struct pshim_header head;
-    char to[4096 + 16];
-    size_t n = strlen(path);
-    enum { never_wait = O_NONBLOCK }; /* F may be a pipe */
+    enum { never_wait = O_NONBLOCK }; /* it may be a pipe */
     long fd =
         sys_call4(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | never_wait, 0);
     if (fd < 0)
         return false;
     long got = sys_call3(SYS_read, fd, &head, sizeof head);
     sys_call1(SYS_close, fd);
-    if (got != (long)sizeof head || memcmp(head.magic, PSHIM_MAGIC, sizeof head.magic) != 0 ||
-        head.pid != shim.pid || head.start_ticks != start_ticks || n + 4 > sizeof to)
+    return got == (long)sizeof head && memcmp(head.magic, PSHIM_MAGIC, sizeof head.magic) == 0 &&
+           head.pid == shim.pid && head.start_ticks == start_ticks;
+}
+
+/* F is there already. If an earlier image of this very process wrote it, it makes room: F.1, F.2 …
+ */
+static bool earlier_image_moved(const char *path, uint64_t start_ticks)
+{
+    char to[4096 + 16];
+    size_t n = strlen(path);
+    if (n + 4 > sizeof to || !file_is_own(path, start_ticks))
         return false;
     memcpy(to, path, n);
     to[n] = '.';
@@ -110,6 +116,21 @@ static bool earlier_image_moved(const char *path, uint64_t start_ticks)
             return true;
     }
     return false;
+}
+
+/*
+ * A process that was followed to here writes F.<pid>: F is that of who followed it, unless an image
+ * of this process itself was that. A name with the pid in it is its own already.
+ */
+static void out_of_followed(struct settings *s, uint64_t start_ticks)
+{
+    static char out[4096];
+    size_t n = s->out ? strlen(s->out) : 0;
+    if (s->follow != SETTINGS_FOLLOWED || n == 0 || s->out[n - 1] == '/' || n + 4 > sizeof out ||
+        strstr(s->out, "%p") || file_is_own(s->out, start_ticks))
+        return;
+    strcpy(stpcpy(out, s->out), ".%p");
+    s->out = out;
 }
 
 /*
@@ -265,12 +286,13 @@ static void at_exit(int status, void *unused)
     process_note_end(PSHIM_END_EXIT, status & 0xff);
 }
 
-static int set_up(int argc, char **argv, char **envp)
+static int set_up(int argc, char **argv, char **envp, bool *follow)
 {
     struct settings s;
     static char exe[4096];
     settings_read(envp, &s);
     settings_limit(&s, envp);
+    *follow = s.follow != SETTINGS_ALONE;
     if (real_resolve() != 0)
         return -1;
     struct shim_control *control = control_map();
@@ -291,6 +313,7 @@ static int set_up(int argc, char **argv, char **envp)
     shim.tag_key ^= shim_now_ns() * 0x9e3779b97f4a7c15u;
     shim.sample_bytes = s.alloc_sample_bytes;
     shim.sample_seed = s.alloc_seed ? s.alloc_seed : shim.tag_key;
+    out_of_followed(&s, start_ticks);
     if (profile_make(&s, slash ? slash + 1 : exe, start_ticks) != PROFILE_OK)
         return -1;
     struct pshim_header *h = shim.profile.header;
@@ -360,7 +383,8 @@ static __attribute__((constructor)) void shim_constructor(int argc, char **argv,
     hook_new_init();
     if (getauxval(AT_SECURE))
         return;
-    if (set_up(argc, argv, envp) == 0 &&
+    bool follow;
+    if (set_up(argc, argv, envp, &follow) == 0 &&
         unwind_module_find((uintptr_t)shim_constructor, &self) == 0)
-        environment_take(envp, path_absolute(self.name));
+        environment_take(envp, path_absolute(self.name), follow);
 }

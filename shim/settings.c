@@ -127,8 +127,10 @@ static bool set_io(struct settings *s, const char *v)
 
 static bool set_follow(struct settings *s, const char *v)
 {
-    (void)s;
-    return strcmp(v, "0") == 0; /* following is not in this version: asking for it is told */
+    if (v[0] < '0' || v[0] > '2' || v[1])
+        return false;
+    s->follow = (uint32_t)(v[0] - '0');
+    return true;
 }
 
 static const struct {

@@ -10,6 +10,9 @@
 
 enum { settings_bad_max = 8 };
 
+/* PERFSHIM_FOLLOW: 0, 1, or 2, which a followed process puts there for those it starts. */
+enum settings_follow { SETTINGS_ALONE, SETTINGS_FOLLOW, SETTINGS_FOLLOWED };
+
 struct settings {
     const char *out;             /* PERFSHIM_OUT or NULL */
     uint32_t alloc_mode;         /* enum pshim_alloc_mode */
@@ -19,6 +22,7 @@ struct settings {
     uint32_t unwind_mode; /* enum pshim_unwind_mode */
     uint32_t locks_mode;  /* enum pshim_switch */
     uint32_t start;       /* 0: PERFSHIM_START=0 */
+    uint32_t follow;      /* enum settings_follow */
     uint64_t max_bytes;
     const char *bad[settings_bad_max]; /* "NAME=value" strings that were not understood */
     unsigned bad_count;

@@ -99,7 +99,6 @@ if mounted:
     match(done.err, r"^perfshim record: full/x\.pshim: No space", "and why")
 else:
     skip("a full disk: 125", "cannot mount here")
-for option, said in (("--follow", "not available yet"),):
-    done = record(PERFSHIM, option, "--", "touch", "started")
-    equal((done.status, os.path.exists("started")), (125, False), f"{option}: 125")
-    match(done.err, f"^perfshim record: {option}: {said}", f"{option}: said")
+done = record(PERFSHIM, "--follow", "--stage=on", "--", "touch", "started")
+equal((done.status, os.path.exists("started")), (125, False), "--follow with --stage=on: 125")
+match(done.err, "^perfshim record: --stage=on does not go with --follow", "and why")

@@ -4,6 +4,7 @@
 and a child that nobody follows writes no file and inherits no preload."""
 import json
 import os
+import re
 import sys
 
 sys.path[:0] = [os.environ["SRC"] + "/tests", os.environ["SRC"] + "/tests/helpers"]
@@ -54,14 +55,58 @@ for value, rest in ((f"{SHIM}:{other}", other), (f"{SHIM} {other}", other),
           f"of LD_PRELOAD={'SHIM' if value.startswith(SHIM) else 'OTHER'}"
           f"{value[len(SHIM)] if value.startswith(SHIM) else ':'}… children keep what is not ours")
 
-# Following is not in this version: whoever asks for it is told, and everything else is as ever.
-os.mkdir("follow")
-done = preload([helper("forks"), "spawn"], "follow/p.pshim", env={"PERFSHIM_FOLLOW": "1"})
-ok(done.status == 0, "PERFSHIM_FOLLOW=1: every process ends well", done)
-equal(profiles("follow"), ["p.pshim"], "PERFSHIM_FOLLOW=1: no child writes a file")
-check_parent("PERFSHIM_FOLLOW=1", "follow/p.pshim", json.loads(done.out.splitlines()[-1]))
-text = run([PERFSHIM, "report", "follow/p.pshim"], env=clean_env())
-match(text.out + text.err, "PERFSHIM_FOLLOW", "PERFSHIM_FOLLOW=1: the report tells that it is not")
+# Followed: programs that children execute write F.PID, one each; children that are only forked, and
+# what a child did before it executed something, are nobody's.
+FOLLOW = {"PERFSHIM_FOLLOW": "1"}
+
+
+def check_followed(case, children):
+    """The parent is exact, and each executed child has a file of its own work alone."""
+    folder = f"follow-{case}"
+    os.mkdir(folder)
+    done = preload([helper("forks"), case], f"{folder}/p.pshim", env=FOLLOW)
+    label = f"{case}, followed"
+    if not ok(done.status == 0 and not done.err, f"{label}: every process ends well", done):
+        return
+    check_parent(label, f"{folder}/p.pshim", json.loads(done.out.splitlines()[-1]))
+    names = [name for name in profiles(folder) if re.fullmatch(r"p\.pshim\.\d\d+", name)]
+    if case != "system":  # whose shells may have files too
+        equal(len(names), children, f"{label}: a file for each of {children} children")
+        names, children = names[:2], min(children, 2)
+    documents = {name: report(f"{folder}/{name}") for name in names}
+    equal([name for name, d in documents.items() if f"p.pshim.{d['process']['pid']}" != name], [],
+          f"{label}: a file is named after its process")
+    workers = [d for d in documents.values() if os.path.basename(d["process"]["exe"]) == "forks"]
+    equal(sorted((flat(d, "child_alloc", "alloc_calls"), flat(d, "child_alloc", "free_calls"),
+                  cum(d, "parent_alloc", "alloc_calls"), d["process"]["end"]) for d in workers),
+          [(20000, 10000, 0, "exit")] * children, f"{label}: a child's work is exact")
+
+
+for case, children in (("fork_exec", 6), ("system", 2)):
+    check_followed(case, children)
+
+# A child's own images, and one that is given no environment; a daemon outlives its parent.
+os.mkdir("followed")
+chain, child = helper("exec_chain"), f"{helper('forks')} child"
+done = run([PERFSHIM, "record", "--follow", "-o", "followed/f.pshim", "--", "sh", "-c",
+            f"{chain} 2; env -i {child}; (setsid {child} >/dev/null &); sleep 0.3"],
+           env=clean_env())
+ok(done.status == 0, "record --follow: a shell with children", done)
+names = profiles("followed")
+chains = {}
+for name in names:
+    document = report(f"followed/{name}")
+    exe = os.path.basename(document["process"]["exe"]) if document else ""
+    key = (exe, ".".join(name.split(".")[:3]))
+    chains.setdefault(key, []).append(flat(document, "image_alloc", "alloc_calls") if exe ==
+                                      "exec_chain" else flat(document, "child_alloc", "alloc_calls"))
+equal(sorted(calls for (exe, _), of in chains.items() if exe == "exec_chain" for calls in of),
+      [1000, 2000, 3000], "exec in a child: its images are F.PID, F.PID.1 and F.PID.2")
+equal([of for (exe, _), of in chains.items() if exe == "forks"], [[20000]] * 2,
+      "without an environment, and detached: a file each")
+match(done.err, r"^perfshim record: followed/f\.pshim, .*; of children: \d+, followed/f\.pshim\.PID\. "
+      r"Next", "record says how many files there are")
+equal(os.path.islink("followed/f.pshim"), False, "nothing is staged then")
 
 # One process, several images: the last owns F, the others are F.1, F.2, …
 os.mkdir("chain")

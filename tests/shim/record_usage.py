@@ -141,7 +141,6 @@ refuses("an unknown unwinder", 125, "magic", "--unwind=magic", "--", *WORK)
 refuses("an allocation mode that makes no sense", 125, "sometimes", "--alloc=sometimes", "--",
         *WORK)
 refuses("a folder that does not exist", 125, "nowhere/p.pshim", "-o", "nowhere/p.pshim", "--", *WORK)
-refuses("following, which is not there yet", 125, "--follow", "--follow", "--", *WORK)
 refuses("attaching", 125, "attach", "-p", "1")
 
 # Taken names.

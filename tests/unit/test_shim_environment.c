@@ -20,7 +20,7 @@ static char **environment_after_take(const char *list)
     envp[1] = preload;
     envp[2] = out_name;
     envp[3] = NULL;
-    environment_take(envp, "/own/libperfshim.so");
+    environment_take(envp, "/own/libperfshim.so", false);
     return envp;
 }
 
@@ -93,6 +93,25 @@ static void hosts_own_setting_wins_over_the_kept_one(void **state)
     free(out);
 }
 
+static void followed_children_start_with_us(void **state)
+{
+    static char list[] = "LD_PRELOAD=/b/x.so:/a/libperfshim.so", follow[] = "PERFSHIM_FOLLOW=1";
+    char *envp[] = {list, follow, NULL}, *given[] = {list, "A=1", NULL}, *bare[] = {NULL};
+    char *out[24], text[128];
+    (void)state;
+    environment_take(envp, "/own/libperfshim.so", true);
+    assert_true(environment_follows());
+    assert_string_equal(envp[0], "LD_PRELOAD=/b/x.so:/a/libperfshim.so");
+    assert_string_equal(envp[1], "PERFSHIM_FOLLOW=2");
+    environment_build(given, out, text);
+    assert_ptr_equal(out[0], list); /* we are in it already */
+    assert_string_equal(out[1], "A=1");
+    environment_build(bare, out, text);
+    assert_string_equal(out[0], "LD_PRELOAD=/own/libperfshim.so");
+    environment_after_take("LD_PRELOAD=/a/libperfshim.so");
+    assert_false(environment_follows());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -101,6 +120,7 @@ int main(void)
         cmocka_unit_test(exec_gets_our_entry_first_and_what_we_kept),
         cmocka_unit_test(exec_with_no_environment_gets_ours),
         cmocka_unit_test(hosts_own_setting_wins_over_the_kept_one),
+        cmocka_unit_test(followed_children_start_with_us),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

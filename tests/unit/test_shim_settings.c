@@ -56,29 +56,24 @@ static void values_are_understood(void **state)
     assert_int_equal(of("PERFSHIM_LOCKS=off").locks_mode, PSHIM_OFF);
     assert_int_equal(of("PERFSHIM_IO=off").bad_count, 0);
     assert_int_equal(of("PERFSHIM_FOLLOW=0").bad_count, 0);
+    assert_int_equal(of("PERFSHIM_FOLLOW=0").follow, SETTINGS_ALONE);
+    assert_int_equal(of("PERFSHIM_FOLLOW=1").follow, SETTINGS_FOLLOW);
+    assert_int_equal(of("PERFSHIM_FOLLOW=2").follow, SETTINGS_FOLLOWED);
 }
 
 static void bad_values_are_told_and_change_nothing(void **state)
 {
-    static const char *const bad[] = {"PERFSHIM_ALLOC=",
-                                      "PERFSHIM_ALLOC=exactly",
-                                      "PERFSHIM_ALLOC=0",
-                                      "PERFSHIM_ALLOC=5T",
-                                      "PERFSHIM_ALLOC=2G",
-                                      "PERFSHIM_ALLOC_SEED=x",
-                                      "PERFSHIM_ALLOC=5Kx",
-                                      "PERFSHIM_CPU_HZ=",
-                                      "PERFSHIM_CPU_HZ=10001",
-                                      "PERFSHIM_CPU_HZ=-1",
-                                      "PERFSHIM_CPU_HZ=1e3",
-                                      "PERFSHIM_UNWIND=dwarf",
-                                      "PERFSHIM_MAX_MB=0",
-                                      "PERFSHIM_MAX_MB=65537",
-                                      "PERFSHIM_LOCKS=yes",
-                                      "PERFSHIM_IO=wait",
-                                      "PERFSHIM_IO=on",
-                                      "PERFSHIM_FOLLOW=1",
-                                      "PERFSHIM_MAX_MB=99999999999999999999"};
+    static const char *const bad[] = {
+        "PERFSHIM_ALLOC=",       "PERFSHIM_ALLOC=exactly",
+        "PERFSHIM_ALLOC=0",      "PERFSHIM_ALLOC=5T",
+        "PERFSHIM_ALLOC=2G",     "PERFSHIM_ALLOC_SEED=x",
+        "PERFSHIM_ALLOC=5Kx",    "PERFSHIM_CPU_HZ=",
+        "PERFSHIM_CPU_HZ=10001", "PERFSHIM_CPU_HZ=-1",
+        "PERFSHIM_CPU_HZ=1e3",   "PERFSHIM_UNWIND=dwarf",
+        "PERFSHIM_MAX_MB=0",     "PERFSHIM_MAX_MB=65537",
+        "PERFSHIM_LOCKS=yes",    "PERFSHIM_IO=wait",
+        "PERFSHIM_IO=on",        "PERFSHIM_FOLLOW=3",
+        "PERFSHIM_FOLLOW=yes",   "PERFSHIM_MAX_MB=99999999999999999999"};
     (void)state;
     for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct settings s = of(bad[i]);
