@@ -6,19 +6,20 @@
 enum { window = 16 }; /* slots that may hold one address, in each level */
 
 /* Slots per level. Small first, so that a program with few large blocks touches few pages. */
-static const uint32_t level_slots[blocks_levels_most] = {1u << 12, 1u << 16, 1u << 20, 1u << 24};
+static const uint32_t level_slots[blocks_levels_most] = {1u << 8, 1u << 12, 1u << 16, 1u << 20,
+                                                         1u << 24};
 
 struct blocks_slot {
     uint64_t address; /* atomic; 0 = free */
     struct block block;
 };
 
-struct blocks blocks_untagged = {.levels = blocks_levels_most};
+struct blocks blocks_untagged = {.first = 1, .levels = blocks_levels_most};
 
 static struct blocks_slot *level_map(struct blocks *table, unsigned i)
 {
     size_t bytes = (level_slots[i] + window) * sizeof(struct blocks_slot);
-    if (i > 0 && bytes > shim.map_max_bytes)
+    if (i > table->first && bytes > shim.map_max_bytes)
         return NULL;
     struct blocks_slot *mine = sys_map_anon(bytes);
     struct blocks_slot *expected = NULL;
@@ -39,7 +40,7 @@ static uint32_t address_hash(const void *address, unsigned i)
 
 bool blocks_put(struct blocks *table, const void *address, struct block block)
 {
-    for (unsigned i = 0; i < table->levels; i++) {
+    for (unsigned i = table->first; i < table->levels; i++) {
         struct blocks_slot *slots = __atomic_load_n(&table->level[i], __ATOMIC_ACQUIRE);
         if (!slots && !(slots = level_map(table, i)))
             return false;
@@ -61,7 +62,7 @@ bool blocks_put(struct blocks *table, const void *address, struct block block)
 
 static struct blocks_slot *slot_find(struct blocks *table, const void *address)
 {
-    for (unsigned i = 0; i < table->levels; i++) {
+    for (unsigned i = table->first; i < table->levels; i++) {
         struct blocks_slot *slots = __atomic_load_n(&table->level[i], __ATOMIC_ACQUIRE);
         if (!slots)
             return NULL;

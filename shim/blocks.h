@@ -23,10 +23,10 @@ struct block {
 };
 
 struct blocks_slot;
-enum { blocks_levels_most = 4 };
+enum { blocks_levels_most = 5 };
 struct blocks {
     struct blocks_slot *level[blocks_levels_most]; /* atomic; NULL = not mapped yet */
-    uint32_t levels;                               /* how many there may be: see blocks.c */
+    uint32_t first, levels; /* which of blocks.c's levels it has: [first, levels) */
 };
 
 extern struct blocks blocks_untagged;

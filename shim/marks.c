@@ -8,7 +8,7 @@
 enum { bytes_bits = 16, bytes_most = (1 << bytes_bits) - 1 };
 
 /* block.bytes is the time of birth. */
-static struct blocks marked = {.levels = 3};
+static struct blocks marked = {.levels = 4}; /* few blocks are marked: the smallest first */
 
 static uint32_t *histogram_slots; /* atomic, by node: index of its record; 0 = none yet */
 static uint32_t histogram_nodes;
