@@ -53,6 +53,12 @@ static int kind_choose(const struct options *o, const struct model *m, struct ex
 {
     if (export_kind_find(kind, o->kind, m))
         return CMD_FINE;
+    if (strcmp(o->kind, "mutex") == 0 && model_has(m, METRIC_LOCK_WAIT_NS)) {
+        fputs(PROG ": --kind=mutex: who held the locks was not recorded (that needs --locks=on); "
+                   "--kind=block has the waits\n",
+              stderr);
+        return CMD_USAGE;
+    }
     bool locks = strcmp(o->kind, "mutex") == 0 || strcmp(o->kind, "block") == 0;
     fprintf(stderr, PROG ": --kind=%s: this profile has no %s measurements\n", o->kind,
             locks                          ? "lock"

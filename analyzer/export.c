@@ -21,15 +21,15 @@ static const struct export_kind kinds[] = {
         .main = 1,
         .period = {"space", "bytes", METRIC_ALLOC_BYTES},
     },
-    /* Who waited for locks, and how long: what Go calls a block profile. Who made them wait is not
-       recorded yet; until then a mutex profile is the same. */
+    /* As Go has them: mutex is who made others wait for a lock, at the stack that gave it back;
+       block is who waited. */
     {
         .name = "mutex",
-        .columns = {{"contentions", "count", METRIC_LOCK_CONTENTIONS},
-                    {"delay", "nanoseconds", METRIC_LOCK_WAIT_NS}},
+        .columns = {{"contentions", "count", METRIC_BLAMED_WAITS},
+                    {"delay", "nanoseconds", METRIC_BLAMED_WAIT_NS}},
         .column_count = 2,
         .main = 1,
-        .period = {"contentions", "count", METRIC_LOCK_CONTENTIONS},
+        .period = {"contentions", "count", METRIC_BLAMED_WAITS},
     },
     {
         .name = "block",

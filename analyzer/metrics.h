@@ -38,10 +38,11 @@
     X(MAPPED_BYTES, mapped_bytes)             /* of them, in whole pages */                        \
     X(MAPPED_LIVE_BYTES, mapped_live_bytes)                                                        \
     X(BLAMED_WAIT_NS, blamed_wait_ns)                                                              \
-    X(PROFILER_NS, profiler_ns) /* CPU time inside the profiler: in no other figure */             \
-    X(LOCK_CPU_NS, lock_cpu_ns) /* CPU time in waits for locks: in both figures, by ticks */       \
-    X(IO_CPU_NS, io_cpu_ns)     /* likewise, in I/O */                                             \
-    X(COST_NS, cost_ns)         /* cpu + lock wait + io wait, what is in both once */
+    X(BLAMED_WAITS, blamed_waits) /* waits in it, or a part of each */                             \
+    X(PROFILER_NS, profiler_ns)   /* CPU time inside the profiler: in no other figure */           \
+    X(LOCK_CPU_NS, lock_cpu_ns)   /* CPU time in waits for locks: in both figures, by ticks */     \
+    X(IO_CPU_NS, io_cpu_ns)       /* likewise, in I/O */                                           \
+    X(COST_NS, cost_ns)           /* cpu + lock wait + io wait, what is in both once */
 
 enum metric {
 #define X(id, key) METRIC_##id,

@@ -174,17 +174,13 @@ static void account_add_frees(struct model *m, struct sums *s, const struct pshi
 static int account_add_lock(struct model *m, struct sums *s, const struct pshim_account *a,
                             uint32_t index)
 {
-    uint32_t node, kind;
+    uint32_t node;
     struct model_lock_counts counts;
-    if (model_locks_add(s->locks, a, index, &node, &kind, &counts) != 0)
+    if (model_locks_add(s->locks, a, index, &node, &counts) != 0)
         return -1;
     if (node >= s->nodes || a->kind != PSHIM_KIND_LOCK)
         return 0;
     struct model_sample *to = sample_get(m, s, node);
-    if (model_lock_is_idle(kind)) {
-        add(&to->m.v[METRIC_IDLE_NS], counts.wait_ns);
-        return 0;
-    }
     to->lock = 1;
     add(&to->m.v[METRIC_LOCK_WAIT_NS], counts.wait_ns);
     add(&to->m.v[METRIC_LOCK_HOLD_NS], counts.hold_ns);
@@ -197,14 +193,15 @@ static int account_add_blame(struct model *m, struct sums *s, const struct pshim
                              uint32_t index)
 {
     uint32_t node;
-    int64_t ns;
-    if (model_blames_add(s->blames, s->locks, a, index, &node, &ns) != 0)
+    int64_t ns, waits;
+    if (model_blames_add(s->blames, s->locks, a, index, &node, &ns, &waits) != 0)
         return -1;
     if (node >= s->nodes)
         return 0;
     struct model_sample *to = sample_get(m, s, node);
     to->blame = 1;
     add(&to->m.v[METRIC_BLAMED_WAIT_NS], ns);
+    add(&to->m.v[METRIC_BLAMED_WAITS], waits);
     return 0;
 }
 
@@ -423,7 +420,7 @@ static int stacks_check(struct model *m)
     for (size_t i = 0; i < m->histogram_count; i++)
         if (reader_stack(m->reader, m->histograms[i].node, nodes) < 0)
             return -1;
-    for (size_t i = 0; i < m->lock_count + m->idle_lock_count; i++)
+    for (size_t i = 0; i < m->lock_count; i++)
         if (reader_stack(m->reader, m->locks[i].site_node, nodes) < 0)
             return -1;
     return 0;
@@ -445,7 +442,7 @@ static void measured_set(struct model *m)
         m->measured |= LOCK_METRICS;
     if (h->locks_mode == PSHIM_ON &&
         h->regions[PSHIM_REGION_THREAD].record_bytes > PSHIM_THREAD_LEAST) /* likewise */
-        m->measured |= BIT(BLAMED_WAIT_NS);
+        m->measured |= BIT(BLAMED_WAIT_NS) | BIT(BLAMED_WAITS);
     if (h->locks_mode == PSHIM_WAIT)
         m->measured |= WAIT_METRICS;
     if (model_has(m, METRIC_LOCK_WAIT_NS) && h->cpu_hz && reader_has_waits(m->reader))

@@ -32,7 +32,8 @@ static int64_t special(struct reader *r, uint32_t id, uint64_t first, const stru
 }
 
 int model_blames_add(struct model_blames *b, struct model_locks *locks,
-                     const struct pshim_account *a, uint32_t index, uint32_t *node, int64_t *ns)
+                     const struct pshim_account *a, uint32_t index, uint32_t *node, int64_t *ns,
+                     int64_t *waits)
 {
     struct reader *r = b->m->reader;
     const struct pshim_node *n;
@@ -64,6 +65,7 @@ int model_blames_add(struct model_blames *b, struct model_locks *locks,
     b->items[b->count++] = blame;
     *node = blame.node;
     *ns = blame.wait_ns;
+    *waits = blame.waits;
     return 0;
 }
 

@@ -17,11 +17,13 @@ struct model_blames *model_blames_new(struct model *m);
 void model_blames_free(struct model_blames *b);
 
 /*
- * Takes one account in, whose node must exist. Returns the node of the stack that it blames and for
- * how long; or −1 with the reader's error: a damaged file. `locks` is told which lock it is about.
+ * Takes one account in, whose node must exist. Returns the node of the stack that it blames, for
+ * how long and how many waits; or −1 with the reader's error: a damaged file. `locks` is told which
+ * lock it is about.
  */
 int model_blames_add(struct model_blames *b, struct model_locks *locks,
-                     const struct pshim_account *a, uint32_t index, uint32_t *node, int64_t *ns);
+                     const struct pshim_account *a, uint32_t index, uint32_t *node, int64_t *ns,
+                     int64_t *waits);
 
 /* Fills m->blames and the locks' sums, once m->locks are there. */
 void model_blames_finish(struct model_blames *b);

@@ -309,7 +309,7 @@ static const struct {
     [SITE_CPU] = {"cpu", BIT(CPU_NS) | BIT(PROFILER_NS) | BIT(COST_NS)},
     [SITE_LOCK] = {"lock", BIT(LOCK_WAIT_NS) | BIT(LOCK_HOLD_NS) | BIT(LOCK_ACQUISITIONS) |
                                BIT(LOCK_CONTENTIONS) | BIT(COST_NS)},
-    [SITE_BLAME] = {"blame", BIT(BLAMED_WAIT_NS)},
+    [SITE_BLAME] = {"blame", BIT(BLAMED_WAIT_NS) | BIT(BLAMED_WAITS)},
 #undef BIT
 };
 

@@ -39,7 +39,8 @@ struct view {
     X(timeline, "live bytes, allocations and CPU time from the start to the end")                  \
     X(threads, "where the time of each thread went")                                               \
     X(ledger, "where the time of all threads went: CPU, waits, and what is not explained")         \
-    X(locks, "locks by how long threads waited for them, and what their holders did")
+    X(locks, "locks by how long threads waited for them, and what their holders did")              \
+    X(blame, "who makes whom wait for locks, and what the holders did meanwhile")
 
 #define X(id, text) void view_##id(const struct view *v);
 VIEWS(X)
@@ -53,6 +54,9 @@ void view_findings(const struct view *v);
 void view_named(const struct view *v);
 /* Waits and holds in one line. */
 void view_locks_line(const struct view *v, const struct model_lock_counts *totals);
+/* What the holders of a group's locks did, by their ticks. */
+struct lock_groups;
+void view_lock_inside(const struct view *v, const struct lock_groups *groups, size_t group);
 /* Threads gathered by name (`--by thread`). */
 void view_thread_names(const struct view *v);
 /* The table of both, and of the ledger. */

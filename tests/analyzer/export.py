@@ -85,11 +85,13 @@ totals = locked["totals"]
 ok(began - 1 < locked["process"]["start_time"] < time.time() + 1, "start_time is to the second", began,
    locked["process"])
 ok(totals["lock_contentions"] > 0 and totals["lock_wait_ns"] > 0, "a profile with waits", totals)
-for kind in ("mutex", "block"):
+for kind, wait, count in (("mutex", "blamed_wait_ns", "blamed_waits"), ("block", "lock_wait_ns", "lock_contentions")):
     equal(export(f"--kind={kind}", "-o", f"{kind}.pb.gz", "locks.pshim").status, 0, f"--kind={kind}")
-    same_as_report(f"{kind}.pb.gz", f"{kind}, delay", "delay", "ns", "lock_wait_ns", locked)
-    same_as_report(f"{kind}.pb.gz", f"{kind}, contentions", "contentions", "count", "lock_contentions", locked)
+    same_as_report(f"{kind}.pb.gz", f"{kind}, delay", "delay", "ns", wait, locked)
+    same_as_report(f"{kind}.pb.gz", f"{kind}, contentions", "contentions", "count", count, locked)
 equal(sum(lock["wait_ns"] for lock in locked["locks"]), totals["lock_wait_ns"], "the locks' waits are the total")
+equal(sum(b["wait_ns"] for lock in locked["locks"] for b in lock["blockers"]), totals["blamed_wait_ns"],
+      "what blockers answer for is the total of blame")
 equal(sum(site["wait_ns"] for lock in locked["locks"] for site in lock["sites"]), totals["lock_wait_ns"],
       "and so are those of their sites")
 equal(sum(lock["acquisitions"] for lock in locked["locks"]), totals["lock_acquisitions"], "likewise acquisitions")
@@ -99,7 +101,7 @@ unit = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9, None: 1, "k": 1e3, "M": 1e6}
 ok(said and abs(float(said[1]) * unit[said[2]] / totals["lock_wait_ns"] - 1) < 0.03 and
    abs(float(said[3]) * unit[said[4]] / totals["lock_contentions"] - 1) < 0.03, "--view=locks says the same", shown)
 lines = export("--format=collapsed", "--kind=mutex", "locks.pshim").out.splitlines()
-equal(sum(int(line.rpartition(" ")[2]) for line in lines), totals["lock_wait_ns"], "collapsed mutex: adds up")
+equal(sum(int(line.rpartition(" ")[2]) for line in lines), totals["blamed_wait_ns"], "collapsed mutex: adds up")
 
 raw = pprof("real.cpu.pb.gz", "-raw").out
 match(raw, r"^samples/count cpu/nanoseconds\[dflt\]$", "cpu is what pprof shows first")
@@ -173,7 +175,7 @@ ok(export("here/plain", "--kind=heap").status == 0 and os.path.exists("here/plai
 
 # A program that still runs can be exported, and one that named itself to confuse.
 MAKE = os.path.join(B, "helpers", "make_profile")
-for case in ("off", "hostile", "allocations", "nothing"):
+for case in ("off", "hostile", "allocations", "nothing", "waits"):
     run([MAKE, case, f"{case}.pshim"])
 done = export("--format=collapsed", "hostile.pshim")
 equal(done.out, "lib\\x1b[31mred.so+0x1234 50000000\n", "control characters are escaped")
@@ -196,6 +198,7 @@ refuses("an unknown format", 2, "perfshim export: .*flame", "--format=flame", "o
 refuses("an unknown kind", 2, "perfshim export: .*disk", "--kind=disk", "off.pshim")
 for kind in ("mutex", "block"):
     refuses(kind, 2, f"--kind={kind}: this profile has no lock measurements", f"--kind={kind}", "off.pshim")
+refuses("mutex of waits alone", 2, "--kind=mutex: who held the locks was not recorded", "--kind=mutex", "waits.pshim")
 refuses("heap without allocations", 2, "--kind=heap: this profile has no allocation measurements",
         "--kind=heap", "hostile.pshim")
 refuses("cpu without ticks", 2, "--kind=cpu: this profile has no CPU measurements", "allocations.pshim")

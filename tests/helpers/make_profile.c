@@ -151,6 +151,9 @@ static void locks(bool waits_only)
     threads[1]->wait_ticks[PSHIM_WAIT_LOCK] = 60;
     fixture_held(&f, call(append, xalloc), log, 700);
     fixture_held(&f, append, log, 120);
+    uint32_t waited = fixture_special(&f, append, PSHIM_SPECIAL_CALL + PSHIM_CALL_MUTEX_LOCK);
+    fixture_blame(&f, append, log, waited, 405000, 2500000000u);
+    fixture_blame(&f, call(root, store_put), log, waited, 15000, 300000000);
     if (waits_only)
         f.h->locks_mode = PSHIM_WAIT;
 }

@@ -263,6 +263,19 @@ static inline struct pshim_account *fixture_taken(struct fixture *f, uint32_t st
     return a;
 }
 
+/* The stack that gave a lock back made the waiter at this call's node wait. */
+static inline struct pshim_account *fixture_blame(struct fixture *f, uint32_t stack, uint32_t lock,
+                                                  uint32_t waiter, uint64_t waits, uint64_t wait_ns)
+{
+    uint32_t node = fixture_special(f, stack, PSHIM_SPECIAL_LOCK + lock);
+    node = fixture_special(f, node, PSHIM_SPECIAL_WAITER + (uint64_t)waiter);
+    struct pshim_account *a = fixture_account(f, node, 1, PSHIM_KIND_BLAME);
+    a->counter[PSHIM_BLAME_WAITS] = waits;
+    a->counter[PSHIM_BLAME_TIME] = wait_ns;
+    a->counter[PSHIM_BLAME_TIME_MAX] = waits ? wait_ns / waits * 2 : 0;
+    return a;
+}
+
 /* CPU ticks in the waits of what fixture_taken() or a call that waits was booked on; they are
  * counted as CPU time too. */
 static inline void fixture_wait_ticks(struct fixture *f, uint32_t node, uint64_t ticks)

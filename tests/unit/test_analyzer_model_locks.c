@@ -213,6 +213,67 @@ static void chain_of_a_lock_must_exist(void **state)
     refused("has parent 99999");
 }
 
+static void blame_is_the_unlockers_and_the_rest_is_hand_off(void **state)
+{
+    (void)state;
+    uint32_t unlock = call(call(0, worker), get), other = call(0, find);
+    uint32_t lock = fixture_lock(&f, 0x1000, 0, false), idle = fixture_lock(&f, 0x2000, 0, false);
+    uint32_t waited = fixture_special(&f, other, PSHIM_SPECIAL_CALL + PSHIM_CALL_MUTEX_LOCK);
+    fixture_taken(&f, other, lock, 10, 5, 1000, 1);
+    fixture_blame(&f, unlock, lock, waited, 4, 700);
+    fixture_blame(&f, other, lock, waited, 1, 100);
+    fixture_blame(&f, unlock, idle, waited, 1, 50);           /* whose waiter has not had it yet */
+    uint32_t index = fixture_allot(&f, PSHIM_REGION_ACCOUNT); /* of another recorder */
+    struct pshim_account *again = profile_record(&f.profile, PSHIM_REGION_ACCOUNT, index);
+    *again = *fixture_blame(&f, unlock, lock, waited, 2, 60);
+    again->recorder = 2;
+    loaded();
+    assert_int_equal(m.lock_count, 2);
+    assert_int_equal(m.locks[0].blamed_ns, 700 + 100 + 60 + 60);
+    assert_int_equal(model_handoff_ns(&m.locks[0]), 1000 - 920);
+    assert_int_equal(model_handoff_ns(&m.locks[1]), 0);
+    assert_int_equal(m.blame_count, 3);
+    assert_int_equal(m.blames[0].node, unlock);
+    assert_int_equal(m.blames[0].waiter, waited);
+    assert_int_equal(m.blames[0].waits, 4 + 2 + 2);
+    assert_int_equal(m.blames[0].wait_ns, 820);
+    assert_int_equal(m.blames[0].wait_max_ns, 350);
+    assert_int_equal(m.blames[1].node, other);
+    assert_int_equal(m.totals.v[METRIC_BLAMED_WAIT_NS], 970);
+    assert_int_equal(m.totals.v[METRIC_BLAMED_WAITS], 10);
+    assert_true(model_has(&m, METRIC_BLAMED_WAIT_NS));
+    released();
+}
+
+static void blame_without_room_is_of_other_locks(void **state)
+{
+    (void)state;
+    fixture_lock(&f, 0, 0, false);
+    fixture_account(&f, call(0, get), 1, PSHIM_KIND_BLAME)->counter[PSHIM_BLAME_TIME] = 9;
+    loaded();
+    assert_int_equal(m.lock_count, 1);
+    assert_int_equal(m.locks[0].record, 0);
+    assert_int_equal(m.blames[0].waiter, 0);
+    assert_int_equal(m.blames[0].wait_ns, 9);
+    released();
+}
+
+static void waiter_of_a_blame_must_exist(void **state)
+{
+    (void)state;
+    uint32_t lock = fixture_lock(&f, 0x1000, 0, false);
+    fixture_blame(&f, call(0, get), lock, 77777, 1, 1);
+    refused("refers to waiter 77777");
+}
+
+static void lock_of_a_blame_must_exist(void **state)
+{
+    (void)state;
+    fixture_lock(&f, 0x1000, 0, false);
+    fixture_blame(&f, call(0, get), 5, 0, 1, 1);
+    refused("refers to lock 5 of 2");
+}
+
 static void site_of_a_lock_must_exist(void **state)
 {
     (void)state;
@@ -352,6 +413,10 @@ int main(void)
         TEST(reference_to_no_lock_is_damage),
         TEST(chain_of_a_lock_must_exist),
         TEST(site_of_a_lock_must_exist),
+        TEST(blame_is_the_unlockers_and_the_rest_is_hand_off),
+        TEST(blame_without_room_is_of_other_locks),
+        TEST(waiter_of_a_blame_must_exist),
+        TEST(lock_of_a_blame_must_exist),
         TEST(lock_is_named_after_its_variable_or_its_place),
         TEST(work_inside_is_where_the_stacks_part),
         TEST(neither_the_profiler_nor_the_unlock_is_work_inside),
