@@ -45,6 +45,12 @@ const char *lock_call(uint32_t node, struct frames *f)
     return is_call(f, stack[0]) ? frames_function(f, stack[0]->function)->name : NULL;
 }
 
+bool lock_call_reads(uint32_t node, struct frames *f)
+{
+    const char *call = lock_call(node, f);
+    return call && strstr(call, "rdlock");
+}
+
 static const char *name_make(const struct model_lock *lock, struct frames *f,
                              char to[static LOCK_NAME_BYTES], bool with_place)
 {
@@ -106,8 +112,9 @@ bool lock_is_call(const struct function *fn)
 size_t lock_first_site(const struct model *m, size_t lock, size_t *count)
 {
     size_t first, end;
-    FIRST_OF(m->lock_sites, m->lock_site_count, lock, first);
-    FIRST_OF(m->lock_sites, m->lock_site_count, lock + 1, end);
+    size_t all = m->lock_site_count + m->idle_lock_site_count;
+    FIRST_OF(m->lock_sites, all, lock, first);
+    FIRST_OF(m->lock_sites, all, lock + 1, end);
     *count = end - first;
     return first;
 }

@@ -33,6 +33,8 @@ bool lock_is_call(const struct function *fn);
 const struct frame *lock_place(uint32_t node, struct frames *f);
 /* The call that took the lock there ("pthread_mutex_lock"), or NULL. */
 const char *lock_call(uint32_t node, struct frames *f);
+/* Does it take a read-write lock to read? */
+bool lock_call_reads(uint32_t node, struct frames *f);
 
 /*
  * CPU time with the lock held, by the work that the critical section called: the frame where the

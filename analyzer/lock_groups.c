@@ -73,17 +73,18 @@ static void group_name(struct lock_group *g, const struct model_lock *lock, stru
     g->kind = lock->kind;
 }
 
-static void names_gather(struct lock_groups *groups, const struct model *m, struct frames *f)
+static void names_gather(struct lock_groups *groups, const struct model_lock *locks, size_t count,
+                         struct frames *f)
 {
     struct entry *parts = NULL, *names = NULL;
     char name[LOCK_NAME_BYTES];
     size_t room = 0;
-    for (size_t i = 0; i < m->lock_count; i++)
-        if (part_key(&m->locks[i], f, name))
+    for (size_t i = 0; i < count; i++)
+        if (part_key(&locks[i], f, name))
             entry_get(&parts, name, 0)->value++;
-    for (size_t i = 0; i < m->lock_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         uint64_t offset;
-        const struct model_lock *lock = &m->locks[i];
+        const struct model_lock *lock = &locks[i];
         bool array = is_array(lock, f, parts);
         if (array)
             snprintf(name, sizeof name, "%s", frames_variable(f, lock->address, &offset));
@@ -127,9 +128,10 @@ static void site_count(struct lock_groups *groups, const struct model_lock_site 
     struct place *p;
     struct place_key key;
     const struct frame *frame = lock_place(site->node, f);
-    struct lock_group *g = &groups->items[groups->of[site->lock]];
+    size_t group = groups->of[site->lock - groups->first];
+    struct lock_group *g = &groups->items[group];
     memset(&key, 0, sizeof key); /* hashed with its padding */
-    key.group = groups->of[site->lock];
+    key.group = group;
     key.function = frame->function;
     key.line = frame->line;
     HASH_FIND(hh, *places, &key, sizeof key, p);
@@ -146,22 +148,38 @@ static void site_count(struct lock_groups *groups, const struct model_lock_site 
     }
 }
 
-void lock_groups_build(struct lock_groups *groups, const struct model *m, struct frames *f)
+static void sites_count(struct lock_groups *groups, const struct model_lock_site *sites,
+                        size_t count, struct frames *f)
 {
     const struct frame *stack[FRAMES_STACK_MAX];
     struct place *places = NULL, *p, *next;
-    *groups = (struct lock_groups){.of = memory_new(m->lock_count, sizeof *groups->of)};
-    names_gather(groups, m, f);
-    for (size_t i = 0; i < m->lock_site_count; i++) {
-        unsigned depth = frames_stack(f, m->lock_sites[i].node, stack);
+    for (size_t i = 0; i < count; i++) {
+        unsigned depth = frames_stack(f, sites[i].node, stack);
         if (rank_selected(f, frames_selection(f), stack, depth))
-            site_count(groups, &m->lock_sites[i], f, &places);
+            site_count(groups, &sites[i], f, &places);
     }
     HASH_ITER(hh, places, p, next)
     {
         HASH_DEL(places, p);
         free(p);
     }
+}
+
+void lock_groups_build(struct lock_groups *groups, const struct model *m, struct frames *f)
+{
+    *groups = (struct lock_groups){.of = memory_new(m->lock_count, sizeof *groups->of)};
+    names_gather(groups, m->locks, m->lock_count, f);
+    sites_count(groups, m->lock_sites, m->lock_site_count, f);
+}
+
+void lock_groups_build_idle(struct lock_groups *groups, const struct model *m, struct frames *f)
+{
+    *groups = (struct lock_groups){.of = memory_new(m->idle_lock_count, sizeof *groups->of),
+                                   .first = m->lock_count};
+    if (!m->idle_lock_count)
+        return;
+    names_gather(groups, m->locks + m->lock_count, m->idle_lock_count, f);
+    sites_count(groups, m->lock_sites + m->lock_site_count, m->idle_lock_site_count, f);
 }
 
 void lock_groups_release(struct lock_groups *groups)

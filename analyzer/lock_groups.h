@@ -23,10 +23,13 @@ struct lock_group {
 struct lock_groups {
     struct lock_group *items; /* in the order of their first lock in the model */
     size_t count;
-    size_t *of; /* group of each of the model's locks */
+    size_t first; /* of the model's locks */
+    size_t *of;   /* group of each of them: of[lock − first] */
 };
 
 void lock_groups_build(struct lock_groups *groups, const struct model *m, struct frames *f);
+/* Those that idle threads wait for. */
+void lock_groups_build_idle(struct lock_groups *groups, const struct model *m, struct frames *f);
 void lock_groups_release(struct lock_groups *groups);
 
 #endif

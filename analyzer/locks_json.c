@@ -18,7 +18,12 @@ static bool has_hold(uint32_t kind)
 static void counts_put(struct json *j, const struct model *m, uint32_t kind,
                        const struct model_lock_counts *c)
 {
-    json_put_metric(j, "acquisitions", m, METRIC_LOCK_ACQUISITIONS, c->acquisitions);
+    if (kind == PSHIM_LOCK_FUTEX) { /* what its word stands for is not known, only who woke whom */
+        json_put_null(j, "acquisitions");
+        json_put_metric(j, "wakes", m, METRIC_LOCK_ACQUISITIONS, c->acquisitions);
+    } else {
+        json_put_metric(j, "acquisitions", m, METRIC_LOCK_ACQUISITIONS, c->acquisitions);
+    }
     json_put_metric(j, "contentions", m, METRIC_LOCK_CONTENTIONS, c->contentions);
     json_put_metric(j, "wait_ns", m, METRIC_LOCK_WAIT_NS, c->wait_ns);
     json_put_metric(j, "wait_max_ns", m, METRIC_LOCK_WAIT_NS, c->wait_max_ns);
@@ -28,6 +33,26 @@ static void counts_put(struct json *j, const struct model *m, uint32_t kind,
     } else {
         json_put_null(j, "hold_ns");
         json_put_null(j, "hold_max_ns");
+    }
+}
+
+/* A read-write lock's two sides. */
+static void sides_put(struct json *j, const struct model *m, struct frames *f, size_t lock)
+{
+    bool apart = m->locks[lock].kind == PSHIM_LOCK_RWLOCK;
+    size_t sites, first = lock_first_site(m, lock, &sites);
+    for (int reads = 1; reads >= 0; reads--) {
+        struct model_lock_counts side = {0};
+        if (!apart) {
+            json_put_null(j, reads ? "read" : "write");
+            continue;
+        }
+        for (size_t i = first; i < first + sites; i++)
+            if (lock_call_reads(m->lock_sites[i].node, f) == reads)
+                model_lock_counts_add(&side, &m->lock_sites[i].counts);
+        json_begin(j, reads ? "read" : "write", '{');
+        counts_put(j, m, PSHIM_LOCK_RWLOCK, &side);
+        json_end(j);
     }
 }
 
@@ -170,6 +195,7 @@ static void lock_put(struct json *j, const struct model *m, struct frames *f, si
     json_put_string(j, "name", lock_name(l, f, name));
     json_put_string(j, "kind", lock_kind_name(l->kind));
     counts_put(j, m, l->kind, &l->counts);
+    sides_put(j, m, f, lock);
     if (holds && model_has(m, METRIC_ALLOC_CALLS))
         json_put_int(j, "held_alloc_calls", l->counts.held_allocs);
     else
@@ -195,7 +221,7 @@ void locks_json_put(struct json *j, const struct model *m, struct frames *f)
         return;
     }
     json_begin(j, "locks", '[');
-    for (size_t i = 0; i < m->lock_count; i++)
+    for (size_t i = 0; i < m->lock_count + m->idle_lock_count; i++)
         lock_put(j, m, f, i);
     json_end(j);
 }

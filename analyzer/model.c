@@ -174,13 +174,17 @@ static void account_add_frees(struct model *m, struct sums *s, const struct pshi
 static int account_add_lock(struct model *m, struct sums *s, const struct pshim_account *a,
                             uint32_t index)
 {
-    uint32_t node;
+    uint32_t node, kind;
     struct model_lock_counts counts;
-    if (model_locks_add(s->locks, a, index, &node, &counts) != 0)
+    if (model_locks_add(s->locks, a, index, &node, &kind, &counts) != 0)
         return -1;
     if (node >= s->nodes || a->kind != PSHIM_KIND_LOCK)
         return 0;
     struct model_sample *to = sample_get(m, s, node);
+    if (model_lock_is_idle(kind)) {
+        add(&to->m.v[METRIC_IDLE_NS], counts.wait_ns);
+        return 0;
+    }
     to->lock = 1;
     add(&to->m.v[METRIC_LOCK_WAIT_NS], counts.wait_ns);
     add(&to->m.v[METRIC_LOCK_HOLD_NS], counts.hold_ns);
@@ -420,7 +424,7 @@ static int stacks_check(struct model *m)
     for (size_t i = 0; i < m->histogram_count; i++)
         if (reader_stack(m->reader, m->histograms[i].node, nodes) < 0)
             return -1;
-    for (size_t i = 0; i < m->lock_count; i++)
+    for (size_t i = 0; i < m->lock_count + m->idle_lock_count; i++)
         if (reader_stack(m->reader, m->locks[i].site_node, nodes) < 0)
             return -1;
     return 0;

@@ -128,11 +128,12 @@ struct model {
     int64_t cpu_ticks;
     struct model_sample *samples; /* by first appearance */
     size_t sample_count;
-    /* Locks that were taken: most waited for first, then longest held. */
+    /* Locks that were taken: most waited for first, then longest held. Behind them, in no count of
+       locks and in no cost, what idle threads wait for: conditions, semaphores and futexes. */
     struct model_lock *locks;
-    size_t lock_count;
+    size_t lock_count, idle_lock_count;
     struct model_lock_site *lock_sites; /* by lock; in it, likewise */
-    size_t lock_site_count;
+    size_t lock_site_count, idle_lock_site_count;
     struct model_held *held; /* by lock; in it, most time first */
     size_t held_count;
     struct model_blame *blames; /* likewise */

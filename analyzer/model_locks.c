@@ -73,12 +73,25 @@ static int64_t count_of(const struct pshim_account *a, enum pshim_lock_counter c
     return (int64_t)pshim_load(&a->counter[counter]);
 }
 
+bool model_lock_is_idle(uint32_t kind)
+{
+    return kind == PSHIM_LOCK_COND || kind == PSHIM_LOCK_SEMAPHORE || kind == PSHIM_LOCK_FUTEX;
+}
+
+/* Record 0 is all kinds. */
+static uint32_t kind_of(const struct model_locks *l, size_t lock)
+{
+    const struct pshim_lock *record = lock ? reader_lock(l->m->reader, (uint32_t)lock) : NULL;
+    return record ? pshim_load32(&record->kind) : PSHIM_LOCK_NONE;
+}
+
 int model_locks_add(struct model_locks *l, const struct pshim_account *a, uint32_t index,
-                    uint32_t *node, struct model_lock_counts *counts)
+                    uint32_t *node, uint32_t *kind, struct model_lock_counts *counts)
 {
     size_t lock;
     if (lock_of(l, a, index, &lock, node) != 0)
         return -1;
+    *kind = kind_of(l, lock);
     if (a->kind == PSHIM_KIND_HELD && model_leaf_is_profiler(l->m, *node))
         return 0; /* our work, not the holder's */
     if (a->kind == PSHIM_KIND_HELD) {
@@ -129,6 +142,8 @@ int model_lock_counts_compare(const struct model_lock_counts *x, const struct mo
 static int locks_compare(const void *a, const void *b)
 {
     const struct model_lock *x = a, *y = b;
+    if (model_lock_is_idle(x->kind) != model_lock_is_idle(y->kind))
+        return model_lock_is_idle(x->kind) ? 1 : -1;
     int by_counts = model_lock_counts_compare(&x->counts, &y->counts);
     return by_counts ? by_counts : (x->record > y->record) - (x->record < y->record);
 }
@@ -216,7 +231,7 @@ static void locks_make(struct model_locks *l)
         const struct pshim_lock *record = reader_lock(m->reader, (uint32_t)i);
         *to = locks[i];
         to->record = (uint32_t)i;
-        to->kind = record ? pshim_load32(&record->kind) : PSHIM_LOCK_MUTEX;
+        to->kind = kind_of(l, i);
         if (record && i) {
             to->address = record->address;
             to->site_node = record->site_node;
@@ -226,6 +241,10 @@ static void locks_make(struct model_locks *l)
     m->locks = locks;
     if (m->lock_count)
         qsort(m->locks, m->lock_count, sizeof *m->locks, locks_compare);
+    while (m->lock_count && model_lock_is_idle(m->locks[m->lock_count - 1].kind)) {
+        m->lock_count--;
+        m->idle_lock_count++;
+    }
 }
 
 void model_locks_finish(struct model_locks *l)
@@ -234,7 +253,7 @@ void model_locks_finish(struct model_locks *l)
     recorders_join(l);
     locks_make(l);
     size_t *of_record = memory_new((size_t)l->records + 1, sizeof *of_record);
-    for (size_t i = 0; i < m->lock_count; i++)
+    for (size_t i = 0; i < m->lock_count + m->idle_lock_count; i++)
         of_record[m->locks[i].record] = i;
     for (size_t i = 0; i < l->site_count; i++)
         l->sites[i].lock = of_record[l->sites[i].lock];
@@ -247,6 +266,9 @@ void model_locks_finish(struct model_locks *l)
         qsort(l->held, l->held_count, sizeof *l->held, held_compare);
     m->lock_sites = l->sites;
     m->lock_site_count = l->site_count;
+    while (m->lock_site_count && m->lock_sites[m->lock_site_count - 1].lock >= m->lock_count)
+        m->lock_site_count--;
+    m->idle_lock_site_count = l->site_count - m->lock_site_count;
     m->held = l->held;
     m->held_count = l->held_count;
     l->sites = NULL;

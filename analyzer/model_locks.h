@@ -19,10 +19,14 @@ void model_locks_free(struct model_locks *l);
 
 /*
  * Takes one account in, whose node must exist. Returns the node that its figures belong to as a
- * sample, the lock taken off, and the counts in ns; or −1 with the reader's error: a damaged file.
+ * sample, the lock taken off, its kind, and the counts in ns; or −1 with the reader's error: a
+ * damaged file.
  */
 int model_locks_add(struct model_locks *l, const struct pshim_account *a, uint32_t index,
-                    uint32_t *node, struct model_lock_counts *counts);
+                    uint32_t *node, uint32_t *kind, struct model_lock_counts *counts);
+
+/* Is what is waited for there by idle threads only? */
+bool model_lock_is_idle(uint32_t kind);
 
 /* Records in the file; a lock that is not taken yet, but to be kept: others wait for it. */
 uint32_t model_locks_records(const struct model_locks *l);

@@ -4,6 +4,7 @@
 #include "analyzer/lock_groups.h"
 #include "analyzer/memory.h"
 #include "analyzer/model_locks.h"
+#include "analyzer/rank.h"
 #include "analyzer/view.h"
 #include "common/units.h"
 
@@ -91,7 +92,37 @@ static void row_put(struct table *t, const struct view *v, const struct lock_gro
     table_cell(t, "%s", place_text(v, g->place, text, sizeof text));
 }
 
-static void table_put(const struct view *v, const struct row *rows, size_t count)
+/* A read-write lock is two: what was taken to read, and to write. */
+static void apart_put(struct table *t, const struct view *v, const struct lock_groups *groups,
+                      const struct row *row, struct text_scale wait, struct text_scale hold,
+                      bool holds)
+{
+    const struct model *m = v->model;
+    const struct frame *stack[FRAMES_STACK_MAX];
+    for (int reads = 1; reads >= 0; reads--) {
+        char name[LOCK_NAME_BYTES + 16];
+        struct lock_group part = {.locks = row->group->locks, .short_name = name};
+        struct model_lock_counts most = {0};
+        for (size_t i = 0; i < m->lock_site_count; i++) {
+            const struct model_lock_site *s = &m->lock_sites[i];
+            if (groups->of[s->lock] != row->index || lock_call_reads(s->node, v->frames) != reads ||
+                !rank_selected(v->frames, frames_selection(v->frames), stack,
+                               frames_stack(v->frames, s->node, stack)))
+                continue;
+            model_lock_counts_add(&part.counts, &s->counts);
+            if (!part.place || model_lock_counts_compare(&s->counts, &most) < 0) {
+                part.place = lock_place(s->node, v->frames);
+                most = s->counts;
+            }
+        }
+        snprintf(name, sizeof name, "%s (%s)", row->group->short_name, reads ? "read" : "write");
+        if (part.place)
+            row_put(t, v, &part, wait, hold, holds);
+    }
+}
+
+static void table_put(const struct view *v, const struct lock_groups *groups,
+                      const struct row *rows, size_t count)
 {
     struct table t = {0};
     bool holds = model_has(v->model, METRIC_LOCK_HOLD_NS), ops = model_ops(v->model) != 0;
@@ -114,7 +145,10 @@ static void table_put(const struct view *v, const struct row *rows, size_t count
     table_column(&t, "lock", TABLE_NAME);
     table_column(&t, "most at", TABLE_NAME);
     for (size_t i = 0; i < count && (v->all || i < v->limit); i++)
-        row_put(&t, v, rows[i].group, wait, hold, holds);
+        if (rows[i].group->kind == PSHIM_LOCK_RWLOCK)
+            apart_put(&t, v, groups, &rows[i], wait, hold, holds);
+        else
+            row_put(&t, v, rows[i].group, wait, hold, holds);
     table_print(&t, v->out);
     table_release(&t);
     if (!v->all && count > v->limit)
@@ -176,6 +210,50 @@ void view_locks_line(const struct view *v, const struct model_lock_counts *total
     fputc('\n', v->out);
 }
 
+/* What idle threads waited for: who wants to know finds it here, but it is nobody's cost. */
+static void idle_put(const struct view *v)
+{
+    char a[UNITS_BUF], b[UNITS_BUF], text[256], escaped[name_columns + 1];
+    struct lock_groups groups;
+    struct model_lock_counts totals = {0};
+    struct table t = {0};
+    lock_groups_build_idle(&groups, v->model, v->frames);
+    struct row *rows = memory_new(groups.count, sizeof *rows);
+    size_t count = rows_make(&groups, rows, &totals);
+    if (totals.contentions) {
+        fprintf(v->out,
+                "\nIDLE    %s in %s wait%s for conditions, semaphores, futexes: in no cost\n",
+                units_duration(a, (double)totals.wait_ns),
+                units_count(b, (double)totals.contentions), totals.contentions == 1 ? "" : "s");
+        struct text_scale wait = text_scale_for((double)rows[0].group->counts.wait_ns);
+        table_column(&t, "idle", TABLE_RIGHT);
+        table_column(&t, "longest", TABLE_RIGHT);
+        table_column(&t, model_ops(v->model) ? "waits/op" : "waits", TABLE_RIGHT);
+        table_column(&t, "kind", TABLE_NAME);
+        table_column(&t, "name", TABLE_NAME);
+        table_column(&t, "most at", TABLE_NAME);
+        for (size_t i = 0; i < count && (v->all || i < v->limit); i++) {
+            const struct lock_group *g = rows[i].group;
+            time_cell(&t, wait, g->counts.wait_ns);
+            duration_cell(&t, g->counts.wait_max_ns);
+            table_cell(&t, "%s", view_calls(v, text, g->counts.contentions));
+            table_cell(&t, "%s", lock_kind_name(g->kind));
+            text_escape(escaped, sizeof escaped, g->short_name, name_columns);
+            if (g->locks > 1)
+                table_cell(&t, "%zu x %s", g->locks, escaped);
+            else
+                table_cell(&t, "%s", escaped);
+            table_cell(&t, "%s", place_text(v, g->place, text, sizeof text));
+        }
+        table_print(&t, v->out);
+        table_release(&t);
+        if (!v->all && count > v->limit)
+            fprintf(v->out, " %zu more: --all\n", count - v->limit);
+    }
+    free(rows);
+    lock_groups_release(&groups);
+}
+
 void view_locks(const struct view *v)
 {
     const struct model *m = v->model;
@@ -192,7 +270,7 @@ void view_locks(const struct view *v)
     view_locks_line(v, &totals);
     fputc('\n', v->out);
     if (count)
-        table_put(v, rows, count);
+        table_put(v, &groups, rows, count);
     else if (model_has(m, METRIC_LOCK_HOLD_NS))
         fputs(" no lock was taken\n", v->out);
     else
@@ -201,4 +279,5 @@ void view_locks(const struct view *v)
         view_lock_inside(v, &groups, rows[i].index);
     free(rows);
     lock_groups_release(&groups);
+    idle_put(v);
 }

@@ -27,10 +27,10 @@ enum pshim_wait { PSHIM_WAIT_RUN, PSHIM_WAIT_LOCK, PSHIM_WAIT_IO, PSHIM_WAIT_IDL
     X(RWLOCK_CLOCKWRLOCK, pthread_rwlock_clockwrlock, LOCK)                                        \
     X(SPIN_LOCK, pthread_spin_lock, LOCK)                                                          \
     X(SPIN_TRYLOCK, pthread_spin_trylock, LOCK)                                                    \
-    X(SEM_WAIT, sem_wait, LOCK)                                                                    \
-    X(SEM_TRYWAIT, sem_trywait, LOCK)                                                              \
-    X(SEM_TIMEDWAIT, sem_timedwait, LOCK)                                                          \
-    X(SEM_CLOCKWAIT, sem_clockwait, LOCK)                                                          \
+    X(SEM_WAIT, sem_wait, IDLE)                                                                    \
+    X(SEM_TRYWAIT, sem_trywait, IDLE)                                                              \
+    X(SEM_TIMEDWAIT, sem_timedwait, IDLE)                                                          \
+    X(SEM_CLOCKWAIT, sem_clockwait, IDLE)                                                          \
     X(BARRIER_WAIT, pthread_barrier_wait, LOCK)                                                    \
     X(ONCE, pthread_once, LOCK)                                                                    \
     X(CALL_ONCE, call_once, LOCK)                                                                  \
@@ -95,7 +95,8 @@ enum pshim_wait { PSHIM_WAIT_RUN, PSHIM_WAIT_LOCK, PSHIM_WAIT_IO, PSHIM_WAIT_IDL
     X(WAIT, wait, IDLE)                                                                            \
     X(WAIT3, wait3, IDLE)                                                                          \
     X(WAIT4, wait4, IDLE)                                                                          \
-    X(WAITID, waitid, IDLE)
+    X(WAITID, waitid, IDLE)                                                                        \
+    X(FUTEX_WAKE, futex_wake, IDLE) /* the other side of futex: it does not wait */
 enum pshim_call {
 #define X(id, name, wait) PSHIM_CALL_##id,
     PSHIM_CALLS(X)

@@ -1,6 +1,7 @@
 /*
  * Semaphores, barriers and initialisation that is done once: nobody holds these, they are only
- * waited for.
+ * waited for. A thread that waits for a semaphore is idle, as one that waits for a condition is:
+ * what it waits for is mostly work.
  */
 #include <pthread.h>
 #include <semaphore.h>
@@ -57,7 +58,7 @@ EXPORT int sem_trywait(sem_t *s)
             return 0;                                                                              \
         }                                                                                          \
         errno = before;                                                                            \
-        wait_begin(&wait, shim_tls.self, PSHIM_WAIT_LOCK);                                         \
+        wait_begin(&wait, shim_tls.self, PSHIM_WAIT_IDLE);                                         \
         bool unblock = (limited) && !tick_block();                                                 \
         int result = real.name arguments;                                                          \
         if (unblock)                                                                               \

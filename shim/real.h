@@ -94,6 +94,11 @@
     X(int, pthread_barrier_wait, (pthread_barrier_t *))                                            \
     X(int, pthread_once, (pthread_once_t *, void (*)(void)))                                       \
     X(void, call_once, (once_flag *, void (*)(void)))                                              \
+    X(long, syscall, (long, ...))                                                                  \
+    X(int, cnd_init, (cnd_t *))                                                                    \
+    X(void, cnd_destroy, (cnd_t *))                                                                \
+    X(int, cnd_wait, (cnd_t *, mtx_t *))                                                           \
+    X(int, cnd_timedwait, (cnd_t *, mtx_t *, const struct timespec *))                             \
     X(int, mtx_init, (mtx_t *, int))                                                               \
     X(void, mtx_destroy, (mtx_t *))                                                                \
     X(int, mtx_lock, (mtx_t *))                                                                    \
@@ -112,7 +117,13 @@
     X(int, cond_timedwait, "pthread_cond_timedwait", "GLIBC_2.3.2",                                \
       (pthread_cond_t *, pthread_mutex_t *, const struct timespec *))                              \
     X(int, cond_timedwait_old, "pthread_cond_timedwait", "GLIBC_2.2.5",                            \
-      (pthread_cond_t *, pthread_mutex_t *, const struct timespec *))
+      (pthread_cond_t *, pthread_mutex_t *, const struct timespec *))                              \
+    X(int, cond_init, "pthread_cond_init", "GLIBC_2.3.2",                                          \
+      (pthread_cond_t *, const pthread_condattr_t *))                                              \
+    X(int, cond_init_old, "pthread_cond_init", "GLIBC_2.2.5",                                      \
+      (pthread_cond_t *, const pthread_condattr_t *))                                              \
+    X(int, cond_destroy, "pthread_cond_destroy", "GLIBC_2.3.2", (pthread_cond_t *))                \
+    X(int, cond_destroy_old, "pthread_cond_destroy", "GLIBC_2.2.5", (pthread_cond_t *))
 
 #define FOREACH_WRAPPED(X)                                                                         \
     FOREACH_ALLOCATOR(X)                                                                           \
