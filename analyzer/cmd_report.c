@@ -47,7 +47,6 @@ static const struct opt *option_table(struct options *o)
     static struct opt table[16];
     const struct opt filled[] = {
         {"view", OPT_CHOICE, &o->view, NULL, "what to show (summary)", view_words + 1, 0, 0, NULL},
-        {"view", OPT_RESERVED, NULL, NULL, NULL, "io", 0, 0, NULL},
         {"sort", OPT_CHOICE, &o->sort, NULL, "order of functions (cum)",
          "cum|flat|cpu|lock|io|allocs|bytes", 0, 0, NULL},
         {"limit|n", OPT_UINT, &o->limit, "N", "rows of a table (20)", NULL, 1, 0, NULL},

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "analyzer/blame.h"
+#include "analyzer/io_json.h"
 #include "analyzer/lock.h"
 #include "analyzer/locks_json.h"
 #include "analyzer/memory.h"
@@ -210,6 +211,7 @@ static void lock_put(struct json *j, const struct model *m, struct frames *f, si
         json_put_null(j, "site");
     blockers_put(j, m, f, lock);
     inside_put(j, m, f, lock);
+    io_json_put_held(j, "held_io", m, f, lock);
     sites_put(j, m, f, lock);
     json_end(j);
 }

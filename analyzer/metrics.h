@@ -41,7 +41,7 @@
     X(BLAMED_WAITS, blamed_waits) /* waits in it, or a part of each */                             \
     X(PROFILER_NS, profiler_ns)   /* CPU time inside the profiler: in no other figure */           \
     X(LOCK_CPU_NS, lock_cpu_ns)   /* CPU time in waits for locks: in both figures, by ticks */     \
-    X(IO_CPU_NS, io_cpu_ns)       /* likewise, in I/O */                                           \
+    X(IO_CPU_NS, io_cpu_ns)       /* in calls of I/O: part of CPU time, and not of io_wait_ns */   \
     X(COST_NS, cost_ns)           /* cpu + lock wait + io wait, what is in both once */
 
 enum metric {

@@ -8,6 +8,7 @@
 #include "analyzer/model_locks.h"
 #include "analyzer/model_named.h"
 #include "analyzer/model_threads.h"
+#include "analyzer/model_waits.h"
 #include "analyzer/settle.h"
 #include "analyzer/process.h"
 
@@ -135,6 +136,7 @@ struct sums {
     uint64_t peak_epoch;
     struct model_locks *locks;
     struct model_blames *blames;
+    struct model_waits *waits;
 };
 
 static struct model_sample *sample_get(struct model *m, struct sums *s, uint32_t node)
@@ -182,7 +184,8 @@ static int account_add_lock(struct model *m, struct sums *s, const struct pshim_
         return 0;
     struct model_sample *to = sample_get(m, s, node);
     if (model_lock_is_idle(kind)) {
-        add(&to->m.v[METRIC_IDLE_NS], counts.wait_ns);
+        to->idle = 1;
+        add(&to->wait_ns[PSHIM_WAIT_IDLE], counts.wait_ns);
         return 0;
     }
     to->lock = 1;
@@ -223,23 +226,22 @@ static void site_add(const struct model *m, struct model_sample *to, const struc
     add(&to->m.v[METRIC_OVERRUNS], counter(a, PSHIM_SITE_OVERRUNS));
 }
 
-/* stack > CALL, or beside KIND_LOCK stack > CALL > LOCK: what its call waits for. */
-static void wait_add(struct model *m, struct sums *s, const struct pshim_account *a)
+/* stack > CALL, or beside KIND_LOCK stack > CALL > LOCK, of which only the ticks are new. */
+static void account_add_wait(struct model *m, struct sums *s, const struct pshim_account *a)
 {
-    static const uint8_t waits[] = {
-#define X(id, name, wait) PSHIM_WAIT_##wait,
-        PSHIM_CALLS(X)
-#undef X
-    };
-    uint32_t id = a->node;
-    const struct pshim_node *n = reader_node(m->reader, id);
-    if (n && n->module == PSHIM_MODULE_SPECIAL && n->offset >= PSHIM_SPECIAL_LOCK)
-        n = reader_node(m->reader, id = n->parent);
-    if (!n || id >= s->nodes || n->module != PSHIM_MODULE_SPECIAL ||
-        n->offset < PSHIM_SPECIAL_CALL || n->offset - PSHIM_SPECIAL_CALL >= PSHIM_CALL_COUNT)
+    uint32_t node = a->node, lock;
+    uint32_t call = model_call_of(m, &node, &lock);
+    model_waits_add(s->waits, a);
+    if (call == PSHIM_CALL_COUNT || node >= s->nodes)
         return; /* a call of a later version, or there was no room for its node */
-    struct model_sample *to = sample_get(m, s, id);
-    add(&to->wait_ticks[waits[n->offset - PSHIM_SPECIAL_CALL]], counter(a, PSHIM_WAIT_TICKS));
+    enum pshim_wait waits = model_call_waits(call);
+    struct model_sample *to = sample_get(m, s, node);
+    add(&to->wait_ticks[waits], counter(a, PSHIM_WAIT_TICKS));
+    if (lock != UINT32_MAX)
+        return;
+    to->io |= waits == PSHIM_WAIT_IO;
+    to->idle |= waits == PSHIM_WAIT_IDLE;
+    add(&to->wait_ns[waits], model_clock_ns(m, pshim_load(&a->counter[PSHIM_WAIT_TIME])));
 }
 
 static int account_add(struct model *m, struct sums *s, const struct pshim_account *a,
@@ -282,7 +284,10 @@ static int account_add(struct model *m, struct sums *s, const struct pshim_accou
         model_named_add(s->named, a);
         break;
     case PSHIM_KIND_WAIT:
-        wait_add(m, s, a);
+        account_add_wait(m, s, a);
+        break;
+    case PSHIM_KIND_HELD_WAIT:
+        model_waits_add(s->waits, a);
         break;
     case PSHIM_KIND_LOCK:
     case PSHIM_KIND_HELD:
@@ -352,14 +357,17 @@ static int accounts_load(struct model *m)
     m->samples = memory_new(s.room, sizeof *m->samples);
     s.locks = model_locks_new(m, s.room);
     s.blames = model_blames_new(m);
+    s.waits = model_waits_new(m, s.room);
     int error = accounts_walk(m, &s);
     if (!error) {
         model_named_finish(s.named);
         model_locks_finish(s.locks);
         model_blames_finish(s.blames);
+        model_waits_finish(s.waits);
     }
     model_locks_free(s.locks);
     model_blames_free(s.blames);
+    model_waits_free(s.waits);
     free(s.sample_of_node);
     model_named_free(s.named);
     return error;
@@ -378,8 +386,12 @@ bool model_leaf_is_profiler(const struct model *m, uint32_t id)
 
 void model_finish(struct model *m)
 {
-    for (size_t i = 0; i < m->sample_count; i++)
-        m->samples[i].booked_ns = m->samples[i].m.v[METRIC_CPU_NS];
+    for (size_t i = 0; i < m->sample_count; i++) {
+        struct model_sample *s = &m->samples[i];
+        s->booked_ns = s->m.v[METRIC_CPU_NS];
+        s->m.v[METRIC_IO_WAIT_NS] = s->wait_ns[PSHIM_WAIT_IO];
+        s->m.v[METRIC_IDLE_NS] = s->wait_ns[PSHIM_WAIT_IDLE];
+    }
     /* Before the profiler's part is taken out: the ticks there are the thread's too. */
     settle_cpu(m);
     settle_waits(m);
@@ -394,6 +406,7 @@ void model_finish(struct model *m)
         }
         v[METRIC_COST_NS] = metric_sum(
             v[METRIC_CPU_NS], metric_difference(v[METRIC_LOCK_WAIT_NS], v[METRIC_LOCK_CPU_NS]));
+        v[METRIC_COST_NS] = metric_sum(v[METRIC_COST_NS], v[METRIC_IO_WAIT_NS]);
         for (int k = 0; k < METRIC_COUNT; k++)
             add(&m->totals.v[k], v[k]);
         estimate_add(&m->spread, &m->samples[i].spread);
@@ -420,6 +433,12 @@ static int stacks_check(struct model *m)
     for (size_t i = 0; i < m->blame_count; i++)
         if (reader_stack(m->reader, m->blames[i].node, nodes) < 0 ||
             reader_stack(m->reader, m->blames[i].waiter, nodes) < 0)
+            return -1;
+    for (size_t i = 0; i < m->wait_count; i++)
+        if (reader_stack(m->reader, m->waits[i].node, nodes) < 0)
+            return -1;
+    for (size_t i = 0; i < m->held_wait_count; i++)
+        if (reader_stack(m->reader, m->held_waits[i].node, nodes) < 0)
             return -1;
     for (size_t i = 0; i < m->histogram_count; i++)
         if (reader_stack(m->reader, m->histograms[i].node, nodes) < 0)
@@ -451,6 +470,8 @@ static void measured_set(struct model *m)
         m->measured |= WAIT_METRICS;
     if (model_has(m, METRIC_LOCK_WAIT_NS) && h->cpu_hz && reader_has_waits(m->reader))
         m->measured |= BIT(LOCK_CPU_NS);
+    if (h->io_mode == PSHIM_ON)
+        m->measured |= BIT(IO_WAIT_NS) | BIT(IDLE_NS) | (h->cpu_hz ? BIT(IO_CPU_NS) : 0);
 }
 
 int model_load(struct model *m, struct reader *r)
@@ -485,6 +506,8 @@ void model_release(struct model *m)
     free(m->lock_sites);
     free(m->held);
     free(m->blames);
+    free(m->waits);
+    free(m->held_waits);
     free(m->histograms);
     free(m->threads);
     free(m->progress);

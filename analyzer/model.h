@@ -29,6 +29,9 @@ struct model_sample {
     uint32_t blame : 1;              /* locks that others waited for were given back here */
     int64_t ticks;                   /* weight of the CPU ticks in cpu_ns */
     int64_t booked_ns;               /* CPU time as it was counted, before settle_cpu() */
+    uint32_t io : 1;                 /* I/O was done here; the leaf is the call */
+    uint32_t idle : 1;               /* … events, time or others were waited for */
+    int64_t wait_ns[PSHIM_WAITS];    /* in calls, as counted; locks' stand in lock_wait_ns */
     int64_t wait_ticks[PSHIM_WAITS]; /* by enum pshim_wait: weight of those within its waits */
     int64_t timed;                   /* calls of malloc and free that allocator_ns rests on */
     struct metrics m;
@@ -76,6 +79,27 @@ struct model_blame {
     uint32_t waiter;
     int64_t waits; /* that were charged here, or a part of each */
     int64_t wait_ns, wait_max_ns;
+};
+
+/* Calls that wait, or may. */
+struct model_wait_counts {
+    int64_t calls, bytes, errors;
+    int64_t time_ns, time_max_ns; /* in the call, running or not */
+};
+
+/* One call at one stack. */
+struct model_wait {
+    uint32_t node; /* the call, below the stack that made it */
+    uint32_t call; /* enum pshim_call */
+    struct model_wait_counts counts;
+};
+
+/* … while its thread held a lock (the one taken last, if several); also in a model_wait. */
+struct model_held_wait {
+    size_t lock; /* index in model.locks */
+    uint32_t node;
+    uint32_t call;
+    struct model_wait_counts counts;
 };
 
 struct model_thread {
@@ -138,6 +162,10 @@ struct model {
     size_t held_count;
     struct model_blame *blames; /* likewise */
     size_t blame_count;
+    struct model_wait *waits; /* most time first */
+    size_t wait_count;
+    struct model_held_wait *held_waits; /* by lock; in it, likewise */
+    size_t held_wait_count;
     struct model_histogram *histograms; /* by node */
     size_t histogram_count;
     double clock_unit_ns; /* of the header's clock */

@@ -2,6 +2,7 @@
 
 #include "analyzer/advisor.h"
 #include "analyzer/findings.h"
+#include "analyzer/io_json.h"
 #include "analyzer/locks_json.h"
 #include "analyzer/rank.h"
 #include "analyzer/report_json.h"
@@ -294,7 +295,16 @@ void json_put_frame(struct json *j, const char *key, const struct frames *f,
 }
 
 /* The kinds of what is counted under one stack, and which metrics belong to each. */
-enum site_kind { SITE_ALLOC, SITE_MAP, SITE_CPU, SITE_LOCK, SITE_BLAME, SITE_KINDS };
+enum site_kind {
+    SITE_ALLOC,
+    SITE_MAP,
+    SITE_CPU,
+    SITE_LOCK,
+    SITE_BLAME,
+    SITE_IO,
+    SITE_IDLE,
+    SITE_KINDS
+};
 static const struct {
     const char *name;
     uint32_t metrics;
@@ -310,6 +320,8 @@ static const struct {
     [SITE_LOCK] = {"lock", BIT(LOCK_WAIT_NS) | BIT(LOCK_HOLD_NS) | BIT(LOCK_ACQUISITIONS) |
                                BIT(LOCK_CONTENTIONS) | BIT(COST_NS)},
     [SITE_BLAME] = {"blame", BIT(BLAMED_WAIT_NS) | BIT(BLAMED_WAITS)},
+    [SITE_IO] = {"io", BIT(IO_WAIT_NS) | BIT(IO_CPU_NS) | BIT(COST_NS)},
+    [SITE_IDLE] = {"idle", BIT(IDLE_NS)},
 #undef BIT
 };
 
@@ -321,8 +333,6 @@ static void put_site(struct json *j, const struct model *m, const struct frames 
     json_begin(j, NULL, '{');
     json_put_string(j, "kind", site_kinds[kind].name);
     for (int k = 0; k < METRIC_COUNT; k++) {
-        if (k == METRIC_IDLE_NS)
-            continue;
         if (site_kinds[kind].metrics >> k & 1)
             json_put_metric(j, metric_keys[k], m, k, s->m.v[k]);
         else
@@ -365,6 +375,10 @@ static void put_sites(struct json *j, const struct model *m, struct frames *f)
             put_site(j, m, f, s, stack, depth, SITE_LOCK, -1);
         if (s->blame)
             put_site(j, m, f, s, stack, depth, SITE_BLAME, -1);
+        if (s->io)
+            put_site(j, m, f, s, stack, depth, SITE_IO, -1);
+        if (s->idle)
+            put_site(j, m, f, s, stack, depth, SITE_IDLE, -1);
     }
     json_end(j);
     sites_release(&sites);
@@ -404,7 +418,7 @@ static void put_rest(struct json *j, const struct model *m, struct frames *f)
 {
     const char *path, *why;
     locks_json_put(j, m, f);
-    json_put_null(j, "io");
+    io_json_put(j, m, f);
     timeline_json(j, m);
     advisor_json(j, m, f);
     findings_json(j, m, f);

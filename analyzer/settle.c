@@ -111,4 +111,12 @@ void settle_waits(struct model *m)
 {
     settle_wait(m, PSHIM_WAIT_LOCK, METRIC_LOCK_WAIT_NS, METRIC_LOCK_CPU_NS);
     settle_wait(m, PSHIM_WAIT_IO, METRIC_IO_WAIT_NS, METRIC_IO_CPU_NS);
+    for (size_t i = 0; i < m->sample_count; i++) {
+        int64_t *v = m->samples[i].m.v, *ticks = m->samples[i].wait_ticks, ran;
+        v[METRIC_IO_WAIT_NS] = metric_difference(v[METRIC_IO_WAIT_NS], v[METRIC_IO_CPU_NS]);
+        if (__builtin_mul_overflow(ticks[PSHIM_WAIT_IDLE], m->header->tick_period_ns, &ran) ||
+            ran > v[METRIC_IDLE_NS])
+            ran = v[METRIC_IDLE_NS];
+        v[METRIC_IDLE_NS] = metric_difference(v[METRIC_IDLE_NS], ran);
+    }
 }

@@ -22,6 +22,7 @@ void settle_cpu(struct model *m);
  * in the time of the wait too. A tick stands for a whole period, a wait may be shorter: what the
  * ticks of one stack say beyond its waits belongs to the waits of other stacks that no tick met,
  * each in proportion. So none is more than its wait, and the sum is that of the ticks.
+ * IO_WAIT_NS and IDLE_NS are then without it.
  */
 void settle_waits(struct model *m);
 

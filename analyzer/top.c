@@ -27,7 +27,7 @@ static bool is_counter(enum metric metric)
     return metric != METRIC_CPU_NS && metric != METRIC_PROFILER_NS && metric != METRIC_COST_NS &&
            metric != METRIC_LIVE_BLOCKS && metric != METRIC_LIVE_BYTES &&
            metric != METRIC_PEAK_BYTES && metric != METRIC_LOCK_CPU_NS &&
-           metric != METRIC_IO_CPU_NS;
+           metric != METRIC_IO_CPU_NS && metric != METRIC_IO_WAIT_NS && metric != METRIC_IDLE_NS;
 }
 
 /* Adds what `now` has more than `before`, if that is anything. */
@@ -43,8 +43,11 @@ static void sample_add(struct model *m, const struct model_sample *before,
     /* Signed: the end of a thread may take back what its last tick said too much. */
     d.m.v[METRIC_CPU_NS] = metric_difference(now->booked_ns, before->booked_ns);
     d.ticks = grown(before->ticks, now->ticks);
-    for (int k = 0; k < PSHIM_WAITS; k++)
+    for (int k = 0; k < PSHIM_WAITS; k++) {
         d.wait_ticks[k] = grown(before->wait_ticks[k], now->wait_ticks[k]);
+        d.wait_ns[k] = grown(before->wait_ns[k], now->wait_ns[k]);
+        any = any || d.wait_ns[k];
+    }
     if (any || d.m.v[METRIC_CPU_NS])
         m->samples[m->sample_count++] = d;
 }

@@ -40,7 +40,8 @@ struct view {
     X(threads, "where the time of each thread went")                                               \
     X(ledger, "where the time of all threads went: CPU, waits, and what is not explained")         \
     X(locks, "locks by how long threads waited for them, and what their holders did")              \
-    X(blame, "who makes whom wait for locks, and what the holders did meanwhile")
+    X(blame, "who makes whom wait for locks, and what the holders did meanwhile")                  \
+    X(io, "calls of I/O by their time, and calls that waited for events")
 
 #define X(id, text) void view_##id(const struct view *v);
 VIEWS(X)

@@ -59,19 +59,21 @@ static void figure_cell(struct table *t, const struct view *v, const struct figu
     table_cell(t, "%s", text);
 }
 
-/* Is the cost of more than one kind, so that its parts need columns? */
-static bool has_parts(const struct view *v, const struct figures *f)
-{
-    return f->metric == METRIC_COST_NS && model_has(v->model, METRIC_LOCK_WAIT_NS);
-}
-
 /* They add up: of a wait only the time in which its thread did not run. */
 static const struct {
     const char *title;
     enum metric metric, ran; /* ran: METRIC_COUNT = none */
 } cost_parts[] = {{"cpu", METRIC_CPU_NS, METRIC_COUNT},
-                  {"lock", METRIC_LOCK_WAIT_NS, METRIC_LOCK_CPU_NS}};
+                  {"lock", METRIC_LOCK_WAIT_NS, METRIC_LOCK_CPU_NS},
+                  {"io", METRIC_IO_WAIT_NS, METRIC_COUNT}};
 enum { cost_part_count = sizeof cost_parts / sizeof *cost_parts };
+
+/* Is the cost of more than one kind, so that its parts need columns, this one among them? */
+static bool has_part(const struct view *v, const struct figures *f, int i)
+{
+    bool waits = model_has(v->model, METRIC_LOCK_WAIT_NS) || model_has(v->model, METRIC_IO_WAIT_NS);
+    return f->metric == METRIC_COST_NS && waits && model_has(v->model, cost_parts[i].metric);
+}
 
 static int64_t cost_part(const struct metrics *m, int i)
 {
@@ -95,8 +97,9 @@ static void row_put(struct table *t, const struct view *v, const struct figures 
         view_error(text, v->model, f->metric, row->cum.v[f->metric], &row->cum_spread);
         table_cell(t, "%s", *text ? text + strlen(" +-") : "");
     }
-    for (int i = 0; i < cost_part_count && has_parts(v, f); i++)
-        figure_cell(t, v, f, cost_part(&row->cum, i));
+    for (int i = 0; i < cost_part_count; i++)
+        if (has_part(v, f, i))
+            figure_cell(t, v, f, cost_part(&row->cum, i));
     if (f->is_time && model_has(v->model, METRIC_ALLOC_CALLS)) {
         if (row->cum.v[METRIC_ALLOC_CALLS])
             table_cell(t, "%s", view_calls(v, text, row->cum.v[METRIC_ALLOC_CALLS]));
@@ -119,8 +122,9 @@ static void columns_set(struct table *t, const struct view *v, const struct figu
     table_column(t, "cum%", TABLE_RIGHT);
     if (estimate_is(v->model, f->metric))
         table_column(t, "+-", TABLE_RIGHT);
-    for (int i = 0; i < cost_part_count && has_parts(v, f); i++)
-        table_column(t, cost_parts[i].title, TABLE_RIGHT);
+    for (int i = 0; i < cost_part_count; i++)
+        if (has_part(v, f, i))
+            table_column(t, cost_parts[i].title, TABLE_RIGHT);
     if (f->is_time && model_has(v->model, METRIC_ALLOC_CALLS))
         table_column(t, view_calls_title(v), TABLE_RIGHT);
     if (!f->is_time)

@@ -44,8 +44,8 @@ static void cost_line(const struct view *v)
     char buf[UNITS_BUF];
     const struct model *m = v->model;
     double cost = (double)m->totals.v[METRIC_COST_NS];
-    fprintf(v->out, "COST    cpu%s = %s", model_has(m, METRIC_LOCK_WAIT_NS) ? " + lock" : "",
-            units_duration(buf, cost));
+    fprintf(v->out, "COST    cpu%s%s = %s", model_has(m, METRIC_LOCK_WAIT_NS) ? " + lock" : "",
+            model_has(m, METRIC_IO_WAIT_NS) ? " + io" : "", units_duration(buf, cost));
     if (model_ops(m))
         fprintf(v->out, ", %s/op", units_duration(buf, cost / (double)model_ops(m)));
     fputc('\n', v->out);
@@ -163,5 +163,8 @@ void view_summary(const struct view *v)
         v->out,
         "Next: perfshim report --view=cpu|alloc|peak|leaks|timeline%s%s    perfshim diff BEFORE "
         "AFTER\n",
-        model_has(m, METRIC_CROSS_THREAD_FREES) ? "|pool" : "", locks ? "|locks" : "");
+        model_has(m, METRIC_CROSS_THREAD_FREES) ? "|pool" : "",
+        model_has(m, METRIC_IO_WAIT_NS) ? "|io"
+        : locks                         ? "|locks"
+                                        : "");
 }

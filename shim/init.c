@@ -19,6 +19,7 @@
 #include "profile/sys.h"
 #include "shim/environment.h"
 #include "shim/hook_alloc.h"
+#include "shim/io_recorder.h"
 #include "shim/lock_clock.h"
 #include "shim/locks.h"
 #include "shim/marks.h"
@@ -213,7 +214,7 @@ static void header_fill(const struct settings *s, int argc, char **argv, const c
     h->alloc_mode = s->alloc_mode;
     h->alloc_sample_bytes = s->alloc_mode == PSHIM_ALLOC_SAMPLED ? s->alloc_sample_bytes : 0;
     h->locks_mode = s->locks_mode;
-    h->io_mode = PSHIM_ABSENT;
+    h->io_mode = s->io_mode;
     h->unwind_mode = s->unwind_mode;
     h->cpu_hz = s->cpu_hz;
     h->tick_period_ns = shim.tick_period_ns;
@@ -354,6 +355,7 @@ static int set_up(int argc, char **argv, char **envp, bool *follow)
     lock_clock_note();
     __atomic_store_n(&h->ready, 1, __ATOMIC_RELEASE);
     __atomic_store_n(&control->locks, s.locks_mode, __ATOMIC_RELEASE);
+    __atomic_store_n(&control->io, io_bits(s.io_mode), __ATOMIC_RELEASE);
     __atomic_store_n(&control->maps, h->maps_mode, __ATOMIC_RELEASE);
     __atomic_store_n(&control->tagging, s.alloc_mode == PSHIM_ALLOC_EXACT, __ATOMIC_RELEASE);
     __atomic_store_n(&control->sampling, s.alloc_mode == PSHIM_ALLOC_SAMPLED, __ATOMIC_RELEASE);

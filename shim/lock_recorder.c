@@ -54,9 +54,8 @@ const struct lock_book *lock_book_make(struct thread_state *ts, const void *lock
     return b;
 }
 
-/* The stack of a hook's caller, by a walk from the hook's registers; kept for the next time. */
-static uint32_t stack_walk(struct thread_state *ts, const struct unwind_regs *regs,
-                           struct lock_caller caller)
+uint32_t lock_site_walk(struct thread_state *ts, const struct unwind_regs *regs,
+                        struct lock_caller caller)
 {
     sites_follow_modules(ts);
     struct lock_site *site = lock_site_slot(ts->sites, caller);
@@ -83,7 +82,7 @@ static uint32_t stack_at(struct thread_state *ts, const struct unwind_regs *regs
     const struct lock_site *site = lock_site_slot(ts->sites, caller);
     if (ts->sites_generation == modules_generation() && lock_site_is(site, caller))
         return site->stack;
-    return stack_walk(ts, regs, caller);
+    return lock_site_walk(ts, regs, caller);
 }
 
 static const struct lock_book *book_at(struct thread_state *ts, const void *lock,
@@ -99,7 +98,7 @@ const struct lock_book *lock_book_walk(struct thread_state *ts, const void *lock
                                        struct lock_call call, const struct unwind_regs *regs,
                                        struct lock_caller caller)
 {
-    return book_at(ts, lock, call, stack_walk(ts, regs, caller));
+    return book_at(ts, lock, call, lock_site_walk(ts, regs, caller));
 }
 
 void lock_taken_again(struct thread_state *ts, const void *lock)

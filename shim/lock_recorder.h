@@ -82,6 +82,11 @@ HOT_INLINE bool lock_is_taken_again(struct thread_state *ts, const void *lock, e
            m->__data.__count > 1;
 }
 
+/* Node of the stack of a hook's caller, by a walk from the hook's registers; the thread remembers
+   it. With the guard held. */
+uint32_t lock_site_walk(struct thread_state *ts, const struct unwind_regs *regs,
+                        struct lock_caller caller);
+
 /*
  * What a hook's caller taking this lock is booked on, by a walk from the hook's registers; never
  * NULL. With the guard held.

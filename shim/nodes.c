@@ -167,6 +167,8 @@ int nodes_init(void)
                    account_get(last_resort_recorder, PSHIM_KIND_SPREAD, last_resort_node) &&
                    account_get(last_resort_recorder, PSHIM_KIND_SITE, last_resort_node) &&
                    account_get(last_resort_recorder, PSHIM_KIND_CPU, last_resort_node) &&
+                   account_get(last_resort_recorder, PSHIM_KIND_WAIT, last_resort_node) &&
+                   account_get(last_resort_recorder, PSHIM_KIND_HELD_WAIT, last_resort_node) &&
                    account_get(last_resort_recorder, PSHIM_KIND_LOCK, last_resort_lock) &&
                    account_get(last_resort_recorder, PSHIM_KIND_HELD, last_resort_lock) &&
                    account_get(last_resort_recorder, PSHIM_KIND_BLAME, last_resort_waiter)

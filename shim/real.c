@@ -1,6 +1,7 @@
 #include "shim/real.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
@@ -103,6 +104,33 @@ static void locks_resolve(void)
 #undef X
 }
 
+static void io_resolve(void)
+{
+#define X(ret, name, params) real.name = (ret(*) params)dlsym(RTLD_NEXT, #name);
+    FOREACH_EVENT(X)
+#undef X
+#define X(ret, name, params, arguments, call, bytes)                                               \
+    real.name = (ret(*) params)dlsym(RTLD_NEXT, #name);
+    FOREACH_IO(X)
+    FOREACH_IDLE(X)
+    FOREACH_SLEEP(X)
+#undef X
+#define X(name, params, arguments, call) real.name = (int(*) params)dlsym(RTLD_NEXT, #name);
+    FOREACH_OPEN(X)
+#undef X
+}
+
+bool real_resolve_io(void *const *slot)
+{
+    real_resolve();
+    if (!__atomic_load_n(slot, __ATOMIC_RELAXED)) /* at work, further out: as for the locks */
+        io_resolve();
+    if (*slot)
+        return true;
+    errno = ENOSYS;
+    return false;
+}
+
 void real_resolve_locks(void)
 {
     if (real_resolve() != 0) /* at work: by another thread, or by ourselves further out */
@@ -117,6 +145,7 @@ int real_resolve(void)
         return expected == 2 ? 0 : -1;
     int missing = 0;
     locks_resolve();
+    io_resolve();
     /* malloc last: the hooks take a non-NULL real.malloc as "the table is complete" */
 #define X(ret, name, params)                                                                       \
     if ((void *)&real.name != (void *)&real.malloc)                                                \

@@ -11,12 +11,21 @@
 #ifndef PERFSHIM_SHIM_REAL_H
 #define PERFSHIM_SHIM_REAL_H
 
+#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
 #include <threads.h>
+
+#include "shim/io_calls.h"
 
 #define EXPORT __attribute__((visibility("default"), used))
 
@@ -134,9 +143,18 @@ struct real_table {
 #define X(ret, name, params) ret(*name) params;
     FOREACH_WRAPPED(X)
     FOREACH_LOCK(X)
+    FOREACH_EVENT(X)
 #undef X
 #define X(ret, name, symbol, version, params) ret(*name) params;
     FOREACH_VERSIONED(X)
+#undef X
+#define X(ret, name, params, arguments, call, bytes) ret(*name) params;
+    FOREACH_IO(X)
+    FOREACH_IDLE(X)
+    FOREACH_SLEEP(X)
+#undef X
+#define X(name, params, arguments, call) int(*name) params;
+    FOREACH_OPEN(X)
 #undef X
 };
 extern struct real_table real;
@@ -151,6 +169,9 @@ int real_resolve(void);
 void real_resolve_locks(void);
 #define REAL_LOCK(name)                                                                            \
     (__builtin_expect(real.name != NULL, 1) ? real.name : (real_resolve_locks(), real.name))
+
+/* Likewise for calls of I/O. False, with errno ENOSYS: this libc has no such function. */
+bool real_resolve_io(void *const *slot);
 
 /*
  * Do the allocator's functions come from more than one library (one that has a malloc of its own

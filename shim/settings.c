@@ -121,8 +121,11 @@ static bool set_locks(struct settings *s, const char *v)
 
 static bool set_io(struct settings *s, const char *v)
 {
-    (void)s;
-    return strcmp(v, "off") == 0; /* the hooks are not in this version: asking for them is told */
+    bool on = strcmp(v, "on") == 0;
+    if (!on && strcmp(v, "off") != 0)
+        return false;
+    s->io_mode = on ? PSHIM_ON : PSHIM_OFF;
+    return true;
 }
 
 static bool set_follow(struct settings *s, const char *v)
@@ -155,6 +158,7 @@ void settings_read(char *const *envp, struct settings *out)
         .alloc_mode = PSHIM_ALLOC_EXACT,
         .cpu_hz = cpu_hz_default,
         .locks_mode = PSHIM_ON,
+        .io_mode = PSHIM_ON,
         .start = 1,
         .max_bytes = (uint64_t)profile_mb_default << 20,
     };

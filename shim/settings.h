@@ -21,6 +21,7 @@ struct settings {
     uint32_t cpu_hz;
     uint32_t unwind_mode; /* enum pshim_unwind_mode */
     uint32_t locks_mode;  /* enum pshim_switch */
+    uint32_t io_mode;     /* likewise: on or off */
     uint32_t start;       /* 0: PERFSHIM_START=0 */
     uint32_t follow;      /* enum settings_follow */
     uint64_t max_bytes;

@@ -42,6 +42,7 @@ struct shim_control {
     uint32_t stops;     /* how often it was stopped */
     uint32_t maps;      /* mappings of the program are counted */
     uint32_t locks;     /* enum pshim_switch: off, on, or waits only */
+    uint32_t io;        /* enum io_bit (io_recorder.h): 0 = pass through */
 };
 extern struct shim_control *shim_control; /* never NULL */
 
@@ -61,6 +62,16 @@ struct shim_global {
     uint32_t live_threads;    /* atomic */
 };
 extern struct shim_global shim;
+
+/* What a call of I/O at a stack is booked on, and beside it what holders of a lock do meanwhile. */
+enum { io_books = 32 };
+struct io_book {
+    struct pshim_account *account; /* NULL = no entry */
+    struct pshim_account *held;
+    uint32_t stack : 24;
+    uint32_t call : 8; /* enum pshim_call */
+    uint32_t lock;     /* index; 0 = no lock was held */
+};
 
 /*
  * A live thread, in memory of our own. Only its thread writes to it, and its own signal handler.
@@ -132,6 +143,7 @@ struct thread_state {
     struct lock_book books[lock_books]
         __attribute__((aligned(4096))); /* what its locks are booked on */
     uintptr_t hook_pcs[shim_depth_max]; /* where a hook's whole walk is written, innermost first */
+    struct io_book io_books[io_books];  /* what its I/O is booked on */
 };
 
 /* Initial-exec TLS, 64 bytes. */

@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <ucontext.h>
 
@@ -38,15 +40,37 @@ struct kernel_sigevent {
     int pad[12];
 };
 
-void tick_book_pending(struct thread_state *ts, uint32_t node)
+void tick_book_at(struct thread_state *ts, uint32_t node, uint64_t ticks)
 {
-    uint64_t ticks = ts->pending_ticks;
-    ts->pending_ticks = 0;
     uint64_t now = shim_now_ns();
     ts->ticks += ticks;
     thread_note_ticks(ts, now);
     timeline_tell(ts, now, ticks, 0);
-    recorder_cpu(ts, node_special(node, PSHIM_SPECIAL_PROFILER, &ts->spare_node), ticks, 0);
+    recorder_cpu(ts, node, ticks, 0);
+}
+
+void tick_book_pending(struct thread_state *ts, uint32_t node)
+{
+    uint64_t ticks = ts->pending_ticks;
+    ts->pending_ticks = 0;
+    tick_book_at(ts, node_special(node, PSHIM_SPECIAL_PROFILER, &ts->spare_node), ticks);
+}
+
+bool tick_is_ours(const siginfo_t *info)
+{
+    return info->si_code == SI_TIMER && info->si_value.sival_int == cookie;
+}
+
+bool tick_ends_waits(void)
+{
+    enum { fixed_major = 5, fixed_minor = 9 };
+    struct utsname name;
+    char *end;
+    if (!signal_number || sys_call1(SYS_uname, &name) != 0)
+        return false;
+    unsigned long major = strtoul(name.release, &end, 10);
+    unsigned long minor = *end == '.' ? strtoul(end + 1, NULL, 10) : 0;
+    return major < fixed_major || (major == fixed_major && minor < fixed_minor);
 }
 
 /*
@@ -98,7 +122,7 @@ static __attribute__((noinline)) void tick_book(struct thread_state *ts, const u
 static void tick_handler(int signo, siginfo_t *info, void *ucontext)
 {
     const ucontext_t *uc = ucontext;
-    if (unlikely(info->si_code != SI_TIMER || info->si_value.sival_int != cookie)) {
+    if (unlikely(!tick_is_ours(info))) {
         signal_forward(signo, info, ucontext);
         return;
     }

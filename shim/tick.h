@@ -5,6 +5,7 @@
 #ifndef PERFSHIM_SHIM_TICK_H
 #define PERFSHIM_SHIM_TICK_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -20,6 +21,17 @@ int tick_signal(void);
    period, so that short threads are sampled fairly. Failure is counted and noted in *ts. */
 void tick_start(struct thread_state *ts);
 void tick_stop(struct thread_state *ts);
+
+/* Does this kernel let a tick end a wait? Before Linux 5.9: it makes signals of CPU time in the
+   interrupt itself, later ones on the way back to the program. */
+bool tick_ends_waits(void);
+
+/* Is it a signal that our timer sent? */
+bool tick_is_ours(const siginfo_t *info);
+
+/* Ticks of the calling thread that fell into a hook are booked at this node. With the guard held.
+ */
+void tick_book_at(struct thread_state *ts, uint32_t node, uint64_t ticks);
 
 /* Block and unblock the tick on this thread alone: around fork, which restarts while signals come.
    True if it was blocked before. */

@@ -37,7 +37,6 @@ refuses("an unknown verb", 2, r"'frobnicate'[^$]*record[^$]*report[^$]*diff", "f
 
 for verb in ("serve", "push", "check", "merge", "symbolize", "doctor"):
     refuses(f"the reserved {verb}", 2, f"perfshim: '{verb}' is not available yet", verb)
-refuses("a reserved view", 2, "perfshim report: --view: 'io': not available yet$", "report", "--view=io")
 refuses("a reserved format", 2, "perfshim export: --format: 'dhat': not available yet$", "export", "--format=dhat")
 
 # Wrong use.

@@ -59,7 +59,7 @@ if document:
           sum(ledger[key] or 0 for key in PARTS + ("unexplained_ns", "paused_ns")),
           "the ledger of all threads adds up")
     spun = totals["lock_cpu_ns"]
-    near(totals["cost_ns"], totals["cpu_ns"] + totals["lock_wait_ns"] - spun,
+    near(totals["cost_ns"], totals["cpu_ns"] + totals["lock_wait_ns"] - spun + totals["io_wait_ns"],
          "spinning for a lock is in the cost once", abs=2)
 
 # A thread that lived briefly is not worth the question; a killed program was not asked.

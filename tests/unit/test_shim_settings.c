@@ -54,7 +54,9 @@ static void values_are_understood(void **state)
     assert_int_equal(of("PERFSHIM_LOCKS=on").locks_mode, PSHIM_ON);
     assert_int_equal(of("PERFSHIM_LOCKS=wait").locks_mode, PSHIM_WAIT);
     assert_int_equal(of("PERFSHIM_LOCKS=off").locks_mode, PSHIM_OFF);
-    assert_int_equal(of("PERFSHIM_IO=off").bad_count, 0);
+    assert_int_equal(of("").io_mode, PSHIM_ON);
+    assert_int_equal(of("PERFSHIM_IO=on").io_mode, PSHIM_ON);
+    assert_int_equal(of("PERFSHIM_IO=off").io_mode, PSHIM_OFF);
     assert_int_equal(of("PERFSHIM_FOLLOW=0").bad_count, 0);
     assert_int_equal(of("PERFSHIM_FOLLOW=0").follow, SETTINGS_ALONE);
     assert_int_equal(of("PERFSHIM_FOLLOW=1").follow, SETTINGS_FOLLOW);
@@ -72,7 +74,7 @@ static void bad_values_are_told_and_change_nothing(void **state)
         "PERFSHIM_CPU_HZ=1e3",   "PERFSHIM_UNWIND=dwarf",
         "PERFSHIM_MAX_MB=0",     "PERFSHIM_MAX_MB=65537",
         "PERFSHIM_LOCKS=yes",    "PERFSHIM_IO=wait",
-        "PERFSHIM_IO=on",        "PERFSHIM_FOLLOW=3",
+        "PERFSHIM_IO=",          "PERFSHIM_FOLLOW=3",
         "PERFSHIM_FOLLOW=yes",   "PERFSHIM_MAX_MB=99999999999999999999"};
     (void)state;
     for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -82,6 +84,7 @@ static void bad_values_are_told_and_change_nothing(void **state)
         assert_int_equal(s.alloc_mode, PSHIM_ALLOC_EXACT);
         assert_int_equal(s.cpu_hz, 199);
         assert_int_equal(s.locks_mode, PSHIM_ON);
+        assert_int_equal(s.io_mode, PSHIM_ON);
         assert_int_equal(s.max_bytes, 64 << 20);
     }
     assert_int_equal(of("PERFSHIM_START=maybe").bad_count, 1);
