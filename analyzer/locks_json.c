@@ -197,6 +197,10 @@ static void lock_put(struct json *j, const struct model *m, struct frames *f, si
     json_put_string(j, "kind", lock_kind_name(l->kind));
     counts_put(j, m, l->kind, &l->counts);
     sides_put(j, m, f, lock);
+    if (l->owner_changes >= 0)
+        json_put_int(j, "owner_changes", l->owner_changes);
+    else
+        json_put_null(j, "owner_changes");
     if (holds && model_has(m, METRIC_ALLOC_CALLS))
         json_put_int(j, "held_alloc_calls", l->counts.held_allocs);
     else

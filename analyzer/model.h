@@ -53,8 +53,9 @@ struct model_lock {
     uint32_t site_node;
     bool initialised; /* site_node initialised it; else it took it first */
     struct model_lock_counts counts;
-    int64_t held_cpu_ns; /* CPU time of its holders meanwhile, by their ticks */
-    int64_t blamed_ns;   /* of its waits, what is charged to its holders */
+    int64_t owner_changes; /* another thread took it than had it before; −1 = not known */
+    int64_t held_cpu_ns;   /* CPU time of its holders meanwhile, by their ticks */
+    int64_t blamed_ns;     /* of its waits, what is charged to its holders */
 };
 
 /* One lock, taken by one call at one stack. */

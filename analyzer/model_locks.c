@@ -231,10 +231,13 @@ static void locks_make(struct model_locks *l)
         const struct pshim_lock *record = reader_lock(m->reader, (uint32_t)i);
         *to = locks[i];
         to->record = (uint32_t)i;
+        to->owner_changes = -1;
         to->kind = kind_of(l, i);
         if (record && i) {
             to->address = record->address;
             to->site_node = record->site_node;
+            if (record->owner)
+                to->owner_changes = (int64_t)pshim_load(&record->owner_changes);
             to->initialised = record->initialised != 0;
         }
     }

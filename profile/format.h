@@ -429,7 +429,11 @@ struct pshim_lock {
     uint32_t site_node;   /* stack that initialised it or, for one not seen initialised, first took
                              it; 0 = not known */
     uint32_t initialised; /* 1: site_node is where it was initialised */
-    uint64_t reserved[5];
+    /* Of mutexes, spin locks, and read-write locks taken to write; in record 0 they say nothing. */
+    uint64_t owner_changes; /* times that another thread took it than had it before */
+    uint32_t owner;         /* tid of who took it last; 0 = nobody, or holds are not recorded */
+    uint32_t reserved0;
+    uint64_t reserved[3];
 };
 
 /* What the program names: progress points (what one unit of its work is), regions, pools. Published

@@ -176,6 +176,12 @@ void lock_wait_begin(struct lock_wait *w)
     lock_leave(ts, w->account);
 }
 
+static void owner_note(const struct thread_state *ts, uint32_t index)
+{
+    if (locks_record(index)->owner != ts->tid)
+        locks_owner_changed(index, ts->tid);
+}
+
 void lock_wait_end(struct lock_wait *w, int error)
 {
     bool got = error == 0 || error == EOWNERDEAD;
@@ -200,6 +206,8 @@ void lock_wait_end(struct lock_wait *w, int error)
         bool shared = account_is_shared(a);
         if (got)
             counter_add(&a->counter[PSHIM_LOCK_ACQUISITIONS], 1, shared);
+        if (got && lock_has_owner(w->call) && lock_mode() == PSHIM_ON)
+            owner_note(ts, w->index);
         counter_add(&a->counter[PSHIM_LOCK_CONTENTIONS], 1, shared);
         counter_add(&a->counter[PSHIM_LOCK_WAIT], w->span.took, shared);
         counter_max(&a->counter[PSHIM_LOCK_WAIT_MAX], w->span.took, shared);
@@ -308,8 +316,10 @@ void lock_pause_end(struct lock_pause *p, int error)
         return;
     if (error == 0 || error == ETIMEDOUT || error == EOWNERDEAD) {
         struct pshim_account *a = shim_control->recording ? p->account : NULL;
-        if (a)
+        if (a) {
             counter_add(&a->counter[PSHIM_LOCK_ACQUISITIONS], 1, account_is_shared(a));
+            owner_note(ts, p->index);
+        }
         lock_hold_begin(ts, p->mutex, a, p->index);
     } else if (error != ENOTRECOVERABLE) { /* refused: it was not given back at all */
         if (p->was_held)

@@ -70,6 +70,12 @@ HOT_INLINE bool lock_is_read(enum pshim_call call)
            call == PSHIM_CALL_RWLOCK_TIMEDRDLOCK || call == PSHIM_CALL_RWLOCK_CLOCKRDLOCK;
 }
 
+/* Is it held by one thread at a time, which the lock's record names? */
+HOT_INLINE bool lock_has_owner(enum pshim_call call)
+{
+    return lock_is_owned(lock_kind_of(call)) && !lock_is_read(call);
+}
+
 /* Taken by the calling thread before, and this is one time more? The thread must hold it. */
 HOT_INLINE bool lock_is_taken_again(struct thread_state *ts, const void *lock, enum pshim_call call)
 {
@@ -169,6 +175,8 @@ HOT_INLINE void lock_taken(const void *lock, enum pshim_call call)
         a = book->account;
         index = book->index;
         counter_add(&a->counter[PSHIM_LOCK_ACQUISITIONS], 1, account_is_shared(a));
+        if (lock_has_owner(call) && unlikely(book->lock->owner != ts->tid))
+            locks_owner_changed(index, ts->tid);
     }
     if (lock_is_owned(lock_kind_of(call)))
         lock_hold_begin(ts, lock, a, index);

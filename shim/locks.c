@@ -123,6 +123,16 @@ void locks_destroyed(const void *address)
         lock_end(found);
 }
 
+COLD void locks_owner_changed(uint32_t index, uint32_t tid)
+{
+    struct pshim_lock *lock = locks_record(index);
+    if (index == 0)
+        return; /* stands for many */
+    if (lock->owner)
+        counter_add(&lock->owner_changes, 1, false); /* who has the lock writes alone */
+    __atomic_store_n(&lock->owner, tid, __ATOMIC_RELAXED);
+}
+
 int locks_init(void)
 {
     uint32_t index;

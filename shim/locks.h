@@ -41,6 +41,9 @@ static inline struct pshim_lock *locks_record(uint32_t index)
     return profile_record(&shim.profile, PSHIM_REGION_LOCK, index);
 }
 
+/* Another thread than before has the lock with this index, alone; only it may say so. */
+void locks_owner_changed(uint32_t index, uint32_t tid);
+
 static inline bool lock_is_alive(const struct pshim_lock *lock)
 {
     return __atomic_load_n(&lock->state, __ATOMIC_RELAXED) == PSHIM_LOCK_ALIVE;

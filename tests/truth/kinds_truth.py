@@ -18,6 +18,7 @@ IDLE = ("told", "told_c11", "woken", "posted")
 OWNED = ("rwlock", "spin", "mutex", "once")
 COUNTS = ("acquisitions", "contentions")
 TRIES = 3
+OWNERS = {}  # name: times that another thread took it, −1: nobody does alone
 
 
 def truth_of(mode, run):
@@ -31,8 +32,10 @@ def truth_of(mode, run):
     for entry in json.loads(done.out)["locks"]:
         entry["acquisitions"] = None if entry["name"] == "woken" else entry["acquisitions"]
         if entry["name"] not in truth:
+            OWNERS[entry["name"]] = entry["owner_changes"]
             truth[entry["name"]] = {key: entry[key] for key in (*COUNTS, "wait_ns", "hold_ns")}
             continue
+        OWNERS[entry["name"]] = entry["owner_changes"]
         for key, value in truth[entry["name"]].items():
             truth[entry["name"]][key] = value + entry[key]
     return truth, {lock["name"]: lock for lock in document["locks"]}, document
@@ -74,6 +77,8 @@ for name, kind in KIND.items():
     else:
         equal((got["hold_ns"], got["hold_max_ns"]), (None, None), f"{name}: nobody holds it")
 equal(document["loss"], {}, "nothing was lost")
+equal({name: measured[name]["owner_changes"] for name in KIND},
+      {name: None if OWNERS[name] < 0 else OWNERS[name] for name in KIND}, "owner changes exact")
 sides = measured["shared"]
 equal({side: [sides[side][key] for key in COUNTS] for side in ("read", "write")},
       {"read": [15, 15], "write": [10, 5]}, "shared: read and write are apart")
