@@ -124,7 +124,8 @@ enum pshim_unwind_mode { PSHIM_UNWIND_CFI = 0, PSHIM_UNWIND_FP = 1, PSHIM_UNWIND
 #define PSHIM_OFFS(X)                                                                              \
     X(NONE, "")                                                                                    \
     X(FILE_LIMIT, "the file size limit (RLIMIT_FSIZE) is below the profile's size")                \
-    X(INTERNAL, "an internal check failed")
+    X(INTERNAL, "an internal check failed")                                                        \
+    X(SECCOMP, "the program asked for seccomp, which may forbid our work")
 enum pshim_off {
 #define X(id, text) PSHIM_OFF_##id,
     PSHIM_OFFS(X)

@@ -9,11 +9,13 @@
  */
 #include <errno.h>
 #include <linux/futex.h>
+#include <linux/seccomp.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "shim/hook_lock.h"
 #include "shim/pass_recorder.h"
+#include "shim/process.h"
 #include "shim/tick.h"
 
 _Static_assert(SYS_futex == 202, "the number in syscall()");
@@ -72,11 +74,23 @@ __attribute__((used)) long syscall_futex(ARGUMENTS)
     return result;
 }
 
+/* What libseccomp calls; without a filter it only asks whether there could be one. */
+_Static_assert(SYS_seccomp == 317, "the number in syscall()");
+long syscall_seccomp(ARGUMENTS);
+__attribute__((used)) long syscall_seccomp(ARGUMENTS)
+{
+    if (word == SECCOMP_SET_MODE_STRICT || (word == SECCOMP_SET_MODE_FILTER && value))
+        process_turn_off(PSHIM_OFF_SECCOMP);
+    return REAL_CALL();
+}
+
 EXPORT __attribute__((naked, no_profile_instrument_function)) long
 syscall(long number __attribute__((unused)), ...)
 {
     __asm__("cmpq $202, %%rdi\n\t"
             "je syscall_futex\n\t"
+            "cmpq $317, %%rdi\n\t"
+            "je syscall_seccomp\n\t"
             "movq real+%c0(%%rip), %%rax\n\t"
             "testq %%rax, %%rax\n\t"
             "je syscall_early\n\t"

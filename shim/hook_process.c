@@ -35,7 +35,7 @@ static bool exec_is_own(void)
 /* In a child: what it becomes is profiled too, whatever environment it is given. */
 static bool exec_is_followed(void)
 {
-    return environment_follows() && library_is_there();
+    return environment_follows() && !shim.turned_off && library_is_there();
 }
 
 /*

@@ -9,6 +9,7 @@
 #include "shim/run_delay.h"
 #include "shim/shim.h"
 #include "shim/thread.h"
+#include "shim/tick.h"
 #include "shim/timeline.h"
 
 /* A coverage build writes its counts in a destructor, which _exit and exec skip. */
@@ -52,4 +53,27 @@ void process_note_end(uint32_t end, int status)
     __atomic_store_n(&h->end_monotonic_ns, shim_now_ns(), __ATOMIC_RELEASE);
     __atomic_store_n(&h->end, end, __ATOMIC_RELEASE);
     coverage_save();
+}
+
+static void timer_stop(struct thread_state *ts)
+{
+    if (ts->record) /* some thread has used this state */
+        tick_stop(ts);
+}
+
+void process_turn_off(uint32_t reason)
+{
+    struct shim_control *c = shim_control;
+    if (!c->on || (uint32_t)sys_call0(SYS_getpid) != shim.pid)
+        return;
+    process_note_end(PSHIM_END_RUNNING, 0);
+    __atomic_store_n(&shim.profile.header->off_reason, reason, __ATOMIC_RELEASE);
+    shim.turned_off = 1;
+    __atomic_store_n(&c->locks, PSHIM_OFF, __ATOMIC_RELEASE);
+    __atomic_store_n(&c->maps, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&c->tagging, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&c->sampling, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&c->recording, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&c->on, 0, __ATOMIC_RELEASE);
+    thread_each(timer_stop);
 }

@@ -57,6 +57,7 @@
     X(int, sigprocmask, (int, const sigset_t *, sigset_t *))                                       \
     X(int, sigaction, (int, const struct sigaction *, struct sigaction *))                         \
     X(sighandler_t, signal, (int, sighandler_t))                                                   \
+    X(int, prctl, (int, unsigned long, unsigned long, unsigned long, unsigned long))               \
     X(pid_t, fork, (void))                                                                         \
     X(int, dlclose, (void *))                                                                      \
     X(int, execve, (const char *, char *const *, char *const *))                                   \

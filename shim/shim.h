@@ -56,6 +56,7 @@ struct shim_global {
     uint64_t map_max_bytes; /* of one mapping of ours: the host keeps most of its limits */
     uint32_t pid;
     uint32_t cpu_hz;
+    uint32_t turned_off;  /* for good, in this process and its children */
     uint32_t unwind_mode; /* enum pshim_unwind_mode */
     uint64_t tick_period_ns;
     uint64_t cpu_at_start_ns; /* of the process: an image that exec replaced may have used some */

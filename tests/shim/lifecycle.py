@@ -73,6 +73,16 @@ for case in ("exit_handlers", "_exit", "quick_exit", "abort", "term", "main_leav
               f"record {case}: the profile says how it ended")
         check_counts(f"record {case}", done, document)
 
+# A list of allowed system calls that has none of ours: recording ends before it is set, for good.
+for how in ("prctl", "syscall"):
+    done = preload([helper("sandbox"), how], f"sandbox-{how}.pshim", env={"PERFSHIM_CPU_HZ": "4000"})
+    equal((done.status, done.out, done.err), (7, "done\n", ""),
+          f"seccomp by {how}: the program goes on unharmed")
+    document = report(f"sandbox-{how}.pshim")
+    if document:
+        equal(flat(document, "work", "alloc_calls"), 4000, "seccomp: what was before it is exact")
+        match(document["process"]["off_reason"] or "", "seccomp", "and the profile says why no more")
+
 # Another library that wraps malloc, on either side: the program runs; what we cannot see is null.
 wrapper = helper("wrap_alloc")
 alone = run([helper("lifecycle"), "early"], env=clean_env(LD_PRELOAD=wrapper))

@@ -59,7 +59,7 @@ if alone.status != 0:
 else:
     equal(done.status, 0, "mlockall: the program runs")
     more = int(done.out or 0) - int(alone.out)  # tables and the library itself; the profile would be 64 MiB
-    ok(more < 25 * 1024, f"mlockall does not make the profile resident ({more} KiB more)")
+    ok(more < 24 * 1024, f"mlockall does not make the profile resident ({more} KiB more)")
 
 rooting = [helper("resources"), "chroot"]
 alone = run(rooting, env=clean_env())
