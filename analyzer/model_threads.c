@@ -59,7 +59,7 @@ static void running_ask(const struct model *m, const struct pshim_thread *t, int
     int64_t ran, delay;
     if (process_thread_times(h->pid, t->tid, &ran, &delay) != 0)
         return;
-    facts->run_delay_ns = delay;
+    facts->run_delay_ns = not_negative(delay - (int64_t)t->run_delay_at_start_ns);
     bool paused = pshim_load(&h->paused_ns) || pshim_load(&h->paused_since_ns);
     if (!paused && ran >= (int64_t)t->cpu_at_start_ns)
         *cpu = ran - (int64_t)t->cpu_at_start_ns;

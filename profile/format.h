@@ -378,13 +378,13 @@ struct pshim_account {
 enum pshim_thread_state { PSHIM_THREAD_RUNNING = 1, PSHIM_THREAD_ENDED = 2 };
 struct pshim_thread {
     uint32_t tid;
-    uint32_t state; /* atomic: enum pshim_thread_state; 0 = not there */
-    uint64_t start_monotonic_ns;
-    uint64_t end_monotonic_ns; /* 0 while it lives */
-    uint64_t cpu_ns;           /* CPU time used while recorded, written at the thread's end */
-    uint64_t ticks;            /* weight of the CPU ticks it received */
-    uint64_t cpu_at_start_ns;  /* CPU time it had used before we saw it */
-    uint32_t start_node;       /* node of the start routine; 0 = not known (main) */
+    uint32_t state;              /* atomic: enum pshim_thread_state; 0 = not there */
+    uint64_t start_monotonic_ns; /* when it was created, or seen first */
+    uint64_t end_monotonic_ns;   /* 0 while it lives */
+    uint64_t cpu_ns;             /* CPU time used while recorded, written at the thread's end */
+    uint64_t ticks;              /* weight of the CPU ticks it received */
+    uint64_t cpu_at_start_ns;    /* CPU time it had used before we saw it */
+    uint32_t start_node;         /* node of the start routine; 0 = not known (main) */
     uint32_t recorder;
     char name[16];         /* NUL-terminated */
     uint64_t last_seen_ns; /* CLOCK_MONOTONIC of its last tick */
@@ -395,9 +395,9 @@ struct pshim_thread {
     uint64_t wait_ticks[PSHIM_WAITS]; /* atomic: weight of the CPU ticks meanwhile */
     uint64_t waiting; /* atomic: the wait it is in, which is not in wait[] yet: when it began, with
                          its kind in place of the lowest two bits; 0 = it is in none */
-    uint64_t paused_at_start_ns; /* header.paused_ns, with a pause under way, when it began */
-    uint64_t paused_at_end_ns;   /* likewise, when it ended */
-    uint64_t reserved[1];
+    uint64_t paused_at_start_ns;    /* header.paused_ns, with a pause under way, when it began */
+    uint64_t paused_at_end_ns;      /* likewise, when it ended */
+    uint64_t run_delay_at_start_ns; /* before we saw it; not in run_delay_ns */
 };
 /* Bytes of it that the first writers had: they know of no waits. */
 #define PSHIM_THREAD_LEAST 128u

@@ -74,6 +74,7 @@ static struct thread_state *state_for_new(const pthread_attr_t *attr, void *arg)
     if (ts) {
         ts->stack = stack_asked_for(attr);
         ts->start_arg = arg;
+        ts->created_ns = shim_now_ns();
         ts->host_blocks_tick = shim_tls.host_blocks_tick;
     }
     guard_leave(NULL, 0);

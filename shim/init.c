@@ -26,6 +26,7 @@
 #include "shim/nodes.h"
 #include "shim/process.h"
 #include "shim/real.h"
+#include "shim/run_delay.h"
 #include "shim/settings.h"
 #include "shim/thread.h"
 #include "shim/tick.h"
@@ -279,6 +280,13 @@ static void main_thread_begin(void)
     ts->stack = (struct unwind_range){hi - bytes, hi};
     ts->start_node = 0;
     thread_begin(ts, false);
+    /* An image that exec replaced may have waited for CPUs too. */
+    char text[80];
+    uint64_t ran, delay;
+    if (!ts->record_is_shared &&
+        run_delay_parse(text, file_read("/proc/self/schedstat", text, sizeof text), &ran, &delay) ==
+            0)
+        ts->record->run_delay_at_start_ns = delay;
 }
 
 static void at_exit(int status, void *unused)

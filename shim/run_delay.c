@@ -47,6 +47,11 @@ void run_delay_path(char *to, uint32_t pid, uint32_t tid)
     stpcpy(to, "/schedstat");
 }
 
+static uint64_t run_delay_since_start(const struct pshim_thread *t, uint64_t delay_ns)
+{
+    return delay_ns > t->run_delay_at_start_ns ? delay_ns - t->run_delay_at_start_ns : 0;
+}
+
 /*
  * What was read. /proc may be that of other process numbers: so the time on a CPU that stands there
  * must be that of the thread's clock, which the kernel brings up to date at its own ticks only.
@@ -59,7 +64,8 @@ static void answer_take(const struct question *q, long got)
         return;
     uint64_t clock = shim_clock_ns(thread_cpu_clock(q->record->tid));
     if (clock + apart_ns / 10 >= ran && clock <= ran + apart_ns)
-        __atomic_store_n(&q->record->run_delay_ns, delay + 1, __ATOMIC_RELAXED);
+        __atomic_store_n(&q->record->run_delay_ns, run_delay_since_start(q->record, delay) + 1,
+                         __ATOMIC_RELAXED);
 }
 
 static void question_put(struct question *q, struct outside_reading *reading,

@@ -114,6 +114,7 @@ struct thread_state {
     void *(*start)(void *);    /* the host's start routine and argument, until it runs */
     int (*start_c11)(void *);
     void *start_arg;
+    uint64_t created_ns;       /* by its creator: what it waits for its first CPU is its time */
     uint16_t host_blocks_tick; /* its creator's, which a new thread inherits */
     bool record_is_shared;     /* with other threads: there was no room for one of its own */
     struct once_call *once;    /* the initialisation it is about to do */

@@ -170,7 +170,7 @@ void thread_note_name(struct thread_state *ts)
         memcpy(ts->record->name, name, sizeof name - 1);
 }
 
-static void record_claim(struct thread_state *ts)
+static void record_claim(struct thread_state *ts, bool newborn)
 {
     struct profile *p = &shim.profile;
     uint32_t index;
@@ -191,7 +191,7 @@ static void record_claim(struct thread_state *ts)
     ts->record = profile_record(p, PSHIM_REGION_THREAD, index);
     ts->record_is_shared = false;
     ts->record->tid = ts->tid;
-    ts->record->start_monotonic_ns = shim_now_ns();
+    ts->record->start_monotonic_ns = newborn ? ts->created_ns : shim_now_ns();
     ts->record->paused_at_start_ns = paused_ns(ts->record->start_monotonic_ns);
     ts->record->start_node = ts->start_node;
     ts->record->recorder = ts->recorder;
@@ -218,7 +218,7 @@ void thread_begin(struct thread_state *ts, bool newborn)
     memset(ts->accounts, 0, sizeof ts->accounts);
     ts->serial = serial_draw();
     recorder_claim(ts);
-    record_claim(ts);
+    record_claim(ts, newborn);
     ts->cpu_at_start_ns = newborn ? 0 : shim_clock_ns(CLOCK_THREAD_CPUTIME_ID);
     if (!ts->record_is_shared)
         ts->record->cpu_at_start_ns = ts->cpu_at_start_ns;
