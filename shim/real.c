@@ -10,7 +10,7 @@
 
 struct real_table real;
 
-/* Each block is preceded by its size. 256 KiB is far past what a loader or dlsym asks for; when it
+/* Each block is preceded by its size. 128 KiB is far past what a loader or dlsym asks for; when it
    is used up the allocation fails as it would without memory. */
 char real_bootstrap_arena[real_bootstrap_bytes] __attribute__((aligned(64)));
 static size_t bootstrap_used;

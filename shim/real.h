@@ -191,7 +191,7 @@ size_t real_bootstrap_size(const void *p); /* bytes usable in a bootstrap block 
 size_t real_bootstrap_count(void);
 
 extern char real_bootstrap_arena[];
-enum { real_bootstrap_bytes = 256 * 1024 };
+enum { real_bootstrap_bytes = 128 * 1024 };
 static inline int real_is_bootstrap(const void *p)
 {
     return (size_t)((const char *)p - real_bootstrap_arena) < real_bootstrap_bytes;
