@@ -26,6 +26,8 @@ static enum finding_kind lock_judge(const struct finding_evidence *e)
     if (is_chance(e, FINDING_LOCK_SHARE) || e->share < FINDING_LOCK_SHARE)
         return FINDING_NONE;
     bool contended = e->contentions > 0 && e->waited_share + e->spin_share >= FINDING_LOCK_SHARE;
+    if (contended && e->held_io >= FINDING_HELD_IO)
+        return e->held_sync ? FINDING_SYNC_UNDER_LOCK : FINDING_IO_UNDER_LOCK;
     if (contended && e->held_work >= FINDING_HELD_WORK && e->held_run >= FINDING_HELD_RUN &&
         e->held_ticks >= FINDING_TICKS_LEAST)
         return FINDING_HELD_TOO_LONG; /* more to the point than how much it is */

@@ -16,6 +16,8 @@
     X(OVERRUN, overrun, "fix first", "something is written past the end of a block")               \
     X(FOCUS_FIRST, focus_first, "focus first", "30% of the cost or more")                          \
     X(HELD_TOO_LONG, held_too_long, "held too long", "threads wait for a lock held during work")   \
+    X(SYNC_UNDER_LOCK, sync_under_lock, "fsync under a lock", "threads wait while a holder syncs") \
+    X(IO_UNDER_LOCK, io_under_lock, "I/O under a lock", "threads wait while a holder does I/O")    \
     X(CHECK_CONTENTION, check_contention, "check contention", "threads wait for a lock")           \
     X(REDUCE_ALLOCATIONS, reduce_allocations, "reduce allocations", "the allocator takes 2%")      \
     X(RSS_OVER_LIVE, rss_over_live, "memory", "16 MiB and half of it resident, but not in use")    \
@@ -36,6 +38,7 @@ enum finding_kind {
 #define FINDING_ALLOCATOR_SHARE   0.02 /* from here on: an allocation has a cheap cure */
 #define FINDING_LOCK_SHARE        0.01 /* waiting (and spinning) from here on */
 #define FINDING_HELD_WORK         0.50 /* of the CPU time under a lock, in one callee: movable work */
+#define FINDING_HELD_IO           0.50 /* of the time a lock is held, inside calls of I/O */
 #define FINDING_HELD_RUN          0.10 /* of the run a lock must be held to be held too long */
 #define FINDING_TICKS_LEAST       20   /* what rests on fewer CPU ticks is no finding */
 #define FINDING_ALLOCATOR_TICKS   5    /* fewer do for it, since allocations are counted */
@@ -62,6 +65,8 @@ struct finding_evidence {
     int64_t acquisitions, contentions; /* lock */
     double held_ticks;                 /* lock: CPU ticks while it was held */
     double held_work;                  /* lock: the share of them in the one callee that has most */
+    double held_io;  /* lock: the share of the time it was held that its holders were in I/O */
+    bool held_sync;  /* lock: the call that took most of that forces data to the disk */
     double held_run; /* lock: the share of the run that it was held (each, if there are several) */
 };
 

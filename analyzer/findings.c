@@ -6,6 +6,7 @@
 #include "analyzer/advisor.h"
 #include "analyzer/findings.h"
 #include "analyzer/memory.h"
+#include "analyzer/model_waits.h"
 #include "analyzer/resident.h"
 #include "analyzer/site.h"
 #include "analyzer/subject.h"
@@ -55,12 +56,28 @@ static double ratio(double part, double whole)
 
 /* ---- a function ---- */
 
+/* Most of it is waiting: the calls that wait are its leaves. */
+static void function_io_say(struct making *g, bool first)
+{
+    int64_t ns;
+    g->to->where = subject_most(g->subjects, g->index, SUBJECT_BY_PLACE, &ns);
+    g->to->title = first ? "focus first: I/O wait" : "optimise: I/O wait";
+    evidence_add(g->to, "%.0f%% of it waits for I/O; calls, bytes and times: report --view=io",
+                 100 * ratio((double)g->subject->waited_ns, (double)subject_cost(g->subject)));
+    g->to->advice = first ? "start here: fewer and larger calls, or other work meanwhile"
+                          : "worth a try: fewer and larger calls, or other work meanwhile";
+}
+
 static void function_say(struct making *g)
 {
     char name[NAME_COLUMNS + 1];
     int64_t place_ns, line_ns, callee_ns;
     double cpu = (double)g->subject->cpu_ns;
     bool first = g->to->kind == FINDING_FOCUS_FIRST;
+    if (g->subject->waited_ns > g->subject->cpu_ns) {
+        function_io_say(g, first);
+        return;
+    }
     const struct frame *line = subject_most(g->subjects, g->index, SUBJECT_BY_OWN_LINE, &line_ns);
     const struct frame *callee = subject_most(g->subjects, g->index, SUBJECT_BY_CALLEE, &callee_ns);
     g->to->where = subject_most(g->subjects, g->index, SUBJECT_BY_PLACE, &place_ns);
@@ -153,12 +170,35 @@ static void lock_work_say(struct making *g)
 {
     char text[160];
     const struct subject *s = g->subject;
-    const struct model_lock_counts *c = &s->counts;
     g->to->work = s->work.frame;
     evidence_add(g->to, "%.0f%% of the CPU time under it is in %s",
                  100 * ratio((double)s->work.cpu_ns, (double)s->held_cpu_ns),
                  frame_text(g->frames, s->work.frame, text));
-    if (model_has(g->model, METRIC_ALLOC_CALLS) && c->held_allocs >= c->acquisitions / 10)
+}
+
+/* Of the time that it was held, in I/O. */
+static double held_io(const struct subject *s)
+{
+    return ratio((double)s->held_io.ns, (double)s->counts.hold_ns);
+}
+
+static void lock_io_say(struct making *g)
+{
+    char calls[UNITS_BUF], each[UNITS_BUF];
+    const struct subject *s = g->subject;
+    const struct model_wait_counts *c = &s->held_io.counts;
+    evidence_add(g->to,
+                 "%.0f%% of the time it is held: inside I/O, most of it in %s (%s call%s, %s each)",
+                 100 * held_io(s), model_call_name(s->held_io.call),
+                 units_count(calls, (double)c->calls), c->calls == 1 ? "" : "s",
+                 units_duration(each, ratio((double)c->time_ns, (double)c->calls)));
+}
+
+static void lock_allocations_say(struct making *g)
+{
+    const struct model_lock_counts *c = &g->subject->counts;
+    if (model_has(g->model, METRIC_ALLOC_CALLS) && c->held_allocs >= c->acquisitions / 10 &&
+        c->held_allocs > 0)
         evidence_add(g->to, "%.2f allocations each time it is held",
                      ratio((double)c->held_allocs, (double)c->acquisitions));
 }
@@ -188,15 +228,27 @@ static void lock_say(struct making *g)
     switch (g->to->kind) {
     case FINDING_HELD_TOO_LONG:
         lock_work_say(g);
+        lock_allocations_say(g);
         g->to->title = first ? "focus first: held too long" : "held too long";
         g->to->advice =
             "if that work needs only a copy: copy under the lock, work after the unlock";
+        break;
+    case FINDING_SYNC_UNDER_LOCK:
+        lock_io_say(g);
+        g->to->title = first ? "focus first: fsync under a lock" : "fsync under a lock";
+        g->to->advice = "sync outside the lock: one thread syncs for all that wait (group commit)";
+        break;
+    case FINDING_IO_UNDER_LOCK:
+        lock_io_say(g);
+        g->to->title = first ? "focus first: I/O under a lock" : "I/O under a lock";
+        g->to->advice = "do it outside the lock: copy under it, read or write before or after";
         break;
     case FINDING_OPTIMISE:
         g->to->title = "optimise: locking";
         g->to->advice = "hardly anybody waits, but the calls cost: take it less often";
         break;
     default:
+        lock_allocations_say(g);
         g->to->title = !first                      ? "check contention"
                        : is_calls(s)               ? "focus first: locking"
                        : s->spin_ns > s->waited_ns ? "focus first: spinning"
@@ -347,6 +399,8 @@ static struct finding_evidence evidence_of(const struct subject *s, const struct
         .contentions = s->counts.contentions,
         .held_ticks = ratio((double)s->held_cpu_ns, period),
         .held_run = held_run(s, m),
+        .held_io = held_io(s),
+        .held_sync = model_call_syncs(s->held_io.call),
         .held_work = ratio((double)s->work.cpu_ns, (double)s->held_cpu_ns),
     };
     /* Of the cost only its CPU part scatters. */

@@ -22,6 +22,12 @@ enum pshim_wait model_call_waits(uint32_t call)
     return call < PSHIM_CALL_COUNT ? waits[call] : PSHIM_WAIT_RUN;
 }
 
+bool model_call_syncs(uint32_t call)
+{
+    return call == PSHIM_CALL_FSYNC || call == PSHIM_CALL_FDATASYNC || call == PSHIM_CALL_MSYNC ||
+           call == PSHIM_CALL_SYNC_FILE_RANGE || call == PSHIM_CALL_SYNCFS;
+}
+
 const char *model_call_name(uint32_t call)
 {
     static const char *const names[] = {

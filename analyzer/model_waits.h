@@ -14,6 +14,8 @@
 enum pshim_wait model_call_waits(uint32_t call);
 /* Its name, or "a call". */
 const char *model_call_name(uint32_t call);
+/* Does it force data to the disk? */
+bool model_call_syncs(uint32_t call);
 
 /*
  * The call that a node is, or PSHIM_CALL_COUNT. *node becomes that of the call, and *lock the index

@@ -2,8 +2,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyzer/call_site.h"
 #include "analyzer/lock_groups.h"
 #include "analyzer/memory.h"
+#include "analyzer/model_waits.h"
 #include "analyzer/rank.h"
 #include "analyzer/subject.h"
 
@@ -92,6 +94,31 @@ static void works_add(struct builder *b, size_t subject)
             to->work = works[i];
     free(works);
     free(all.items);
+}
+
+/* I/O in critical sections, over the locks of a group. */
+static void held_io_add(struct builder *b, size_t subject)
+{
+    const struct model *m = b->s->model;
+    struct subject *to = &b->s->items[subject];
+    struct model_wait_counts by_call[PSHIM_CALL_COUNT] = {{0}};
+    struct call_sites calls = {0};
+    for (size_t i = 0; i < m->lock_count; i++)
+        if (b->groups.of[i] == subject)
+            call_sites_of_lock(&calls, m, b->s->frames, i);
+    for (size_t i = 0; i < calls.count; i++) {
+        const struct call_site *c = &calls.items[i];
+        if (model_call_waits(c->call) != PSHIM_WAIT_IO)
+            continue;
+        model_wait_counts_add(&by_call[c->call], &c->counts);
+        to->held_io.ns = metric_sum(to->held_io.ns, c->counts.time_ns);
+    }
+    for (uint32_t call = 0; call < PSHIM_CALL_COUNT; call++)
+        if (by_call[call].time_ns > to->held_io.counts.time_ns) {
+            to->held_io.call = call;
+            to->held_io.counts = by_call[call];
+        }
+    call_sites_release(&calls);
 }
 
 /* ---- samples ---- */
@@ -183,8 +210,10 @@ void subjects_build(struct subjects *s, const struct model *m, struct frames *f)
     samples_add(&b, origins);
     double least = FINDING_LOCK_SHARE * (double)m->totals.v[METRIC_COST_NS];
     for (size_t i = 0; i < s->count; i++)
-        if (s->items[i].kind == SUBJECT_LOCK && (double)subject_cost(&s->items[i]) >= least)
+        if (s->items[i].kind == SUBJECT_LOCK && (double)subject_cost(&s->items[i]) >= least) {
             works_add(&b, i);
+            held_io_add(&b, i);
+        }
     origins_free(origins);
     free(b.functions);
     lock_groups_release(&b.groups);

@@ -31,8 +31,13 @@ struct subject {
     char lock[LOCK_NAME_BYTES], lock_short[LOCK_NAME_BYTES];
     size_t locks; /* how many have that name (lock_groups.h) */
     struct model_lock_counts counts;
-    int64_t held_cpu_ns;      /* while held, as far as the critical section is known */
-    int64_t spin_ns;          /* of cpu_ns: in functions that spin */
+    int64_t held_cpu_ns;                 /* while held, as far as the critical section is known */
+    int64_t spin_ns;                     /* of cpu_ns: in functions that spin */
+    struct {                             /* the I/O of those that held it */
+        int64_t ns;                      /* of all of it */
+        uint32_t call;                   /* enum pshim_call: the one that took most */
+        struct model_wait_counts counts; /* of that call */
+    } held_io;
     struct subject_work work; /* what a critical section called and that took most of it */
     const struct frame *place;
 };

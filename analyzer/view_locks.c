@@ -1,7 +1,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyzer/call_site.h"
 #include "analyzer/lock_groups.h"
+#include "analyzer/model_waits.h"
 #include "analyzer/memory.h"
 #include "analyzer/model_locks.h"
 #include "analyzer/rank.h"
@@ -155,20 +157,47 @@ static void table_put(const struct view *v, const struct lock_groups *groups,
         fprintf(v->out, " %zu more: --all\n", count - v->limit);
 }
 
+/* The I/O and the waits in a critical section. */
+static void held_calls_print(const struct view *v, const struct call_sites *calls)
+{
+    struct table t = {0};
+    char text[256], each[UNITS_BUF], time[UNITS_BUF], count[UNITS_BUF];
+    table_column(&t, NULL, TABLE_RIGHT);
+    table_column(&t, NULL, TABLE_LEFT);
+    table_column(&t, NULL, TABLE_NAME);
+    table_column(&t, NULL, TABLE_LEFT);
+    for (size_t i = 0; i < calls->count && (v->all || i < inside_rows); i++) {
+        const struct call_site *c = &calls->items[i];
+        double n = (double)c->counts.calls;
+        table_cell(&t, "%s", units_duration(time, (double)c->counts.time_ns));
+        table_cell(&t, "in %s", model_call_name(c->call));
+        place_text(v, c->place, text, sizeof text);
+        table_cell(&t, "%s", text);
+        table_cell(&t, "%s call%s, %s each", units_count(count, n), n == 1 ? "" : "s",
+                   units_duration(each, n > 0 ? (double)c->counts.time_ns / n : 0));
+    }
+    table_print(&t, v->out);
+    table_release(&t);
+}
+
 void view_lock_inside(const struct view *v, const struct lock_groups *groups, size_t group)
 {
     struct lock_works works = {0};
+    struct call_sites calls = {0};
     struct table t = {0};
     char text[256], buf[UNITS_BUF], hold[UNITS_BUF];
     const struct lock_group *g = &groups->items[group];
     int64_t cpu = 0;
     for (size_t i = 0; i < v->model->lock_count; i++)
-        if (groups->of[i] == group)
+        if (groups->of[i] == group) {
             lock_works_add(&works, v->model, v->frames, i);
+            call_sites_of_lock(&calls, v->model, v->frames, i);
+        }
     lock_works_sort(&works);
+    call_sites_sort(&calls);
     for (size_t i = 0; i < works.count; i++)
         cpu = metric_sum(cpu, works.items[i].cpu_ns);
-    if (works.count) {
+    if (works.count || calls.count) {
         fputs("\nWhile ", v->out);
         if (g->locks > 1)
             fprintf(v->out, "%zu x ", g->locks);
@@ -196,6 +225,8 @@ void view_lock_inside(const struct view *v, const struct lock_groups *groups, si
     }
     table_print(&t, v->out);
     table_release(&t);
+    held_calls_print(v, &calls);
+    call_sites_release(&calls);
     free(works.items);
 }
 

@@ -102,6 +102,13 @@
 /* Waiting for children: a signal with SA_RESTART does not end these. */
 #define FOREACH_IDLE(X)                                                                            \
     X(pid_t, wait, (int *status), (status), WAIT, NOTHING)                                         \
+    X(int, pthread_join, (pthread_t thread, void **result), (thread, result), JOIN, NOTHING)       \
+    X(int, pthread_timedjoin_np, (pthread_t thread, void **result, const struct timespec *until),  \
+      (thread, result, until), TIMEDJOIN, NOTHING)                                                 \
+    X(int, pthread_clockjoin_np,                                                                   \
+      (pthread_t thread, void **result, clockid_t clock, const struct timespec *until),            \
+      (thread, result, clock, until), CLOCKJOIN, NOTHING)                                          \
+    X(int, thrd_join, (thrd_t thread, int *result), (thread, result), THRD_JOIN, NOTHING)          \
     X(pid_t, waitpid, (pid_t pid, int *status, int flags), (pid, status, flags), WAITPID, NOTHING) \
     X(pid_t, wait3, (int *status, int flags, struct rusage *used), (status, flags, used), WAIT3,   \
       NOTHING)                                                                                     \

@@ -87,6 +87,23 @@ elif ok(len(held) == 1, "get: a lock is held too long", bad["findings"]):
     good = recorded("get_cured", "--ops=400000", "--threads=4")
     equal(of(good, "held_too_long"), [], "get_cured: no more")
 
+# A lock that is held for I/O: what one waits for is the call, not the code under the lock.
+for mode, count, call, kind in (("pipe", 60, "read", "io_under_lock"), ("sync", 150, "fdatasync", "sync_under_lock")):
+    done = preload([helper("sync_under_lock"), "file", mode, count], f"{mode}.pshim")
+    ok(done.status == 0 and done.out == "done\n", f"{mode} under a lock: runs as without the shim", done)
+    document = report(f"{mode}.pshim")
+    lock = document["locks"][0]
+    held = [call_ for call_ in lock["held_io"] if call_["call"] == call]
+    equal((lock["name"], [h["calls"] for h in held]), ("guard", [3 * count]), f"{call} under a lock is counted")
+    found = of(document, kind)
+    if lock["wait_ns"] >= 0.05 * document["totals"]["cost_ns"]:  # not on a disk that is memory
+        if ok(len(found) == 1, f"{call} under a lock is a finding", document["findings"]):
+            equal((found[0]["lock"], found[0]["where"]["name"]), ("guard", "append" if mode == "sync" else "take_one"),
+                  "with the lock and the place")
+            match(" ".join(found[0]["evidence"]), rf"inside I/O, most of it in {call} \(\d+ calls", "and how long the call takes")
+    else:
+        equal(mode, "sync", f"{call} under a lock: threads wait for it")
+
 for case, want in (("off", list), ("locks", list), ("allocations", type(None)),
                    ("nothing", type(None)), ("hostile", type(None))):
     run([helper("make_profile"), case, f"{case}.pshim"])

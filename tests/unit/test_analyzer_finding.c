@@ -163,6 +163,26 @@ static void a_lock_held_less_than_10_percent_of_the_run_is_not_held_too_long(voi
     assert_int_equal(finding_judge(&e), FINDING_HELD_TOO_LONG);
 }
 
+static void half_of_the_time_under_a_lock_in_io_is_io_under_a_lock(void **state)
+{
+    (void)state;
+    struct finding_evidence e = of(SUBJECT_LOCK, 0.200);
+    e.waited_share = 0.200;
+    e.acquisitions = 1000;
+    e.contentions = 10;
+    e.held_io = 0.499;
+    assert_int_equal(finding_judge(&e), FINDING_CHECK_CONTENTION);
+    e.held_io = 0.500;
+    assert_int_equal(finding_judge(&e), FINDING_IO_UNDER_LOCK);
+    e.held_sync = true;
+    assert_int_equal(finding_judge(&e), FINDING_SYNC_UNDER_LOCK);
+    e.share = 0.800; /* more to the point than "focus first" */
+    assert_int_equal(finding_judge(&e), FINDING_SYNC_UNDER_LOCK);
+    e.waited_share = 0.009; /* nobody waits for it */
+    e.share = 0.200;
+    assert_int_equal(finding_judge(&e), FINDING_OPTIMISE);
+}
+
 static void allocating_counts_from_2_percent_on(void **state)
 {
     (void)state;
@@ -240,6 +260,7 @@ int main(void)
         cmocka_unit_test(a_lock_that_nobody_waits_for_is_at_most_costly_to_take),
         cmocka_unit_test(the_cost_of_the_calls_is_not_contention),
         cmocka_unit_test(half_of_the_time_under_a_lock_in_one_callee_is_held_too_long),
+        cmocka_unit_test(half_of_the_time_under_a_lock_in_io_is_io_under_a_lock),
         cmocka_unit_test(a_lock_held_less_than_10_percent_of_the_run_is_not_held_too_long),
         cmocka_unit_test(allocating_counts_from_2_percent_on),
         cmocka_unit_test(a_few_ticks_are_no_finding),
