@@ -64,13 +64,13 @@ void call_sites_build(struct call_sites *to, const struct model *m, struct frame
 {
     for (size_t i = 0; i < m->wait_count; i++) {
         const struct model_wait *w = &m->waits[i];
-        if (model_call_waits(w->call) == waits && is_selected(f, w->node))
+        if (pshim_call_waits(w->call) == waits && is_selected(f, w->node))
             model_wait_counts_add(&site_get(to, w->call, place_of(w->node, w->call, f))->counts,
                                   &w->counts);
     }
     for (size_t i = 0; i < m->held_wait_count; i++) {
         const struct model_held_wait *w = &m->held_waits[i];
-        if (model_call_waits(w->call) == waits && is_selected(f, w->node))
+        if (pshim_call_waits(w->call) == waits && is_selected(f, w->node))
             model_wait_counts_add(&site_get(to, w->call, place_of(w->node, w->call, f))->held,
                                   &w->counts);
     }

@@ -234,7 +234,7 @@ static void account_add_wait(struct model *m, struct sums *s, const struct pshim
     model_waits_add(s->waits, a);
     if (call == PSHIM_CALL_COUNT || node >= s->nodes)
         return; /* a call of a later version, or there was no room for its node */
-    enum pshim_wait waits = model_call_waits(call);
+    enum pshim_wait waits = pshim_call_waits(call);
     struct model_sample *to = sample_get(m, s, node);
     add(&to->wait_ticks[waits], counter(a, PSHIM_WAIT_TICKS));
     if (lock != UINT32_MAX)

@@ -12,16 +12,6 @@ struct model_waits {
     size_t held_count;
 };
 
-enum pshim_wait model_call_waits(uint32_t call)
-{
-    static const uint8_t waits[] = {
-#define X(id, name, wait) PSHIM_WAIT_##wait,
-        PSHIM_CALLS(X)
-#undef X
-    };
-    return call < PSHIM_CALL_COUNT ? waits[call] : PSHIM_WAIT_RUN;
-}
-
 bool model_call_syncs(uint32_t call)
 {
     return call == PSHIM_CALL_FSYNC || call == PSHIM_CALL_FDATASYNC || call == PSHIM_CALL_MSYNC ||

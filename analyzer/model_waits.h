@@ -10,9 +10,7 @@
 
 #include "analyzer/model.h"
 
-/* What a call waits for; PSHIM_WAIT_RUN for one of a later version. */
-enum pshim_wait model_call_waits(uint32_t call);
-/* Its name, or "a call". */
+/* The name of a call, or "a call" for one of a later version. */
 const char *model_call_name(uint32_t call);
 /* Does it force data to the disk? */
 bool model_call_syncs(uint32_t call);

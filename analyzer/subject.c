@@ -108,7 +108,7 @@ static void held_io_add(struct builder *b, size_t subject)
             call_sites_of_lock(&calls, m, b->s->frames, i);
     for (size_t i = 0; i < calls.count; i++) {
         const struct call_site *c = &calls.items[i];
-        if (model_call_waits(c->call) != PSHIM_WAIT_IO)
+        if (pshim_call_waits(c->call) != PSHIM_WAIT_IO)
             continue;
         model_wait_counts_add(&by_call[c->call], &c->counts);
         to->held_io.ns = metric_sum(to->held_io.ns, c->counts.time_ns);

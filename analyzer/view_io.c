@@ -2,18 +2,8 @@
 
 #include "analyzer/call_site.h"
 #include "analyzer/model_waits.h"
-#include "analyzer/view.h"
+#include "analyzer/view_sites.h"
 #include "common/units.h"
-
-static char *place_text(const struct view *v, const struct frame *frame, char *to, size_t size)
-{
-    char name[128], place[160], escaped[64];
-    text_short_name(name, sizeof name, frames_function(v->frames, frame->function)->name, 32);
-    frames_place(v->frames, frame, place, sizeof place);
-    text_escape(escaped, sizeof escaped, place, 32);
-    snprintf(to, size, "%s%s%s", name, *escaped ? " " : "", escaped);
-    return to;
-}
 
 static double each(int64_t part, int64_t calls)
 {
@@ -42,7 +32,8 @@ static void row_put(struct table *t, const struct view *v, const struct call_sit
                    s->held.calls ? text_percent(text, (double)s->held.time_ns, (double)c->time_ns)
                                  : "-");
     table_cell(t, "%s", model_call_name(s->call));
-    table_cell(t, "%s", place_text(v, s->place, text, sizeof text));
+    sites_place_text(v, s->place, text, sizeof text, 32);
+    table_cell(t, "%s", text);
 }
 
 static void table_put(const struct view *v, const struct call_sites *sites)

@@ -7,7 +7,7 @@
 #include "analyzer/memory.h"
 #include "analyzer/model_locks.h"
 #include "analyzer/rank.h"
-#include "analyzer/view.h"
+#include "analyzer/view_sites.h"
 #include "common/units.h"
 
 enum { name_columns = 44, inside_locks = 3, inside_rows = 4 };
@@ -57,17 +57,6 @@ static void duration_cell(struct table *t, int64_t ns)
     table_cell(t, "%s", ns ? units_duration(text, (double)ns) : "-");
 }
 
-/* "name file.c:12" of a frame. */
-static char *place_text(const struct view *v, const struct frame *frame, char *to, size_t size)
-{
-    char name[128], place[160], escaped[64];
-    text_short_name(name, sizeof name, frames_function(v->frames, frame->function)->name, 36);
-    frames_place(v->frames, frame, place, sizeof place);
-    text_escape(escaped, sizeof escaped, place, 40);
-    snprintf(to, size, "%s%s%s", name, *escaped ? " " : "", escaped);
-    return to;
-}
-
 static void row_put(struct table *t, const struct view *v, const struct lock_group *g,
                     struct text_scale wait, struct text_scale hold, bool holds)
 {
@@ -91,7 +80,8 @@ static void row_put(struct table *t, const struct view *v, const struct lock_gro
         table_cell(t, "%zu x %s", g->locks, escaped);
     else
         table_cell(t, "%s", escaped);
-    table_cell(t, "%s", place_text(v, g->place, text, sizeof text));
+    sites_place_text(v, g->place, text, sizeof text, 36);
+    table_cell(t, "%s", text);
 }
 
 /* A read-write lock is two: what was taken to read, and to write. */
@@ -171,7 +161,7 @@ static void held_calls_print(const struct view *v, const struct call_sites *call
         double n = (double)c->counts.calls;
         table_cell(&t, "%s", units_duration(time, (double)c->counts.time_ns));
         table_cell(&t, "in %s", model_call_name(c->call));
-        place_text(v, c->place, text, sizeof text);
+        sites_place_text(v, c->place, text, sizeof text, 36);
         table_cell(&t, "%s", text);
         table_cell(&t, "%s call%s, %s each", units_count(count, n), n == 1 ? "" : "s",
                    units_duration(each, n > 0 ? (double)c->counts.time_ns / n : 0));
@@ -217,7 +207,7 @@ void view_lock_inside(const struct view *v, const struct lock_groups *groups, si
         const struct lock_work *w = &works.items[i];
         table_cell(&t, "%s", text_percent(text, (double)w->cpu_ns, (double)cpu));
         table_cell(&t, "%s", units_duration(buf, (double)w->cpu_ns));
-        place_text(v, w->frame, text, sizeof text);
+        sites_place_text(v, w->frame, text, sizeof text, 36);
         if (w->callee == w->section)
             table_cell(&t, "%s, the section itself", text);
         else
@@ -274,7 +264,8 @@ static void idle_put(const struct view *v)
                 table_cell(&t, "%zu x %s", g->locks, escaped);
             else
                 table_cell(&t, "%s", escaped);
-            table_cell(&t, "%s", place_text(v, g->place, text, sizeof text));
+            sites_place_text(v, g->place, text, sizeof text, 36);
+            table_cell(&t, "%s", text);
         }
         table_print(&t, v->out);
         table_release(&t);

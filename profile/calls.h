@@ -4,6 +4,8 @@
 #ifndef PERFSHIM_PROFILE_CALLS_H
 #define PERFSHIM_PROFILE_CALLS_H
 
+#include <stdint.h>
+
 /* What a thread does that is in none of the hooks' waits (RUN), or what it waits for. */
 enum pshim_wait { PSHIM_WAIT_RUN, PSHIM_WAIT_LOCK, PSHIM_WAIT_IO, PSHIM_WAIT_IDLE, PSHIM_WAITS };
 
@@ -103,5 +105,16 @@ enum pshim_call {
 #undef X
         PSHIM_CALL_COUNT
 };
+
+/* What a call waits for; RUN of a number that is no call. */
+static inline enum pshim_wait pshim_call_waits(uint32_t call)
+{
+    static const uint8_t waits[] = {
+#define X(id, name, wait) PSHIM_WAIT_##wait,
+        PSHIM_CALLS(X)
+#undef X
+    };
+    return call < PSHIM_CALL_COUNT ? (enum pshim_wait)waits[call] : PSHIM_WAIT_RUN;
+}
 
 #endif

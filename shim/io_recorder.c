@@ -79,8 +79,7 @@ static COLD void ticks_take(struct thread_state *ts, struct io_wait *w, uint32_t
     if (!w->span.ts)
         return;
     w->span.ticks += ticks;
-    enum pshim_wait what = call >= PSHIM_CALL_POLL ? PSHIM_WAIT_IDLE : PSHIM_WAIT_IO;
-    counter_add(&ts->record->wait_ticks[what], ticks, ts->record_is_shared);
+    counter_add(&ts->record->wait_ticks[pshim_call_waits(call)], ticks, ts->record_is_shared);
 }
 
 /* The call's time is known. */
