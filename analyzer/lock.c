@@ -55,8 +55,8 @@ static const char *name_make(const struct model_lock *lock, struct frames *f,
                              char to[static LOCK_NAME_BYTES], bool with_place)
 {
     char place[80] = "";
-    if (lock->record == 0)
-        return strcpy(to, "other locks");
+    if (!lock->record || lock->record == MODEL_LOCK_OTHER_IDLE)
+        return strcpy(to, lock->record ? "other conditions" : "other locks");
     if (frames_object(f, lock->address, to, LOCK_NAME_BYTES))
         return to;
     const char *kind = lock_kind_name(lock->kind);

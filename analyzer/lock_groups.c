@@ -96,7 +96,7 @@ static void names_gather(struct lock_groups *groups, const struct model_lock *lo
             groups->items[groups->count++] = (struct lock_group){0};
             group_name(&groups->items[group], lock, f, name, array);
         }
-        groups->items[group].locks++;
+        groups->items[group].locks += 1 + (size_t)lock->again;
         groups->of[i] = group;
     }
     entries_free(&parts);

@@ -195,6 +195,7 @@ static void lock_put(struct json *j, const struct model *m, struct frames *f, si
     json_begin(j, NULL, '{');
     json_put_string(j, "name", lock_name(l, f, name));
     json_put_string(j, "kind", lock_kind_name(l->kind));
+    json_put_int(j, "instances", metric_sum(1, l->again));
     counts_put(j, m, l->kind, &l->counts);
     sides_put(j, m, f, lock);
     if (l->owner_changes >= 0)

@@ -53,10 +53,14 @@ struct model_lock {
     uint32_t site_node;
     bool initialised; /* site_node initialised it; else it took it first */
     struct model_lock_counts counts;
+    int64_t again; /* locks of the same place, one after the other, that it stands for too */
     int64_t owner_changes; /* another thread took it than had it before; −1 = not known */
     int64_t held_cpu_ns;   /* CPU time of its holders meanwhile, by their ticks */
     int64_t blamed_ns;     /* of its waits, what is charged to its holders */
 };
+
+/* The record of all conditions, semaphores and such that found no room. */
+#define MODEL_LOCK_OTHER_IDLE UINT32_MAX
 
 /* One lock, taken by one call at one stack. */
 struct model_lock_site {

@@ -3,6 +3,7 @@
 
 #include "analyzer/memory.h"
 #include "analyzer/model_locks.h"
+#include "analyzer/model_waits.h"
 
 /* One account's worth, by the index of the lock's record until the locks are sorted. */
 struct model_locks {
@@ -15,6 +16,21 @@ struct model_locks {
     bool *seen; /* by record */
 };
 
+/*
+ * Locks without a record are all record 0. What waits for work among them (the call of a condition,
+ * a semaphore) must not count as waiting for a lock: it goes to a place of its own.
+ */
+static size_t idle_place(const struct model_locks *l)
+{
+    return (size_t)l->records + 1;
+}
+
+/* One for record 0 though there be none. */
+static size_t places(const struct model_locks *l)
+{
+    return (size_t)l->records + 2;
+}
+
 struct model_locks *model_locks_new(struct model *m, uint32_t accounts)
 {
     struct model_locks *l = memory_new(1, sizeof *l);
@@ -22,7 +38,7 @@ struct model_locks *model_locks_new(struct model *m, uint32_t accounts)
     l->records = reader_count(m->reader, PSHIM_REGION_LOCK);
     l->sites = memory_new(accounts, sizeof *l->sites);
     l->held = memory_new(accounts, sizeof *l->held);
-    l->seen = memory_new((size_t)l->records + 1, sizeof *l->seen);
+    l->seen = memory_new(places(l), sizeof *l->seen);
     return l;
 }
 
@@ -81,6 +97,8 @@ bool model_lock_is_idle(uint32_t kind)
 /* Record 0 is all kinds. */
 static uint32_t kind_of(const struct model_locks *l, size_t lock)
 {
+    if (lock == idle_place(l))
+        return PSHIM_LOCK_COND;
     const struct pshim_lock *record = lock ? reader_lock(l->m->reader, (uint32_t)lock) : NULL;
     return record ? pshim_load32(&record->kind) : PSHIM_LOCK_NONE;
 }
@@ -89,8 +107,12 @@ int model_locks_add(struct model_locks *l, const struct pshim_account *a, uint32
                     uint32_t *node, uint32_t *kind, struct model_lock_counts *counts)
 {
     size_t lock;
+    uint32_t record, call_node = a->node;
     if (lock_of(l, a, index, &lock, node) != 0)
         return -1;
+    if (lock == 0 && a->kind == PSHIM_KIND_LOCK &&
+        pshim_call_waits(model_call_of(l->m, &call_node, &record)) == PSHIM_WAIT_IDLE)
+        lock = idle_place(l);
     *kind = kind_of(l, lock);
     if (a->kind == PSHIM_KIND_HELD && model_leaf_is_profiler(l->m, *node))
         return 0; /* our work, not the holder's */
@@ -212,7 +234,7 @@ static void recorders_join(struct model_locks *l)
 static void locks_make(struct model_locks *l)
 {
     struct model *m = l->m;
-    size_t room = (size_t)l->records + 1;
+    size_t room = places(l);
     struct model_lock *locks = memory_new(room, sizeof *locks);
     bool *seen = l->seen;
     for (size_t i = 0; i < l->site_count; i++) {
@@ -230,7 +252,7 @@ static void locks_make(struct model_locks *l)
         struct model_lock *to = &locks[m->lock_count++];
         const struct pshim_lock *record = reader_lock(m->reader, (uint32_t)i);
         *to = locks[i];
-        to->record = (uint32_t)i;
+        to->record = i == idle_place(l) ? MODEL_LOCK_OTHER_IDLE : (uint32_t)i;
         to->owner_changes = -1;
         to->kind = kind_of(l, i);
         if (record && i) {
@@ -239,6 +261,7 @@ static void locks_make(struct model_locks *l)
             if (record->owner)
                 to->owner_changes = (int64_t)pshim_load(&record->owner_changes);
             to->initialised = record->initialised != 0;
+            to->again = (int64_t)pshim_load(&record->again);
         }
     }
     m->locks = locks;
@@ -255,9 +278,10 @@ void model_locks_finish(struct model_locks *l)
     struct model *m = l->m;
     recorders_join(l);
     locks_make(l);
-    size_t *of_record = memory_new((size_t)l->records + 1, sizeof *of_record);
+    size_t *of_record = memory_new(places(l), sizeof *of_record);
     for (size_t i = 0; i < m->lock_count + m->idle_lock_count; i++)
-        of_record[m->locks[i].record] = i;
+        of_record[m->locks[i].record == MODEL_LOCK_OTHER_IDLE ? idle_place(l)
+                                                              : m->locks[i].record] = i;
     for (size_t i = 0; i < l->site_count; i++)
         l->sites[i].lock = of_record[l->sites[i].lock];
     for (size_t i = 0; i < l->held_count; i++)

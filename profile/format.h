@@ -434,7 +434,8 @@ struct pshim_lock {
     uint64_t owner_changes; /* times that another thread took it than had it before */
     uint32_t owner;         /* tid of who took it last; 0 = nobody, or holds are not recorded */
     uint32_t reserved0;
-    uint64_t reserved[3];
+    uint64_t again; /* locks from the same place that it stood for after the first was destroyed */
+    uint64_t reserved[2];
 };
 
 /* What the program names: progress points (what one unit of its work is), regions, pools. Published

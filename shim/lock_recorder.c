@@ -89,7 +89,7 @@ static const struct lock_book *book_at(struct thread_state *ts, const void *lock
                                        struct lock_call call, uint32_t stack)
 {
     const struct lock_book *b = lock_book_slot(ts->books, lock, stack);
-    if (lock_book_is(b, lock, stack, call.call, ts->recorder) && lock_is_alive(b->lock))
+    if (lock_book_is(b, lock, stack, call.call, ts->recorder) && lock_is_at(b->lock, lock))
         return b;
     return lock_book_make(ts, lock, call, stack);
 }

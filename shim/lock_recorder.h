@@ -148,7 +148,7 @@ HOT_INLINE const struct lock_book *lock_book_here(struct thread_state *ts, const
     if (likely(ts->sites_generation == modules_generation() && lock_site_is(site, caller))) {
         const struct lock_book *b = lock_book_slot(ts->books, lock, site->stack);
         if (likely(lock_book_is(b, lock, site->stack, call, ts->recorder) &&
-                   lock_is_alive(b->lock)))
+                   lock_is_at(b->lock, lock)))
             return b;
         return lock_book_make(ts, lock, LOCK_CALL(call), site->stack);
     }

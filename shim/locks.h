@@ -2,8 +2,10 @@
  * The locks of the process: from a lock's address to its record in the file.
  *
  * Lock-free, async-signal-safe, nobody waits. A lock has its record from its initialisation or, for
- * one that was not seen initialised, from when it is first taken, until it is destroyed; records
- * are never used twice, so whoever keeps a pointer to one sees in `state` whether it is still it.
+ * one that was not seen initialised, from when it is first taken, until it is destroyed. Then its
+ * record stands for the next lock of that kind that the same stack makes or first takes: a program
+ * that makes a lock for each request needs as many records as it has of them at a time. Whoever
+ * keeps a pointer to a record sees by lock_is_at() whether it is still that of its lock.
  * A lock whose memory is reused without being destroyed stays the same one, unless it is of another
  * kind then.
  */
@@ -47,6 +49,13 @@ void locks_owner_changed(uint32_t index, uint32_t tid);
 static inline bool lock_is_alive(const struct pshim_lock *lock)
 {
     return __atomic_load_n(&lock->state, __ATOMIC_RELAXED) == PSHIM_LOCK_ALIVE;
+}
+
+/* Is it the record of the lock at this address now? */
+static inline bool lock_is_at(const struct pshim_lock *lock, const void *address)
+{
+    return lock_is_alive(lock) &&
+           __atomic_load_n(&lock->address, __ATOMIC_RELAXED) == (uintptr_t)address;
 }
 
 #endif

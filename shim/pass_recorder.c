@@ -12,7 +12,7 @@ static struct pshim_account *account_at(struct thread_state *ts, const void *loc
         return lock_book_walk(ts, lock, call, regs, caller)->account;
     const struct lock_book *b = lock_book_slot(ts->books, lock, site->stack);
     if (likely(lock_book_is(b, lock, site->stack, call.call, ts->recorder) &&
-               lock_is_alive(b->lock)))
+               lock_is_at(b->lock, lock)))
         return b->account;
     return lock_book_make(ts, lock, call, site->stack)->account;
 }

@@ -2,7 +2,8 @@
  * Mutexes in the situations that are easy to count wrongly, each on variables of its own; how often
  * each is taken is what tests/shim/locks.py expects. With an argument, only a program that takes
  * locks in a signal handler, which prints how many it took; or, with "short-lived", one whose many
- * mutexes live for a moment, and every other one is never given back.
+ * mutexes live for a moment, and every other one is never given back; or, with "many", one that has
+ * as many at a time.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -256,11 +257,21 @@ static void handler_takes_locks(void)
     printf("%d\n", handled);
 }
 
-enum { SHORT_LIVED = 50000 };
+enum { MANY = 50000 };
+
+static void many_at_a_time(void)
+{
+    static pthread_mutex_t all[MANY];
+    for (int i = 0; i < MANY; i++) {
+        pthread_mutex_init(&all[i], NULL);
+        pthread_mutex_lock(&all[i]);
+        pthread_mutex_unlock(&all[i]);
+    }
+}
 
 static void short_lived(void)
 {
-    for (int i = 0; i < SHORT_LIVED; i++) {
+    for (int i = 0; i < MANY; i++) {
         pthread_mutex_t *m = malloc(sizeof *m);
         if (!m)
             abort();
@@ -280,7 +291,10 @@ int main(int argc, char **argv)
         short_lived();
         return 0;
     }
-    (void)argv;
+    if (argc > 1 && strcmp(argv[1], "many") == 0) {
+        many_at_a_time();
+        return 0;
+    }
     if (argc > 1) {
         handler_takes_locks();
         return 0;

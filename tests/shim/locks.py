@@ -63,12 +63,21 @@ if document:
 
 done, document = profile("short-lived", "short-lived")
 if document:
+    locks = [entry for entry in document["locks"] if entry["acquisitions"]]
+    equal([(entry["acquisitions"], entry["instances"]) for entry in locks], [(50_000, 50_000)],
+          "50 000 mutexes that one place makes, one after the other, are one entry")
+    ok("lock_table_full" not in document["loss"], "none of them is lost", document["loss"])
+    screen = run([PERFSHIM, "report", "--view=locks", "short-lived.pshim"], env=clean_env()).out
+    match(screen, r"50000 x mutex of short_lived", "the screen says how many they were")
+
+done, document = profile("many", "many")
+if document:
     locks = document["locks"]
     without = sum(entry["acquisitions"] for entry in locks if entry["name"] == "other locks")
     equal((sum(entry["acquisitions"] for entry in locks), document["totals"]["lock_acquisitions"]),
-          (50_000, 50_000), "50 000 short-lived mutexes: each is counted, with a record or without")
+          (50_000, 50_000), "50 000 mutexes at a time: each is counted, with a record or without")
     ok(0 < without <= document["loss"].get("lock_table_full", 0), "those without a record are told",
        without, document["loss"])
-    screen = run([PERFSHIM, "report", "--view=locks", "short-lived.pshim"], env=clean_env()).out
+    screen = run([PERFSHIM, "report", "--view=locks", "many.pshim"], env=clean_env()).out
     match(screen, r"^LOST .* times a lock found no record of its own", "on the screen too")
     ok("of 0 ns" not in screen, "no CPU time of a hold of nothing", screen)

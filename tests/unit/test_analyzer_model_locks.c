@@ -196,6 +196,27 @@ static void account_further_out_counts_for_other_locks(void **state)
     released();
 }
 
+static void conditions_without_a_record_are_idle_and_locks_without_one_are_cost(void **state)
+{
+    (void)state;
+    uint32_t site = call(0, get);
+    uint32_t wait = fixture_special(&f, site, PSHIM_SPECIAL_CALL + PSHIM_CALL_COND_WAIT);
+    uint32_t node = fixture_special(&f, wait, PSHIM_SPECIAL_LOCK);
+    fixture_account(&f, node, 1, PSHIM_KIND_LOCK)->counter[PSHIM_LOCK_WAIT] = 9000;
+    fixture_taken(&f, site, 0, 10, 2, 500, 60);
+    loaded();
+    char name[LOCK_NAME_BYTES];
+    struct frames *names = frames_new(&r, NULL);
+    assert_int_equal(m.lock_count, 1);
+    assert_int_equal(m.idle_lock_count, 1);
+    assert_string_equal(lock_name(&m.locks[0], names, name), "other locks");
+    assert_string_equal(lock_name(&m.locks[1], names, name), "other conditions");
+    assert_int_equal(m.locks[1].counts.wait_ns, 9000);
+    assert_int_equal(m.totals.v[METRIC_LOCK_WAIT_NS], 500);
+    frames_free(names);
+    released();
+}
+
 static void reference_to_no_lock_is_damage(void **state)
 {
     (void)state;
@@ -410,6 +431,7 @@ int main(void)
         TEST(units_of_the_clock_become_ns),
         TEST(waits_alone_leave_holds_unknown),
         TEST(account_further_out_counts_for_other_locks),
+        TEST(conditions_without_a_record_are_idle_and_locks_without_one_are_cost),
         TEST(reference_to_no_lock_is_damage),
         TEST(chain_of_a_lock_must_exist),
         TEST(site_of_a_lock_must_exist),

@@ -14,6 +14,9 @@
 #include "shim/locks.h"
 #include "shim/nodes.h"
 
+enum { threads = 4, shared_locks = 1500 }; /* there is room for 1 984 */
+static uint32_t found[threads][shared_locks];
+static pthread_barrier_t start;
 static char path[PATH_MAX];
 static uint32_t spare;
 
@@ -89,11 +92,88 @@ static void locks_come_and_go_at_other_addresses_and_the_rest_stays(void **state
     for (uint64_t i = 0; i < 8; i++)
         kept[i] = locks_get(mutex(i), PSHIM_LOCK_MUTEX, 1, &spare);
     for (uint64_t i = 8; r->used < r->capacity; i++) {
-        assert_int_not_equal(locks_get(mutex(i), PSHIM_LOCK_MUTEX, 1, &spare), 0);
+        assert_int_not_equal(locks_get(mutex(i), PSHIM_LOCK_MUTEX, (uint32_t)i, &spare), 0);
         locks_destroyed(mutex(i));
     }
     for (uint64_t i = 0; i < 8; i++)
         assert_int_equal(locks_get(mutex(i), PSHIM_LOCK_MUTEX, 1, &spare), kept[i]);
+}
+
+static void lock_that_a_place_makes_again_takes_the_record_of_the_one_it_destroyed(void **state)
+{
+    (void)state;
+    locks_made(mutex(1), PSHIM_LOCK_COND, 5, &spare);
+    uint32_t first = locks_get(mutex(1), PSHIM_LOCK_COND, 99, &spare);
+    locks_destroyed(mutex(1));
+    assert_int_not_equal(locks_get(mutex(1), PSHIM_LOCK_COND, 5, &spare), first); /* not made */
+    locks_made(mutex(2), PSHIM_LOCK_MUTEX, 5, &spare);                            /* other kind */
+    assert_int_not_equal(locks_get(mutex(2), PSHIM_LOCK_MUTEX, 5, &spare), first);
+    locks_made(mutex(3), PSHIM_LOCK_COND, 6, &spare); /* other place */
+    assert_int_not_equal(locks_get(mutex(3), PSHIM_LOCK_COND, 6, &spare), first);
+    const struct pshim_lock *lock = locks_record(first);
+    assert_false(lock_is_at(lock, mutex(1)));
+    locks_made(mutex(4), PSHIM_LOCK_COND, 5, &spare);
+    assert_int_equal(locks_get(mutex(4), PSHIM_LOCK_COND, 99, &spare), first);
+    assert_true(lock_is_at(lock, mutex(4)));
+    assert_false(lock_is_at(lock, mutex(1)));
+    assert_int_equal(lock->again, 1);
+    assert_int_equal(lock->owner, 0);
+    assert_int_not_equal(locks_get(mutex(1), PSHIM_LOCK_COND, 5, &spare), first);
+}
+
+/* As many at a time as there is room for, each of the places with a few, at ever new addresses. */
+static void any_number_of_brief_locks_needs_the_room_of_those_alive(void **state)
+{
+    (void)state;
+    enum { places = 200, each = 5, rounds = 50 };
+    const struct pshim_region *r = profile_region(&shim.profile, PSHIM_REGION_LOCK);
+    for (uint64_t round = 0, next = 0; round < rounds; round++, next += places * each) {
+        for (uint64_t i = 0; i < places * each; i++)
+            locks_made(mutex(next + i), PSHIM_LOCK_COND, (uint32_t)(i % places + 1), &spare);
+        for (uint64_t i = 0; i < places * each; i++) {
+            uint32_t index = locks_get(mutex(next + i), PSHIM_LOCK_COND, 99999, &spare);
+            assert_int_equal(locks_record(index)->site_node, i % places + 1);
+            locks_destroyed(mutex(next + i));
+        }
+    }
+    assert_int_equal(lost(), 0);
+    assert_true(r->used < places * each + places); /* lists are few and looked into for some only */
+}
+
+static void *make_and_destroy(void *arg)
+{
+    uint64_t own = (uint64_t)(uintptr_t)arg;
+    uint32_t own_spare = 0;
+    pthread_barrier_wait(&start);
+    for (uint64_t i = 0; i < 100000; i++) {
+        const void *lock = mutex(own * 1000000 + i % 777);
+        locks_made(lock, PSHIM_LOCK_COND, 5, &own_spare);
+        uint32_t index = locks_get(lock, PSHIM_LOCK_COND, 99, &own_spare);
+        if (!lock_is_at(locks_record(index), lock) || locks_record(index)->site_node != 5)
+            return &start; /* something */
+        locks_destroyed(lock);
+    }
+    return NULL;
+}
+
+static void threads_that_make_locks_at_one_place_do_not_take_each_others(void **state)
+{
+    pthread_t t[threads];
+    void *wrong;
+    (void)state;
+    const struct pshim_region *r = profile_region(&shim.profile, PSHIM_REGION_LOCK);
+    pthread_barrier_init(&start, NULL, threads);
+    for (uintptr_t i = 0; i < threads; i++)
+        assert_int_equal(pthread_create(&t[i], NULL, make_and_destroy, (void *)i), 0);
+    for (int i = 0; i < threads; i++) {
+        pthread_join(t[i], &wrong);
+        assert_null(wrong);
+    }
+    assert_true(r->used < 100);
+    uint64_t all = 0;
+    for (uint32_t i = 1; i < r->used; i++)
+        all += locks_record(i)->kind ? 1 + locks_record(i)->again : 0;
+    assert_int_equal(all, threads * 100000);
 }
 
 static void locks_without_room_are_one_and_counted(void **state)
@@ -110,14 +190,11 @@ static void locks_without_room_are_one_and_counted(void **state)
     assert_int_equal(lost(), 1);
     assert_int_equal(locks_record(0)->kind, PSHIM_LOCK_MUTEX);
     assert_int_equal(locks_get(mutex(0), PSHIM_LOCK_MUTEX, 1, &spare), first);
-    locks_made(mutex(0), PSHIM_LOCK_MUTEX, 1,
-               &spare); /* the old one is over, the new one has no room */
-    assert_int_equal(locks_get(mutex(0), PSHIM_LOCK_MUTEX, 1, &spare), 0);
+    /* The old one is over, one from elsewhere has no room, one from the same place has. */
+    locks_made(mutex(0), PSHIM_LOCK_MUTEX, 2, &spare);
+    assert_int_equal(locks_get(mutex(0), PSHIM_LOCK_MUTEX, 2, &spare), 0);
+    assert_int_equal(locks_get(mutex(0), PSHIM_LOCK_MUTEX, 1, &spare), first);
 }
-
-enum { threads = 4, shared_locks = 1500 }; /* there is room for 1 984 */
-static uint32_t found[threads][shared_locks];
-static pthread_barrier_t start;
 
 static void *meet_all(void *arg)
 {
@@ -174,6 +251,9 @@ int main(void)
         TEST(lock_is_known_from_where_it_was_first_taken),
         TEST(lock_made_again_at_an_address_is_a_new_one),
         TEST(locks_come_and_go_at_other_addresses_and_the_rest_stays),
+        TEST(lock_that_a_place_makes_again_takes_the_record_of_the_one_it_destroyed),
+        TEST(any_number_of_brief_locks_needs_the_room_of_those_alive),
+        TEST(threads_that_make_locks_at_one_place_do_not_take_each_others),
         TEST(locks_without_room_are_one_and_counted),
         TEST(threads_that_meet_a_lock_at_once_agree),
         TEST(clock_of_the_header_is_the_time),
