@@ -1,10 +1,16 @@
 #!/usr/bin/env python3
 # test: no-coverage
-"""The ledger adds up: what each thread did, without what is not explained, is its wall time; what no
-hook saw is told as that, and nothing is counted twice."""
+"""The ledger adds up: what each thread did, without what is not explained, is its wall time, also in
+servers under load; what no hook saw is told as that, and nothing is counted twice."""
+import contextlib
 import json
 import os
+import shutil
+import socket
+import subprocess
 import sys
+import threading
+import time
 
 sys.path[:0] = [os.environ["SRC"] + "/tests", os.environ["SRC"] + "/tests/helpers"]
 from lib import *
@@ -68,3 +74,111 @@ done = run([STORE_BENCH, "-t", "3", "-d", SECONDS, "--workload=mixed"],
 document = report("s.pshim") if ok(done.status == 0, "store_bench runs", done) else None
 if document and has_delay:
     closed(document, "store_bench")
+
+# Real programs under load.
+LOAD_S = 1.1
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@contextlib.contextmanager
+def served(argv, port, out):
+    """A server under the shim that answers on its port; asked to end, by SIGTERM."""
+    env = clean_env(LD_PRELOAD=SHIM, PERFSHIM_OUT=os.path.abspath(out))
+    server = subprocess.Popen([str(a) for a in argv], env=env, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(300):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                break
+            time.sleep(0.02)
+        yield server
+        server.terminate()
+        server.wait(20)
+    finally:
+        if server.poll() is None:
+            server.kill()
+            server.wait()
+
+
+def ask_memcached(port, until, answered):
+    """One connection: 32 writes and 32 reads at a time, until the time is over."""
+    value = b"v" * 200
+    keys = [b"key%d" % i for i in range(32)]
+    request = b"".join(b"set %s 0 0 %d\r\n%s\r\n" % (key, len(value), value) for key in keys)
+    request += b"".join(b"get %s\r\n" % key for key in keys)
+    want = len(b"STORED\r\n") * len(keys) + sum(
+        len(b"VALUE %s 0 %d\r\n%s\r\nEND\r\n" % (key, len(value), value)) for key in keys)
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as s:
+        while time.monotonic() < until:
+            s.sendall(request)
+            left = want
+            while left > 0 and (part := s.recv(1 << 16)):
+                left -= len(part)
+            if left:
+                return
+            answered.append(2 * len(keys))
+
+
+def memcached_ledger(memcached):
+    port, out, answered = free_port(), "memcached.pshim", []
+    with served([memcached, "-u", "nobody", "-l", "127.0.0.1", "-p", port, "-U", 0, "-t", 2], port, out):
+        until = time.monotonic() + LOAD_S
+        clients = [threading.Thread(target=ask_memcached, args=(port, until, answered))
+                   for _ in range(4)]
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join()
+    ok(sum(answered) > 10000, "memcached answers its clients", sum(answered))
+    return report(out)
+
+
+def redis_ledger(server, benchmark):
+    port, out = free_port(), "redis.pshim"
+    with served([server, "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "yes",
+                 "--appendfsync", "everysec"], port, out):
+        until, rounds = time.monotonic() + LOAD_S, 0
+        while time.monotonic() < until:
+            done = run([benchmark, "-h", "127.0.0.1", "-p", port, "-q", "-n", 10000, "-c", 20, "-P", 4,
+                        "-t", "set,get,lpush,hset,zadd"])
+            rounds += done.status == 0
+    ok(rounds, "redis-server answers redis-benchmark")
+    return report(out)
+
+
+SQL = """
+PRAGMA synchronous=FULL;
+CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT, kind INTEGER);
+CREATE INDEX item_name ON item(name);
+"""
+
+
+def sqlite_ledger(sqlite):
+    writes = "".join(f"INSERT INTO item VALUES({i}, 'item-{i * 7919}', {i % 97});\n" for i in range(60))
+    load = """WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 120000)
+              INSERT INTO item SELECT i, printf('item-%08d', i * 7919), i % 97 FROM n;
+              SELECT kind, count(*), max(name) FROM item GROUP BY kind ORDER BY 3 LIMIT 2;
+              UPDATE item SET name = upper(name) WHERE kind < 40;
+              DELETE FROM item WHERE id % 11 = 0;
+              SELECT length(group_concat(name)) FROM item;
+"""
+    done = preload([sqlite, "-batch", "items.db"], "sqlite.pshim", input=SQL + writes + load)
+    ok(done.status == 0 and not done.err, "sqlite3 writes and asks", done)
+    return report("sqlite.pshim")
+
+
+for name, measure, programs in (("redis-server", redis_ledger, ("redis-server", "redis-benchmark")),
+                                ("memcached", memcached_ledger, ("memcached",)),
+                                ("sqlite3", sqlite_ledger, ("sqlite3",))):
+    paths = [shutil.which(program) for program in programs]
+    if not all(paths) or not has_delay:
+        skip(f"{name}: the ledger", "it is not installed" if has_delay else "no /proc/self/schedstat")
+        continue
+    document = measure(*paths)
+    if document:
+        closed(document, name, least_ns=1e9 if name != "sqlite3" else 2e8)  # sooner done
