@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # test: no-coverage
 """The ledger adds up: what each thread did, without what is not explained, is its wall time, also in
-servers under load; what no hook saw is told as that, and nothing is counted twice."""
+servers under load; what no hook saw is told as that, and nothing is counted twice. A waiter on a
+condition holds nothing and is idle."""
 import contextlib
 import json
 import os
@@ -37,6 +38,9 @@ def closed(document, label, least_ns=1e9):
 
 
 has_delay = os.path.exists("/proc/self/schedstat")
+# Ten seconds of waiting, beside everything else here.
+waiter = subprocess.Popen([sample("lock_truth"), "10"], stdout=subprocess.DEVNULL,
+                          env=clean_env(LD_PRELOAD=SHIM, PERFSHIM_OUT=os.path.abspath("waiter.pshim")))
 done = preload([sample("ledger_truth"), SECONDS], "t.pshim")
 document = report("t.pshim") if ok(done.status == 0, "the truth program runs", done) else None
 if document:
@@ -151,23 +155,27 @@ def redis_ledger(server, benchmark):
     return report(out)
 
 
+# Waits are what calls took less their CPU time, which is sampled: a few ticks of it, beside seconds.
 SQL = """
 PRAGMA synchronous=FULL;
+PRAGMA cache_size=-100000;
+PRAGMA temp_store=MEMORY;
 CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT, kind INTEGER);
 CREATE INDEX item_name ON item(name);
+%s
+WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
+  INSERT INTO item SELECT i, printf('item-%%08d', i * 7919), i %% 97 FROM n;
+CREATE TEMP TABLE pair AS SELECT a.id AS id, b.name || a.name AS name FROM item a JOIN item b ON b.id = a.id * 2;
+CREATE INDEX pair_name ON pair(name);
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500000)
+  SELECT sum(length(printf('%%x', i * 7919))) FROM n;
+SELECT length(group_concat(name)) FROM pair;
 """
 
 
 def sqlite_ledger(sqlite):
     writes = "".join(f"INSERT INTO item VALUES({i}, 'item-{i * 7919}', {i % 97});\n" for i in range(60))
-    load = """WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 120000)
-              INSERT INTO item SELECT i, printf('item-%08d', i * 7919), i % 97 FROM n;
-              SELECT kind, count(*), max(name) FROM item GROUP BY kind ORDER BY 3 LIMIT 2;
-              UPDATE item SET name = upper(name) WHERE kind < 40;
-              DELETE FROM item WHERE id % 11 = 0;
-              SELECT length(group_concat(name)) FROM item;
-"""
-    done = preload([sqlite, "-batch", "items.db"], "sqlite.pshim", input=SQL + writes + load)
+    done = preload([sqlite, "-batch", "items.db"], "sqlite.pshim", input=SQL % writes)
     ok(done.status == 0 and not done.err, "sqlite3 writes and asks", done)
     return report("sqlite.pshim")
 
@@ -181,4 +189,13 @@ for name, measure, programs in (("redis-server", redis_ledger, ("redis-server", 
         continue
     document = measure(*paths)
     if document:
-        closed(document, name, least_ns=1e9 if name != "sqlite3" else 2e8)  # sooner done
+        closed(document, name)
+
+document = report("waiter.pshim") if equal(waiter.wait(60), 0, "a program that waits for 10 s") else None
+if document:
+    waiting = next(lock for lock in document["locks"] if lock["name"] == "waiting")
+    ok(0 <= waiting["hold_ns"] < 10_000_000, "10 s in pthread_cond_wait hold its mutex for under 10 ms", waiting)
+    equal(waiting["wait_ns"], 0, "and are no wait for it")
+    waits = max(document["threads"], key=lambda thread: thread["idle_ns"])
+    ok(0.97 * waits["wall_ns"] <= waits["idle_ns"] <= waits["wall_ns"] and waits["idle_ns"] > 9e9,
+       "but idle", waits)
