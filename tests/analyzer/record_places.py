@@ -20,7 +20,7 @@ def record(program, *argv, **options):
 # Blanks and colons separate in LD_PRELOAD; a path may hold both, then a link stands for it.
 os.mkdir("temporary")
 temporary = os.path.abspath("temporary")
-LINKS = ["sh", "-c", f"find /tmp {temporary} -maxdepth 2 -lname '{TMP}/*' 2>/dev/null"]
+LINKS = ["sh", "-c", f"find /tmp {temporary} -maxdepth 2 -lname '{TMP}/*' 2>/dev/null; :"]  # others' files go
 for place, link in (("plain", ""), ("with blank", temporary), ("with:colon", temporary)):
     os.makedirs(f"{place}/bin")
     os.makedirs(f"{place}/lib/perfshim")
