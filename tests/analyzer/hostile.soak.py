@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # test: timeout=1800
-"""hostile.py with thirty times as many damaged files."""
+"""hostile.py with sixty times as many damaged files."""
 import os
 import sys
 
-os.environ["HOSTILE_SCALE"] = "30"
+os.environ["HOSTILE_SCALE"] = "60"
 script = os.path.join(os.environ["SRC"], "tests", "analyzer", "hostile.py")
 os.execv(sys.executable, [sys.executable, script])

@@ -1,9 +1,10 @@
 /*
- * A program that waits for signals in every way there is: each signal that is sent must end one wait,
- * and the next is sent only then. Where the wait takes a mask the signal is let in by it alone, so it
- * may come before, during or after the call is made; where it takes none, the sender looks in
- * /proc whether the waiter is in its system call. A wait that ends by its time has lost its signal.
- * Prints one JSON object, {"poll": COUNT, …}: how many arrived. Exit 0, also if some were lost.
+ * A program that waits for signals in every way there is: each signal that is sent must end one
+ * wait, and the next is sent only then. Where the wait takes a mask the signal is let in by it
+ * alone, so it may come before, during or after the call is made; where it takes none, the sender
+ * looks in /proc whether the waiter is in its system call. A wait that ends by its time has lost
+ * its signal. Prints one JSON object, {"poll": COUNT, …}: how many arrived. Exit 0, also if some
+ * were lost.
  *
  * usage: signal_waits COUNT     of each way
  */

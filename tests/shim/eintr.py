@@ -10,8 +10,8 @@ sys.path[:0] = [os.environ["SRC"] + "/tests", os.environ["SRC"] + "/tests/helper
 from lib import *
 from figures import *
 
-plain = run([B + "/helpers/eintr", "150"])
-under = preload([B + "/helpers/eintr", "150"], "e.pshim", env={"PERFSHIM_CPU_HZ": "4000"})
+plain = run([B + "/helpers/eintr", "100"])
+under = preload([B + "/helpers/eintr", "100"], "e.pshim", env={"PERFSHIM_CPU_HZ": "4000"})
 for name, result in ("plain", plain), ("under the shim", under):
     equal(result.status, 0, f"the program ends well, {name}")
     waits = json.loads(result.out)

@@ -88,7 +88,7 @@ for number in range(KILLS):
          f"--threads={THREADS}", "--workload=write-heavy", "--duration=100s", "--ledger=ledger",
          f"--seed={number}", f"--value-size={rng.choice((24, 100, 3000))}"],
         env=clean_env(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    time.sleep(rng.uniform(0.05, 0.6))
+    time.sleep(rng.uniform(0.04, 0.25))
     process.kill()
     err = process.communicate()[1]
     if process.returncode != -signal.SIGKILL:
