@@ -1,15 +1,16 @@
 /*
- * blame_truth — a program that knows who made whom wait for its mutexes.
+ * blame_truth — a program that knows who made whom wait for its locks.
  *
- *   blame_truth           the cases below, each with a mutex of its own; about 3 s
+ *   blame_truth           the cases below, each with a lock of its own; about 3 s
  *
- * Every function that holds a mutex notes when it had it and gave it back, every waiter when it
+ * Every function that holds a lock notes when it had it and gave it back, every waiter when it
  * began to wait and ended. From these it is computed how much of all waits each function's holds
  * answer for, and printed as JSON: what remains was hand-off. In the cases are those in which it is
  * easy to blame the wrong one: a holder that takes the mutex again, elsewhere, before its waiter
  * has woken; a mutex given back by another thread, or in a wait on a condition; locks taken hand
  * over hand; more locks at once than anybody keeps a list of; crowds of waiters; waits that end in
- * vain, by a siglongjmp() or by cancellation; a fork meanwhile; unlocks that are refused.
+ * vain, by a siglongjmp() or by cancellation; a fork meanwhile; unlocks that are refused. And
+ * readers that a writer waits for, a writer that readers wait for, one who spins.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -25,11 +26,12 @@ enum { MS = 1000000, SPANS = 400, CROWD = 40, MANY = 20, LINKS = 3, WALKS = 4 };
 struct span {
     const char *holder; /* NULL: a wait */
     uint64_t from, to;
+    uint64_t charged; /* of a hold: the time of waits that it answers for */
 };
 
 struct scene {
     const char *name;
-    pthread_mutex_t *mutex;
+    const volatile void *lock;
     struct span spans[SPANS];
     int used;
 };
@@ -44,17 +46,20 @@ static pthread_mutex_t relocked = PTHREAD_MUTEX_INITIALIZER, foreign = PTHREAD_M
 static pthread_mutex_t chain_0 = PTHREAD_MUTEX_INITIALIZER, chain_1 = PTHREAD_MUTEX_INITIALIZER,
                        chain_2 = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t many[MANY];
+static pthread_rwlock_t shared = PTHREAD_RWLOCK_INITIALIZER;
+static pthread_spinlock_t spun;
 static pthread_cond_t ready = PTHREAD_COND_INITIALIZER;
 static int is_ready;
 
 #define SCENE(variable)                                                                            \
     {                                                                                              \
-        .name = #variable, .mutex = &(variable)                                                    \
+        .name = #variable, .lock = &(variable)                                                     \
     }
 static struct scene scenes[] = {
-    SCENE(relocked), SCENE(foreign), SCENE(last_of_many), SCENE(paused),  SCENE(crowded),
-    SCENE(timed),    SCENE(jumped),  SCENE(cancelled),    SCENE(forked),  SCENE(recursive),
-    SCENE(checked),  SCENE(chain_0), SCENE(chain_1),      SCENE(chain_2),
+    SCENE(relocked), SCENE(foreign),   SCENE(last_of_many), SCENE(paused),
+    SCENE(crowded),  SCENE(timed),     SCENE(jumped),       SCENE(cancelled),
+    SCENE(forked),   SCENE(recursive), SCENE(checked),      SCENE(chain_0),
+    SCENE(chain_1),  SCENE(chain_2),   SCENE(shared),       SCENE(spun),
 };
 enum { SCENES = sizeof scenes / sizeof *scenes };
 
@@ -76,32 +81,37 @@ static void expect(int got, int want, const char *what)
         truth_fail(what);
 }
 
-static struct scene *scene_of(const pthread_mutex_t *m)
+static struct scene *scene_of(const volatile void *lock)
 {
     for (int i = 0; i < SCENES; i++)
-        if (scenes[i].mutex == m)
+        if (scenes[i].lock == lock)
             return &scenes[i];
-    truth_fail("a mutex without a scene");
+    truth_fail("a lock without a scene");
     return NULL;
 }
 
-static void note(const pthread_mutex_t *m, const char *holder, uint64_t from, uint64_t to)
+static void note(const volatile void *lock, const char *holder, uint64_t from, uint64_t to)
 {
-    struct scene *s = scene_of(m);
+    struct scene *s = scene_of(lock);
     int at = __atomic_fetch_add(&s->used, 1, __ATOMIC_RELAXED);
     if (at >= SPANS)
         truth_fail("more spans than are kept");
-    s->spans[at] = (struct span){holder, from, to};
+    s->spans[at] = (struct span){holder, from, to, 0};
 }
 
-/* Takes the mutex; the time it took is a wait, if it was not free. Returns when it was there. */
+/* The time that it took to get a lock is a wait, if it was not free. Returns when it was there. */
+static uint64_t got_noted(const volatile void *lock, uint64_t from, int error)
+{
+    uint64_t got = now_ns();
+    expect(error, 0, "taking a lock");
+    note(lock, NULL, from, got);
+    return got;
+}
+
 static uint64_t take_noted(pthread_mutex_t *m)
 {
     uint64_t from = now_ns();
-    expect(pthread_mutex_lock(m), 0, "pthread_mutex_lock");
-    uint64_t got = now_ns();
-    note(m, NULL, from, got);
-    return got;
+    return got_noted(m, from, pthread_mutex_lock(m));
 }
 
 /* Holds it for a while and gives it back: one function for each, so that each is another site. */
@@ -446,13 +456,85 @@ static void walk(void)
     join_thread(third);
 }
 
-static uint64_t overlap(const struct span *a, const struct span *b)
+/* Of a read-write lock: each reader is one whom a writer waits for, and it is one whom readers do.
+ */
+#define RWLOCK_USER(name, take, ms)                                                                \
+    static SITE void *name(void *unused)                                                           \
+    {                                                                                              \
+        uint64_t from = now_ns();                                                                  \
+        uint64_t got = got_noted(&shared, from, take(&shared));                                    \
+        pause_ms(ms);                                                                              \
+        note(&shared, #name, got, now_ns());                                                       \
+        expect(pthread_rwlock_unlock(&shared), 0, "pthread_rwlock_unlock");                        \
+        return unused;                                                                             \
+    }
+RWLOCK_USER(read_briefly, pthread_rwlock_rdlock, 45)
+RWLOCK_USER(read_long, pthread_rwlock_rdlock, 90)
+RWLOCK_USER(write_after, pthread_rwlock_wrlock, 80)
+RWLOCK_USER(read_last, pthread_rwlock_rdlock, 1)
+
+static void use_shared(void)
 {
-    uint64_t from = a->from > b->from ? a->from : b->from, to = a->to < b->to ? a->to : b->to;
-    return to > from ? to - from : 0;
+    pthread_t users[] = {
+        begin_thread(read_briefly, NULL), begin_thread(read_long, NULL), 0, 0, 0, 0,
+    };
+    enum { USERS = sizeof users / sizeof *users };
+    pause_ms(10);
+    users[2] = begin_thread(write_after, NULL);
+    pause_ms(100); /* the readers have gone, it has the lock */
+    for (int i = 3; i < USERS; i++)
+        users[i] = begin_thread(read_last, NULL);
+    for (int i = 0; i < USERS; i++)
+        join_thread(users[i]);
 }
 
-/* {"holder": ns, …}: all that waits have in common with the holds of each function. */
+static SITE void *spin_for(void *unused)
+{
+    uint64_t from = now_ns();
+    uint64_t got = got_noted(&spun, from, pthread_spin_lock(&spun));
+    note(&spun, "spin_for", got, now_ns());
+    expect(pthread_spin_unlock(&spun), 0, "pthread_spin_unlock");
+    return unused;
+}
+
+static SITE void keep_spinning(void)
+{
+    uint64_t from = now_ns();
+    uint64_t got = got_noted(&spun, from, pthread_spin_lock(&spun));
+    pthread_t spinner = begin_thread(spin_for, NULL);
+    pause_ms(60);
+    note(&spun, "keep_spinning", got, now_ns());
+    expect(pthread_spin_unlock(&spun), 0, "pthread_spin_unlock");
+    join_thread(spinner);
+}
+
+static int by_end(const void *a, const void *b)
+{
+    uint64_t x = ((const struct span *)a)->to, y = ((const struct span *)b)->to;
+    return (x > y) - (x < y);
+}
+
+/* What of each wait each hold answers for: a moment for which several do, the one that ended first.
+ */
+static void charge(struct scene *s)
+{
+    qsort(s->spans, (size_t)s->used, sizeof *s->spans, by_end);
+    for (int w = 0; w < s->used; w++) {
+        const struct span *wait = &s->spans[w];
+        uint64_t until = wait->from;
+        for (int h = 0; h < s->used && !wait->holder; h++) {
+            struct span *hold = &s->spans[h];
+            uint64_t from = hold->from > until ? hold->from : until;
+            uint64_t to = hold->to < wait->to ? hold->to : wait->to;
+            if (hold->holder && to > from) {
+                hold->charged += to - from;
+                until = to;
+            }
+        }
+    }
+}
+
+/* {"holder": ns, …}: what the holds of each function answer for. */
 static void blame_put(const struct scene *s)
 {
     const char *comma = "";
@@ -464,11 +546,9 @@ static void blame_put(const struct scene *s)
         if (seen)
             continue;
         uint64_t sum = 0;
-        for (int h = 0; h < s->used; h++)
-            for (int w = 0; w < s->used; w++)
-                if (!s->spans[w].holder && s->spans[h].holder &&
-                    strcmp(s->spans[h].holder, holder) == 0)
-                    sum += overlap(&s->spans[h], &s->spans[w]);
+        for (int h = i; h < s->used; h++)
+            if (s->spans[h].holder && strcmp(s->spans[h].holder, holder) == 0)
+                sum += s->spans[h].charged;
         truth_put("%s\"%s\":%llu", comma, holder, (unsigned long long)sum);
         comma = ",";
     }
@@ -488,11 +568,15 @@ int main(void)
     hold_recursive();
     hold_checked();
     walk();
+    use_shared();
+    pthread_spin_init(&spun, PTHREAD_PROCESS_PRIVATE);
+    keep_spinning();
     hold_long(&relocked, 1); /* nobody waits */
     truth_put("{\"locks\":[\n");
     for (int i = 0; i < SCENES; i++) {
-        const struct scene *s = &scenes[i];
+        struct scene *s = &scenes[i];
         uint64_t wait = 0;
+        charge(s);
         for (int k = 0; k < s->used; k++)
             wait += s->spans[k].holder ? 0 : s->spans[k].to - s->spans[k].from;
         truth_put("{\"name\":\"%s\",\"wait_ns\":%llu,\"blame\":{", s->name,

@@ -3,7 +3,8 @@
 """Who made whom wait, where it is easy to blame the wrong one: a holder that takes the mutex again
 elsewhere before its waiter wakes, a mutex given back by another thread or in a wait on a condition,
 hand over hand, more locks than are tracked, crowds, waits in vain, left or cancelled ones, a fork,
-refused unlocks. Each share of the waits within 2 points of what the program noted itself."""
+refused unlocks, readers and writers that wait for each other, one who spins. Each share of the waits
+within 2 points of what the program noted itself."""
 import json
 import os
 import sys
