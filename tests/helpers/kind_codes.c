@@ -19,9 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ERRNO_KEPT = 4711, BAD_CLOCK = 99, SOON_NS = 2000000 };
-
-static const char *about = "";
+#include "tests/helpers/codes.h"
 
 static void say(const char *call, int code, int errno_after)
 {
@@ -35,28 +33,6 @@ static void say(const char *call, int code, int errno_after)
         int code_ = (int)(call);                                                                   \
         say(#call, code_, errno);                                                                  \
     } while (0)
-
-static const struct timespec past = {1, 0}, bad = {1, 2000000000}, negative = {1, -1};
-
-static struct timespec after(clockid_t clock, long ns)
-{
-    struct timespec t;
-    clock_gettime(clock, &t);
-    t.tv_nsec += ns;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_nsec -= 1000000000;
-        t.tv_sec++;
-    }
-    return t;
-}
-
-static void in_thread(void *(*f)(void *))
-{
-    pthread_t t;
-    if (pthread_create(&t, NULL, f, NULL) != 0)
-        abort();
-    pthread_join(t, NULL);
-}
 
 static pthread_rwlock_t rw;
 

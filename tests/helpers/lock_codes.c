@@ -11,9 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ERRNO_KEPT = 4711, BAD_CLOCK = 99 };
+#include "tests/helpers/codes.h"
 
-static const char *about = "";
 static pthread_mutex_t m;
 static pthread_cond_t c = PTHREAD_COND_INITIALIZER;
 
@@ -26,39 +25,17 @@ static pthread_cond_t c = PTHREAD_COND_INITIALIZER;
                errno_ == ERRNO_KEPT ? "" : " errno changed");                                      \
     } while (0)
 
-static const struct timespec past = {1, 0}, bad = {1, 2000000000}, negative = {1, -1};
-
-static struct timespec soon(clockid_t clock)
-{
-    struct timespec t;
-    clock_gettime(clock, &t);
-    t.tv_nsec += 2000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_nsec -= 1000000000;
-        t.tv_sec++;
-    }
-    return t;
-}
-
-static void in_thread(void *(*f)(void *))
-{
-    pthread_t t;
-    if (pthread_create(&t, NULL, f, NULL) != 0)
-        abort();
-    pthread_join(t, NULL);
-}
-
 /* By a thread that does not own the mutex, which is taken. */
 static void *while_taken(void *arg)
 {
-    struct timespec real = soon(CLOCK_REALTIME), mono;
+    struct timespec real = after(CLOCK_REALTIME, SOON_NS), mono;
     (void)arg;
     SAY(pthread_mutex_trylock(&m));
     SAY(pthread_mutex_timedlock(&m, &past));
     SAY(pthread_mutex_timedlock(&m, &bad));
     SAY(pthread_mutex_timedlock(&m, &negative));
     SAY(pthread_mutex_timedlock(&m, &real));
-    mono = soon(CLOCK_MONOTONIC);
+    mono = after(CLOCK_MONOTONIC, SOON_NS);
     SAY(pthread_mutex_clocklock(&m, CLOCK_MONOTONIC, &mono));
     SAY(pthread_mutex_clocklock(&m, CLOCK_MONOTONIC, &bad));
     SAY(pthread_mutex_clocklock(&m, CLOCK_REALTIME, &past));
@@ -131,10 +108,10 @@ static void use_condition(void)
     struct timespec real, mono;
     SAY(pthread_mutex_lock(&m));
     SAY(pthread_cond_timedwait(&c, &m, &past));
-    real = soon(CLOCK_REALTIME);
+    real = after(CLOCK_REALTIME, SOON_NS);
     SAY(pthread_cond_timedwait(&c, &m, &real));
     SAY(pthread_cond_timedwait(&c, &m, &bad));
-    mono = soon(CLOCK_MONOTONIC);
+    mono = after(CLOCK_MONOTONIC, SOON_NS);
     SAY(pthread_cond_clockwait(&c, &m, CLOCK_MONOTONIC, &mono));
     SAY(pthread_cond_clockwait(&c, &m, BAD_CLOCK, &mono));
     in_thread(is_it_taken);
@@ -279,7 +256,7 @@ static void use_old_condition(void)
     memset(old.guard, 0xa5, sizeof old.guard);
     SAY(old_init(&old.cond, NULL));
     SAY(pthread_mutex_lock(&m));
-    real = soon(CLOCK_REALTIME);
+    real = after(CLOCK_REALTIME, SOON_NS);
     SAY(old_timedwait(&old.cond, &m, &real));
     pthread_create(&t, NULL, signal_old, NULL);
     while (!old_is_ready)
