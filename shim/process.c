@@ -76,4 +76,6 @@ void process_turn_off(uint32_t reason)
     __atomic_store_n(&c->recording, 0, __ATOMIC_RELEASE);
     __atomic_store_n(&c->on, 0, __ATOMIC_RELEASE);
     thread_each(timer_stop);
+    /* No tick comes any more that a wait would have to be kept from, by calls of ours. */
+    __atomic_store_n(&c->io, 0, __ATOMIC_RELEASE);
 }

@@ -1,10 +1,11 @@
 /*
  * sandbox [syscall] — works, asks for seccomp with a list of allowed system calls (any other one
- * kills), and works on: allocates, takes locks, computes for several ticks in two threads. Prints
- * "done" with status 7.
+ * kills), and works on: allocates, takes locks, computes for several ticks in two threads, reads,
+ * waits for events and for time. Prints "done" with status 7.
  */
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,6 +32,20 @@ __attribute__((noinline)) static void work(int rounds)
     }
 }
 
+/* By no other calls than these. */
+static int io(const int *ends)
+{
+    struct timespec brief = {0, 10000};
+    int good = 0;
+    char c;
+    for (int i = 0; i < 20; i++) {
+        struct pollfd fd = {ends[0], POLLIN, 0};
+        good += poll(&fd, 1, 1) == 0 && write(ends[1], "x", 1) == 1 && read(ends[0], &c, 1) == 1;
+        nanosleep(&brief, NULL);
+    }
+    return good;
+}
+
 static void *thread(void *unused)
 {
     work(1000);
@@ -50,6 +65,9 @@ int main(int argc, char **argv)
     struct sock_filter rules[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
         ALLOW(write),
+        ALLOW(read),
+        ALLOW(poll),
+        ALLOW(clock_nanosleep),
         ALLOW(exit_group),
         ALLOW(exit),
         ALLOW(futex),
@@ -64,6 +82,9 @@ int main(int argc, char **argv)
     };
     struct sock_fprog filter = {sizeof rules / sizeof *rules, rules};
     pthread_t other;
+    int ends[2];
+    if (pipe(ends) != 0 || io(ends) != 20)
+        return 1;
     pthread_barrier_init(&asked, NULL, 2);
     if (pthread_create(&other, NULL, thread, NULL) != 0)
         return 1;
@@ -76,6 +97,8 @@ int main(int argc, char **argv)
     pthread_barrier_wait(&asked);
     work(200000);
     pthread_join(other, NULL);
+    if (io(ends) != 20)
+        return 4;
     if (write(1, "done\n", 5) != 5)
         return 3;
     _exit(7);

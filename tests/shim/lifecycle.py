@@ -74,13 +74,17 @@ for case in ("exit_handlers", "_exit", "quick_exit", "abort", "term", "main_leav
         check_counts(f"record {case}", done, document)
 
 # A list of allowed system calls that has none of ours: recording ends before it is set, for good.
-for how in ("prctl", "syscall"):
-    done = preload([helper("sandbox"), how], f"sandbox-{how}.pshim", env={"PERFSHIM_CPU_HZ": "4000"})
-    equal((done.status, done.out, done.err), (7, "done\n", ""),
-          f"seccomp by {how}: the program goes on unharmed")
-    document = report(f"sandbox-{how}.pshim")
+for how, wrapper in (("prctl", []), ("syscall", []), ("prctl", ["setarch", "--uname-2.6"])):
+    out, label = f"sandbox-{how}-{len(wrapper)}.pshim", f"seccomp by {how}{', the older way' if wrapper else ''}"
+    env = {"LD_PRELOAD": SHIM, "PERFSHIM_OUT": os.path.abspath(out), "PERFSHIM_CPU_HZ": "4000"}
+    done = run([*wrapper, "env", *(f"{key}={value}" for key, value in env.items()), helper("sandbox"), how],
+               env=clean_env())
+    equal((done.status, done.out, done.err), (7, "done\n", ""), f"{label}: the program goes on unharmed")
+    document = report(out)
     if document:
-        equal(flat(document, "work", "alloc_calls"), 4000, "seccomp: what was before it is exact")
+        equal(flat(document, "work", "alloc_calls"), 4000, f"{label}: what was before it is exact")
+        calls = {e["call"]: e["calls"] for e in document["io"] + document["idle"] if e["site"]["name"] == "io"}
+        equal(calls, {"read": 20, "write": 20, "poll": 20, "nanosleep": 20}, f"{label}: likewise I/O and waits")
         match(document["process"]["off_reason"] or "", "seccomp", "and the profile says why no more")
 
 # Another library that wraps malloc, on either side: the program runs; what we cannot see is null.
