@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# test: timing
+# test: no-coverage
 """CPU time adds up: what the report shows is what the kernel billed, within 2 %, for one thread, for
 four, and for 1000 threads too brief for any tick."""
 import os
