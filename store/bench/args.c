@@ -9,15 +9,17 @@
 
 #include "common/opt.h"
 #include "common/units.h"
+#include "store/bench/engine.h"
 #include "store/bench/require.h"
 #include "store/bench/workload.h"
-#include "store/store.h"
 
 enum { THREADS_MAX = 10000, DEFAULT_THREADS = 2, DEFAULT_REPEATS = 3 };
 #define SECOND_NS           1000000000u
 #define DEFAULT_DURATION_NS (10ull * SECOND_NS)
 #define SWEEP_DURATION_NS   SECOND_NS
 #define DURATION_MAX_NS     (366ull * 24 * 3600 * SECOND_NS)
+#define VALUE_MAX           (1u << 30)
+enum { SHARDS_MAX = 65536, DEFAULT_SHARDS = 64 };
 
 static int refuse(const char *option, const char *what)
 {
@@ -112,13 +114,13 @@ static const struct opt opts[] = {
     {"keys|num", OPT_UINT, &parsed.keys, "N", "keys, all put before measuring (100000)", NULL, 1,
      KEYS_MAX, NULL},
     {"value-size", OPT_SIZE, &parsed.value_size, "SIZE", "bytes of each value (100)", NULL, 0,
-     STORE_VALUE_MAX, NULL},
+     VALUE_MAX, NULL},
     {"distribution", OPT_CHOICE, &parsed.distribution, "NAME", "how keys are chosen (uniform)",
      "uniform", 0, 0, NULL},
     {"seed", OPT_UINT, &parsed.seed, "N", "of all random choices (1)", NULL, 0, INT64_MAX, NULL},
     {"pool", OPT_CHOICE, &parsed.pool, NULL, "the store's object pool (on)", "on|off", 0, 0, NULL},
     {"shards", OPT_UINT, &parsed.shards, "N", "shards of the store, a power of two (64)", NULL, 1,
-     STORE_SHARDS_MAX, NULL},
+     SHARDS_MAX, NULL},
     {"wal-sync-every", OPT_UINT, &parsed.wal_sync_every, "N",
      "keep a write-ahead log and sync it every N writes; 0: only at the end (0 with --dir, else "
      "no log)",
@@ -129,6 +131,10 @@ static const struct opt opts[] = {
     {"load", OPT_FLAG, &parsed.load, NULL,
      "put all keys before measuring; --no-load: the keys are those that --dir holds", NULL, 0, 0,
      NULL},
+    {"engine", OPT_STRING, &parsed.engine, "NAME",
+     "what is measured: store, null (does nothing) or sim (a server of known speed); parameters as "
+     "NAME:a=1,b=2, below (store)",
+     NULL, 0, 0, NULL},
     {"ledger", OPT_STRING, &parsed.ledger, "F",
      "keep count in F, mapped, of each thread's acknowledged writes, to check a crash with", NULL,
      0, 0, NULL},
@@ -152,7 +158,7 @@ static const struct opt opts[] = {
         names, OPT_RESERVED, NULL, NULL, NULL, values, 0, 0, NULL                                  \
     }
     RESERVED("rate|R", NULL),
-    RESERVED("arrivals|preset|cache-size|memtable-size|engine", NULL),
+    RESERVED("arrivals|preset|cache-size|memtable-size", NULL),
     RESERVED("distribution", "zipfian|latest"),
     RESERVED("workload", "ycsb-a|ycsb-b|ycsb-c|ycsb-d|ycsb-e|ycsb-f"),
 #undef RESERVED
@@ -172,6 +178,8 @@ void args_help(void)
     printf("\n--require:");
     for (size_t i = 0; i < REQUIRE_NAMES; i++)
         printf(" %s", require_name(i));
+    fputc('\n', stdout);
+    engine_help();
     printf("\nExit status: 0 fine, 1 --require or --max-errors said no, 2 wrong use,\n3 the log in "
            "--dir cannot be used.\n");
 }
@@ -200,6 +208,27 @@ static int verb_resolve(struct bench_config *c)
     return 0;
 }
 
+/* What only some engines take. 0, or -1 after a message. */
+static int engine_resolve(struct bench_config *c)
+{
+    char why[160];
+    const struct engine *engine = engine_choose(c->engine);
+    if (!engine)
+        return -1;
+    snprintf(why, sizeof why, "the engine %s has none", engine->name);
+    if (!(engine->features & ENGINE_SHARDS) && (c->pool || c->shards))
+        return refuse(c->pool ? "pool" : "shards", why);
+    if (!(engine->features & ENGINE_DISK) && c->dir)
+        return refuse("dir", "the engine keeps nothing on a disk");
+    if (!(engine->features & ENGINE_DISK) && c->wal_sync_every != LOG_OFF)
+        return refuse("wal-sync-every", "the engine keeps nothing on a disk");
+    if (!c->pool)
+        c->pool = "on";
+    if (!c->shards)
+        c->shards = DEFAULT_SHARDS;
+    return 0;
+}
+
 enum args_outcome args_parse(struct bench_config *config, int argc, char **argv)
 {
     version = 0;
@@ -209,8 +238,7 @@ enum args_outcome args_parse(struct bench_config *config, int argc, char **argv)
                                    .value_size = 100,
                                    .distribution = "uniform",
                                    .seed = 1,
-                                   .pool = "on",
-                                   .shards = 64,
+                                   .engine = "store",
                                    .wal_sync_every = LOG_OFF,
                                    .load = 1,
                                    .max_errors = UINT64_MAX,
@@ -248,6 +276,8 @@ enum args_outcome args_parse(struct bench_config *config, int argc, char **argv)
             parsed.workload = "mixed";
         parsed.read_ratio = workload_read_ratio(parsed.workload);
     }
+    if (engine_resolve(&parsed) != 0)
+        return ARGS_ERROR;
     if (parsed.shards & (parsed.shards - 1))
         return refuse("shards", "not a power of two");
     if (parsed.verify && parsed.value_size < sizeof(struct value_header))

@@ -24,6 +24,7 @@ struct bench_config {
     uint64_t shards;
     uint64_t wal_sync_every; /* LOG_OFF, or writes from one sync to the next, 0 = never */
     const char *dir;         /* of the log; NULL = a temporary one, if there is a log */
+    const char *engine;      /* as engine_choose takes it */
     const char *ledger;      /* NULL = none */
     int load;                /* put all keys before measuring */
     int verify;

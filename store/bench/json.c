@@ -1,6 +1,7 @@
 /* The only file that knows jansson: the documents of a run and of a sweep. */
 #include <jansson.h>
 #include <math.h>
+#include <string.h>
 
 #include "store/bench/report.h"
 #include "store/bench/require.h"
@@ -61,12 +62,11 @@ static json_t *by_op_json(const struct bench_result *r)
     return all;
 }
 
-static json_t *statistics_json(const struct store_statistics *s)
+static json_t *statistics_json(const struct engine_statistics *s)
 {
     json_t *o = json_object();
-#define X(name) json_object_set_new(o, #name, count_json(s->name));
-    STORE_STATISTICS(X)
-#undef X
+    for (unsigned i = 0; i < s->count; i++)
+        json_object_set_new(o, s->names[i].name, count_json(s->values[i]));
     return o;
 }
 
@@ -74,7 +74,7 @@ static json_t *config_json(const struct bench_config *c)
 {
     int log = c->wal_sync_every != LOG_OFF;
     return json_pack("{s:I, s:o, s:o, s:f, s:s, s:f, s:I, s:i, s:I, s:s, s:I, s:s, s:I, s:b, s:s, "
-                     "s:o, s:s?, s:b, s:s?}",
+                     "s:o, s:s?, s:b, s:s?, s:s}",
                      "threads", (json_int_t)c->threads, "duration_s",
                      c->duration_ns ? json_real((double)c->duration_ns / 1e9) : json_null(), "ops",
                      c->ops ? count_json(c->ops) : json_null(), "warmup_s",
@@ -84,7 +84,7 @@ static json_t *config_json(const struct bench_config *c)
                      (json_int_t)c->seed, "pool", c->pool, "shards", (json_int_t)c->shards,
                      "verify", c->verify, "profile_phase", c->profile_phase, "wal_sync_every",
                      log ? count_json(c->wal_sync_every) : json_null(), "dir", c->dir, "load",
-                     c->load, "ledger", c->ledger);
+                     c->load, "ledger", c->ledger, "engine", c->engine);
 }
 
 static json_t *require_json(const struct bench_config *c, const struct bench_result *r)
@@ -121,9 +121,12 @@ int report_json(FILE *out, const struct bench_config *c, const struct bench_resu
     json_object_set_new(o, "cpu_percent", json_real(r->cpu_percent));
     json_object_set_new(o, "max_rss_bytes", count_json(r->max_rss_bytes));
     json_object_set_new(o, "require", require_json(c, r));
-    json_t *store = statistics_json(&r->store_run);
-    json_object_set_new(store, "measured", statistics_json(&r->store_measured));
-    json_object_set_new(o, "store", store);
+    json_t *engine = statistics_json(&r->engine_run);
+    json_object_set_new(engine, "measured", statistics_json(&r->engine_measured));
+    /* "store" is the older name, of the one engine there was */
+    int store = strcmp(c->engine, "store") == 0;
+    json_object_set_new(o, "store", store ? json_incref(engine) : json_null());
+    json_object_set_new(o, "engine", engine);
     json_object_set_new(o, "config", config_json(c));
     return document_write(out, o);
 }

@@ -66,10 +66,9 @@ static int results_show(const struct bench_config *c, const struct bench_result 
         if (!status)
             status = unmet;
     }
-    if (r->store_error != STORE_OK) {
-        fprintf(stderr, "store_bench: the last writes are not synced: %s\n",
-                store_error_text(r->store_error));
-        status = EXIT_LOG;
+    if (r->close_error != ENGINE_OK) {
+        fprintf(stderr, "store_bench: the last writes are not synced: %s\n", r->close_trouble.text);
+        status = r->close_trouble.disk ? EXIT_LOG : EXIT_USE;
     }
     return status;
 }

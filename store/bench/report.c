@@ -1,6 +1,7 @@
 #include "store/bench/report.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "common/units.h"
@@ -41,24 +42,25 @@ static const char *end_text(enum run_end end)
 static void log_rows(FILE *out, const struct bench_config *c, const struct bench_result *r)
 {
     char time[UNITS_BUF], bytes[UNITS_BUF];
-    const struct store_statistics *s = &r->store_measured;
-    if (c->wal_sync_every == LOG_OFF)
+    const struct engine_statistics *s = &r->engine_measured, *all = &r->engine_run;
+    double writes = engine_statistic(s, "wal_writes"), syncs = engine_statistic(s, "wal_syncs");
+    if (c->wal_sync_every == LOG_OFF || isnan(writes))
         return;
-    fprintf(out, "log: %" PRIu64 " writes", s->wal_writes);
-    if (s->wal_writes)
-        fprintf(out, ", %s each", units_size(bytes, (double)s->wal_bytes / (double)s->wal_writes));
-    fprintf(out, "; %" PRIu64 " syncs", s->wal_syncs);
-    if (s->wal_syncs)
+    fprintf(out, "log: %.0f writes", writes);
+    if (writes > 0)
+        fprintf(out, ", %s each", units_size(bytes, engine_statistic(s, "wal_bytes") / writes));
+    fprintf(out, "; %.0f syncs", syncs);
+    if (syncs > 0)
         fprintf(out, " of %s, %.2f writes/sync",
-                units_duration(time, (double)s->wal_sync_ns / (double)s->wal_syncs),
-                (double)s->wal_writes / (double)s->wal_syncs);
+                units_duration(time, engine_statistic(s, "wal_sync_ns") / syncs), writes / syncs);
     fputc('\n', out);
-    const struct store_statistics *all = &r->store_run;
-    if (all->wal_replayed || all->wal_cut_bytes)
-        fprintf(out, "log: began with %" PRIu64 " writes", all->wal_replayed);
-    if (all->wal_cut_bytes)
-        fprintf(out, ", a torn end of %" PRIu64 " B cut off", all->wal_cut_bytes);
-    if (all->wal_replayed || all->wal_cut_bytes)
+    double replayed = engine_statistic(all, "wal_replayed"),
+           cut = engine_statistic(all, "wal_cut_bytes");
+    if (replayed > 0 || cut > 0)
+        fprintf(out, "log: began with %.0f writes", replayed);
+    if (cut > 0)
+        fprintf(out, ", a torn end of %.0f B cut off", cut);
+    if (replayed > 0 || cut > 0)
         fputc('\n', out);
 }
 
@@ -72,18 +74,36 @@ const char *report_log(char text[static 40], const struct bench_config *c)
     return text;
 }
 
+const char *report_engine(char text[static 80], const struct bench_config *c)
+{
+    if (strcmp(c->engine, "store") == 0)
+        snprintf(text, 80, "pool %s", c->pool);
+    else
+        snprintf(text, 80, "engine %s", c->engine);
+    return text;
+}
+
+void report_data(FILE *out, const struct bench_config *c)
+{
+    char size[UNITS_BUF], log[40];
+    fprintf(out, "%" PRIu64 " keys of %d B (%s), values of %s, ", c->keys, KEY_SIZE,
+            c->distribution, units_size(size, (double)c->value_size));
+    if (strcmp(c->engine, "store") == 0)
+        fprintf(out, "%" PRIu64 " shards, ", c->shards);
+    fprintf(out, "seed %" PRIu64 "%s%s", c->seed, c->verify ? ", verified" : "",
+            report_log(log, c));
+}
+
 void report_table(FILE *out, const struct bench_config *c, const struct bench_result *r)
 {
-    char size[UNITS_BUF], bytes[UNITS_BUF], rss[UNITS_BUF], log[40];
-    double ops = (double)op_result_ops(&r->all);
-    fprintf(out,
-            "store_bench  %s, %.4g%% gets, %" PRIu64 " thread%s, pool %s, %.2f s%s\n"
-            "%" PRIu64 " keys of %d B (%s), values of %s, %" PRIu64 " shards, seed %" PRIu64
-            "%s%s\n\n",
-            c->workload, c->read_ratio * 100, c->threads, c->threads == 1 ? "" : "s", c->pool,
-            r->duration_s, end_text(r->end), c->keys, KEY_SIZE, c->distribution,
-            units_size(size, (double)c->value_size), c->shards, c->seed,
-            c->verify ? ", verified" : "", report_log(log, c));
+    char bytes[UNITS_BUF], rss[UNITS_BUF], engine[80];
+    double ops = (double)op_result_ops(&r->all),
+           allocs = engine_statistic(&r->engine_measured, "allocs");
+    fprintf(out, "store_bench  %s, %.4g%% gets, %" PRIu64 " thread%s, %s, %.2f s%s\n", c->workload,
+            c->read_ratio * 100, c->threads, c->threads == 1 ? "" : "s", report_engine(engine, c),
+            r->duration_s, end_text(r->end));
+    report_data(out, c);
+    fputs("\n\n", out);
     fprintf(out, "%-4s %11s %9s %7s %8s %8s %8s %8s %8s %8s %8s\n", "op", "ops", "ops/s", "errors",
             "avg", "p50", "p90", "p95", "p99", "p999", "max");
     for (int i = 0; i < OP_KINDS; i++)
@@ -92,13 +112,14 @@ void report_table(FILE *out, const struct bench_config *c, const struct bench_re
     op_row(out, "all", &r->all, r);
     error_rows(out, r);
     log_rows(out, c, r);
-    fprintf(out, "\ncpu %.0f%%  max rss %s  ", r->cpu_percent,
+    fprintf(out, "\ncpu %.0f%%  max rss %s", r->cpu_percent,
             units_size(rss, (double)r->max_rss_bytes));
-    if (ops > 0)
-        fprintf(out, "store: %.3f allocs/op, %s/op\n", (double)r->store_measured.allocs / ops,
-                units_size(bytes, (double)r->store_measured.alloc_bytes / ops));
-    else
-        fprintf(out, "nothing was measured\n");
+    if (ops == 0)
+        fprintf(out, "  nothing was measured");
+    else if (!isnan(allocs))
+        fprintf(out, "  %s: %.3f allocs/op, %s/op", c->engine, allocs / ops,
+                units_size(bytes, engine_statistic(&r->engine_measured, "alloc_bytes") / ops));
+    fputc('\n', out);
 }
 
 int report_requirements(const struct bench_config *c, const struct bench_result *r)

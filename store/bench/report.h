@@ -13,6 +13,11 @@
 /* What the head of a table says of the log, ", log synced every 10"; "" without one. */
 const char *report_log(char text[static 40], const struct bench_config *config);
 
+/* The engine in the head of a table: "pool on" of the store, "engine sim:servers=2" of others. */
+const char *report_engine(char text[static 80], const struct bench_config *config);
+/* The keys and values, shards, seed and log, without a line's end. */
+void report_data(FILE *out, const struct bench_config *config);
+
 /* The final table. */
 void report_table(FILE *out, const struct bench_config *config, const struct bench_result *result);
 

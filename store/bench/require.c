@@ -59,7 +59,7 @@ static double max_rss(const struct bench_result *r, const struct metric *m)
 
 static double allocs_per_op(const struct bench_result *r, const struct metric *m)
 {
-    return (double)r->store_measured.allocs / ops(r, m);
+    return engine_statistic(&r->engine_measured, "allocs") / ops(r, m);
 }
 
 static const struct metric metrics[REQUIRE_NAMES] = {

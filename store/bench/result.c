@@ -4,12 +4,7 @@
 
 const char *error_class_name(enum error_class class)
 {
-    static const char *const names[] = {
-#define X(id, name) name,
-        ERROR_CLASSES(X)
-#undef X
-    };
-    return names[class];
+    return class == ERROR_VERIFY ? "verify" : engine_error_name(-(int)class - 1);
 }
 
 uint64_t op_result_errors(const struct op_result *op)

@@ -4,24 +4,17 @@
 
 #include <stdint.h>
 
+#include "store/bench/engine.h"
 #include "store/bench/histogram.h"
 #include "store/bench/workload.h"
-#include "store/store.h"
 
-/* Why an operation failed. */
-#define ERROR_CLASSES(X)                                                                           \
-    X(NOT_FOUND, "not_found") /* a get of a key that was loaded */                                 \
-    X(NO_MEMORY, "no_memory")                                                                      \
-    X(NO_SPACE, "no_space") /* the log cannot grow */                                              \
-    X(IO, "io")             /* the log cannot be written or synced */                              \
-    X(VERIFY, "verify")     /* a get returned bytes that nobody put for this key */                \
-    X(OTHER, "other")
-
+/* Why an operation failed: an engine's errors, in their order from -1 on, and one of ours. */
 enum error_class {
-#define X(id, name) ERROR_##id,
-    ERROR_CLASSES(X)
+#define X(id, value, name, text) ERROR_##id = -(value)-1,
+    ENGINE_ERRORS(X)
 #undef X
-        ERROR_CLASS_COUNT
+        ERROR_VERIFY, /* a get returned bytes that nobody put for this key */
+    ERROR_CLASS_COUNT
 };
 const char *error_class_name(enum error_class class);
 
@@ -40,10 +33,11 @@ struct bench_result {
     struct op_result all;          /* their sum */
     double cpu_percent;            /* of one CPU, in the measured phase */
     uint64_t max_rss_bytes;
-    struct store_statistics
-        store_measured; /* counts of the measured phase; keys, data_bytes at its end */
-    int store_error;    /* of closing the store: STORE_OK, or writes were not synced */
-    struct store_statistics store_run; /* at the very end, when the store is closed */
+    struct engine_statistics
+        engine_measured; /* counts of the measured phase; what is no count at its end */
+    struct engine_statistics engine_run; /* at the very end, when the engine is closed */
+    int close_error; /* of closing the engine: ENGINE_OK, or the last writes may be lost */
+    struct engine_trouble close_trouble; /* why */
 };
 
 uint64_t op_result_errors(const struct op_result *op);

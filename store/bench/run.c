@@ -91,35 +91,28 @@ static void run_phase(struct run *run, enum phase phase, const char *name, uint6
 static int run_load(struct run *run)
 {
     const struct bench_config *c = run->config;
-    struct store *store = run->shared.store;
-    int error = STORE_OK;
+    const struct engine *engine = run->shared.engine;
+    const char *why = NULL;
+    int error = ENGINE_OK, later = engine->sync_every && !c->ledger && c->wal_sync_every != LOG_OFF;
     uint64_t loaded = 0;
-    if (!c->ledger)
-        store_sync_every(store, 0);
+    if (later)
+        engine->sync_every(run->shared.self, 0);
     run_phase(run, PHASE_LOAD, "load", 0);
     for (uint64_t i = 0; i < c->threads; i++) {
-        loaded += run->workers[i].loaded;
-        if (error == STORE_OK)
-            error = run->workers[i].load_error;
+        struct worker *w = &run->workers[i];
+        loaded += w->loaded;
+        if (error == ENGINE_OK && w->load_error != ENGINE_OK) {
+            error = w->load_error;
+            why = engine->error_text ? engine->error_text(w->thread) : NULL;
+        }
     }
-    if (!c->ledger && c->wal_sync_every != LOG_OFF && error == STORE_OK)
-        error = store_sync_every(store, c->wal_sync_every);
-    if (error == STORE_OK)
+    if (later && error == ENGINE_OK)
+        error = engine->sync_every(run->shared.self, c->wal_sync_every);
+    if (error == ENGINE_OK)
         return 0;
     fprintf(stderr, "store_bench: cannot load the keys: %s after %" PRIu64 " of %" PRIu64 "\n",
-            store_error_text(error), loaded, c->keys);
-    return error == STORE_IO || error == STORE_NO_SPACE ? -2 : -1;
-}
-
-static void statistics_subtract(struct store_statistics *after,
-                                const struct store_statistics *before)
-{
-    struct store_statistics levels = *after; /* what is not a count of the phase */
-#define X(name) after->name -= before->name;
-    STORE_STATISTICS(X)
-#undef X
-    after->keys = levels.keys;
-    after->data_bytes = levels.data_bytes;
+            why ? why : engine_error_text(error), loaded, c->keys);
+    return error == ENGINE_IO || error == ENGINE_NO_SPACE ? -2 : -1;
 }
 
 static void op_result_add(struct op_result *sum, const struct op_result *more)
@@ -133,19 +126,22 @@ static void run_measure(struct run *run, struct bench_result *r)
 {
     const struct bench_config *c = run->config;
     int profiled = strcmp(c->profile_phase, "measured") == 0;
-    struct store_statistics before;
+    const struct engine *engine = run->shared.engine;
+    struct engine_statistics before;
     run->shared.max_errors = c->max_errors;
     if (profiled)
         perfshim_start();
-    store_statistics(run->shared.store, &before);
+    engine->statistics(run->shared.self, &before);
     uint64_t begin = system_now_ns(), cpu = system_cpu_ns(), end = begin;
     run_phase(run, PHASE_MEASURE, "run", c->duration_ns);
     cpu = system_cpu_ns() - cpu;
     uint64_t cpu_wall = system_now_ns() - begin;
-    store_statistics(run->shared.store, &r->store_measured);
-    statistics_subtract(&r->store_measured, &before);
-    if (strcmp(c->pool, "on") == 0) /* at once: told at each object, the pool would be slower */
-        perfshim_pool_add("store", r->store_measured.pool_gets, r->store_measured.pool_puts);
+    engine->statistics(run->shared.self, &r->engine_measured);
+    engine_statistics_subtract(&r->engine_measured, &before);
+    if (engine->features & ENGINE_SHARDS && strcmp(c->pool, "on") == 0)
+        /* at once: told at each object, the pool would be slower */
+        perfshim_pool_add("store", (uint64_t)engine_statistic(&r->engine_measured, "pool_gets"),
+                          (uint64_t)engine_statistic(&r->engine_measured, "pool_puts"));
     if (profiled)
         perfshim_stop();
     for (uint64_t i = 0; i < c->threads; i++) {
@@ -176,38 +172,40 @@ static int directory_make(struct run *run)
     return 0;
 }
 
-static int run_open_store(struct run *run)
+static int run_open_engine(struct run *run)
 {
     const struct bench_config *c = run->config;
-    struct store_config store_config;
-    struct store_trouble trouble;
-    store_config_init(&store_config);
-    store_config.shards = (uint32_t)c->shards;
-    store_config.pool = strcmp(c->pool, "on") == 0;
-    store_config.trouble = &trouble;
+    const struct engine *engine = engine_choose(c->engine);
+    struct engine_trouble trouble = {.text = ""};
+    struct engine_setup setup = {.clock = run->shared.clock,
+                                 .threads = (unsigned)c->threads,
+                                 .seed = c->seed,
+                                 .value_size = c->value_size,
+                                 .sync_every = c->wal_sync_every,
+                                 .shards = (uint32_t)c->shards,
+                                 .pool = strcmp(c->pool, "on") == 0};
+    if (!engine)
+        return -1;
     if (c->wal_sync_every != LOG_OFF) {
         if (!c->dir && directory_make(run) != 0)
             return -2;
-        store_config.directory = c->dir ? c->dir : run->temporary;
-        store_config.sync_every = c->wal_sync_every;
+        setup.directory = c->dir ? c->dir : run->temporary;
     }
-    int error = store_open(&store_config, &run->shared.store);
-    if (error == STORE_OK)
+    run->shared.engine = engine;
+    if (engine->open(&setup, &run->shared.self, &trouble) == ENGINE_OK)
         return 0;
-    fprintf(stderr, "store_bench: cannot open the store: ");
-    if (trouble.file[0])
-        fprintf(stderr, "%s: ", trouble.file);
-    if (error == STORE_CORRUPT)
-        fprintf(stderr, "offset %" PRIu64 ": ", trouble.offset);
-    fprintf(stderr, "%s\n", trouble.what);
-    return trouble.file[0] ? -2 : -1;
+    run->shared.self = NULL;
+    fprintf(stderr, "store_bench: cannot open %s: %s\n", engine->title, trouble.text);
+    return trouble.disk ? -2 : -1;
 }
 
 static int run_open(struct run *run)
 {
     const struct bench_config *c = run->config;
     unsigned threads = (unsigned)c->threads, started;
-    int error = run_open_store(run);
+    struct engine_trouble trouble = {.text = ""};
+    run->shared.clock = &bench_clock_real;
+    int error = run_open_engine(run);
     if (error)
         return error;
     if (c->ledger && ledger_open(&run->ledger, c->ledger, threads) != 0) {
@@ -218,7 +216,6 @@ static int run_open(struct run *run)
         0)
         return failed("cannot make values", "out of memory");
     run->shared.workload = &run->workload;
-    run->shared.now_ns = system_now_ns;
     run->shared.max_errors = UINT64_MAX; /* the limit is the measured phase's */
     run->shared.stop = &stop;
     run->workers = aligned_alloc(_Alignof(struct worker), threads * sizeof *run->workers);
@@ -226,8 +223,8 @@ static int run_open(struct run *run)
         return failed("cannot start threads", "out of memory");
     memset(run->workers, 0, threads * sizeof *run->workers);
     for (unsigned i = 0; i < threads; i++) {
-        if (worker_init(&run->workers[i], &run->shared, i) != 0)
-            return failed("cannot start threads", "out of memory");
+        if (worker_init(&run->workers[i], &run->shared, i, &trouble) != 0)
+            return failed("cannot start threads", trouble.text);
         run->workers[i].acknowledged = ledger_count(&run->ledger, i);
     }
     if (c->live && !(run->live = live_new(stderr, run->workers, threads, c->keys)))
@@ -241,18 +238,20 @@ static int run_open(struct run *run)
     return 0;
 }
 
-/* In the order that lets the store count all threads' caches as given back. */
+/* In the order that lets an engine count all threads' caches as given back. */
 static void run_close(struct run *run, struct bench_result *r)
 {
+    const struct engine *engine = run->shared.engine;
     crew_free(run->crew);
     live_free(run->live);
     for (uint64_t i = 0; run->workers && i < run->config->threads; i++)
         worker_release(&run->workers[i]);
     free(run->workers);
     workload_release(&run->workload);
-    r->store_error = store_close(run->shared.store, &r->store_run);
+    if (run->shared.self)
+        r->close_error = engine->close(run->shared.self, &r->engine_run, &r->close_trouble);
     ledger_close(&run->ledger);
-    if (run->temporary[0] && store_remove(run->temporary) != STORE_OK)
+    if (run->temporary[0] && engine->remove(run->temporary) != 0)
         fprintf(stderr, "store_bench: cannot remove %s: %s\n", run->temporary, strerror(errno));
     __atomic_store_n(&interrupted, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&stop, 0, __ATOMIC_RELAXED);
@@ -266,7 +265,7 @@ int store_bench_run(const struct bench_config *config, struct bench_result *r)
         return failed("cannot keep results", "out of memory");
     }
     int error = run_open(&run);
-    if (!error && config->load)
+    if (!error && config->load && !(run.shared.engine->features & ENGINE_EMPTY))
         error = run_load(&run);
     if (!error && config->warmup_ns)
         run_phase(&run, PHASE_WARMUP, "warm-up", config->warmup_ns);

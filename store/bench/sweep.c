@@ -100,11 +100,11 @@ int store_bench_sweep(const struct bench_config *c, struct sweep_result *r)
             one.threads = run->threads = c->levels[order[i]];
             run->repeat = repeat;
             int error = store_bench_run(&one, &result);
-            if (!error && result.store_error != STORE_OK) {
+            if (!error && result.close_error != ENGINE_OK) {
                 fprintf(stderr, "store_bench: the last writes are not synced: %s\n",
-                        store_error_text(result.store_error));
+                        result.close_trouble.text);
+                error = result.close_trouble.disk ? -2 : -1;
                 bench_result_release(&result);
-                error = -2;
             }
             if (error) {
                 sweep_result_release(r);
@@ -172,19 +172,15 @@ static void level_row(FILE *out, const struct sweep_run *runs, size_t n, double 
 
 void sweep_table(FILE *out, const struct bench_config *c, const struct sweep_result *r)
 {
-    char size[UNITS_BUF];
     double room[REPEATS_MAX];
-    char log[40];
-    fprintf(out, "store_bench sweep  %s, %.4g%% gets, pool %s, %zu of %" PRIu64 " runs%s\n",
-            c->workload, c->read_ratio * 100, c->pool, r->count, c->level_count * c->repeats,
+    char engine[80];
+    fprintf(out, "store_bench sweep  %s, %.4g%% gets, %s, %zu of %" PRIu64 " runs%s\n", c->workload,
+            c->read_ratio * 100, report_engine(engine, c), r->count, c->level_count * c->repeats,
             r->end == RUN_INTERRUPTED       ? "  INTERRUPTED: a partial result"
             : r->end == RUN_TOO_MANY_ERRORS ? "  ENDED by --max-errors: a partial result"
                                             : "");
-    fprintf(out,
-            "%" PRIu64 " keys of %d B (%s), values of %s, %" PRIu64 " shards, seed %" PRIu64
-            "%s%s; medians of the repeats\n\n",
-            c->keys, KEY_SIZE, c->distribution, units_size(size, (double)c->value_size), c->shards,
-            c->seed, c->verify ? ", verified" : "", report_log(log, c));
+    report_data(out, c);
+    fputs("; medians of the repeats\n\n", out);
     fprintf(out, "%7s %7s %9s %7s", "threads", "repeats", "ops/s", "spread");
     for (unsigned k = 0; k < SWEEP_LATENCIES; k++)
         fprintf(out, " %8s", sweep_latency_name(k));

@@ -9,15 +9,16 @@
 
 #include <stdint.h>
 
+#include "store/bench/engine.h"
 #include "store/bench/result.h"
 #include "store/bench/workload.h"
-#include "store/store.h"
 
 /* What all workers of a run share. */
 struct worker_shared {
-    struct store *store;
+    const struct engine *engine;
+    void *self; /* the engine's */
     const struct workload *workload;
-    uint64_t (*now_ns)(void);
+    struct bench_clock *clock;
     uint64_t max_errors;
     uint64_t errors; /* atomic: failed operations of all workers in this phase */
     int *stop;       /* atomic: not 0 = end after the current operation */
@@ -25,17 +26,20 @@ struct worker_shared {
 
 struct worker {
     struct worker_shared *shared;
+    void *thread; /* the engine's */
     unsigned index;
     struct generator generator;
     struct op_result op[OP_KINDS];
     uint64_t loaded;        /* keys put by worker_load */
     uint64_t *acknowledged; /* in the ledger; NULL: none is kept */
-    int load_error;         /* of worker_load: STORE_OK or why it ended */
+    int load_error;         /* of worker_load: ENGINE_OK or why it ended */
     uint64_t end_ns;        /* when the last operation of worker_operate ended */
 } __attribute__((aligned(64)));
 
-/* 0, or -1 if there is no memory (release it then too). */
-int worker_init(struct worker *w, struct worker_shared *shared, unsigned index);
+/* 0, or -1 with *trouble filled: there is no memory, or the engine does not take the thread
+   (release it then too). */
+int worker_init(struct worker *w, struct worker_shared *shared, unsigned index,
+                struct engine_trouble *trouble);
 void worker_release(struct worker *w);
 
 /* Puts keys [first, end). */
@@ -49,7 +53,7 @@ void worker_reset(struct worker *w);
  * Runs at most `ops` operations, until `deadline_ns` (the operation that passes it is the last one)
  * or *stop. Counts them as progress of `progress`, and adds to the worker's numbers.
  *
- * Latency is the time of the store's call alone. Choosing the operation, building its value,
+ * Latency is the time of the engine's call alone. Choosing the operation, building its value,
  * checking and releasing what a get returned happen between two operations.
  */
 void worker_operate(struct worker *w, uint64_t ops, uint64_t deadline_ns, const char *progress);

@@ -28,7 +28,7 @@ equal(doc["perfshim_version"], version, "and the version")
 wanted = {"name": str, "valid": bool, "interrupted": bool, "ops": int, "errors": int,
           "errors_by_class": dict, "throughput": float, "duration_s": float, "threads": int,
           "latency_us": dict, "by_op": dict, "cpu_percent": float, "max_rss_bytes": int,
-          "require": list, "store": dict, "config": dict}
+          "require": list, "store": dict, "engine": dict, "config": dict}
 equal({k: type(v) for k, v in doc.items() if k not in ("schema", "perfshim_version")}, wanted,
       "it has the contract's keys, and no others")
 equal((doc["name"], doc["valid"], doc["interrupted"]), ("mixed", True, False),
@@ -40,7 +40,8 @@ equal(doc["config"],
       {"threads": 3, "duration_s": None, "ops": 20001, "warmup_s": 0.0, "workload": "mixed",
        "read_ratio": 0.5, "keys": 2000, "key_size": 16, "value_size": 100, "distribution": "uniform",
        "seed": 7, "pool": "on", "shards": 64, "verify": False, "profile_phase": "all",
-       "wal_sync_every": None, "dir": None, "load": True, "ledger": None},
+       "wal_sync_every": None, "dir": None, "load": True, "ledger": None,
+       "engine": "store"},
       "the configuration is the whole one, defaults included")
 
 for threads, ops in ((1, 1000), (3, 1001), (16, 50000), (7, 3)):
@@ -56,6 +57,16 @@ for threads, ops in ((1, 1000), (3, 1001), (16, 50000), (7, 3)):
                store["pool_gets"] - store["pool_puts"], store["keys"]), (0, 0, 0, 2000),
               "the store has freed all it allocated")
         near(doc["throughput"], ops / doc["duration_s"], "throughput is operations by time", rel=1e-6)
+
+doc = result("--engine=null:errors=1000", "--threads=100", "--ops=1000000")
+now = doc["engine"]["measured"]
+equal((doc["ops"], doc["errors"], doc["errors_by_class"]["io"], sum(k["errors"] for k in doc["by_op"].values())),
+      (1000000, 1000, 1000, 1000), "1000 errors over 100 threads: exactly so many, by class and by kind")
+equal((now["gets"] + now["puts"], now["errors"], doc["store"], doc["config"]["engine"]),
+      (1000000, 1000, None, "null:errors=1000"), "and so counts the engine, which is not the store")
+doc = result("--engine=null", "--ops=2000", "--verify")
+equal((doc["errors_by_class"]["verify"], doc["by_op"]["put"]["errors"], doc["valid"]),
+      (doc["by_op"]["get"]["ops"], 0, True), "--verify finds every value of an engine that returns garbage")
 
 doc = result("--duration=400ms", "--workload=put", "--value-size=0")
 ok(0.4 <= doc["duration_s"] < 10, "a duration is kept", doc["duration_s"])

@@ -64,6 +64,7 @@ static void defaults_are_as_documented(void **state)
     assert_true(config.wal_sync_every == LOG_OFF);
     assert_null(config.dir);
     assert_null(config.ledger);
+    assert_string_equal(config.engine, "store");
     assert_int_equal(config.load, 1);
     assert_int_equal(config.verify, 0);
     assert_true(config.max_errors == UINT64_MAX);
@@ -135,6 +136,15 @@ static void a_read_ratio_is_a_custom_mix(void **state)
     assert_int_equal(parse("--read-ratio=1"), ARGS_RUN);
 }
 
+static void an_engine_may_have_parameters(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("--engine sim:servers=2,mean=5ms"), ARGS_RUN);
+    assert_string_equal(config.engine, "sim:servers=2,mean=5ms");
+    assert_int_equal(parse("--engine=null:"), ARGS_RUN);
+    assert_int_equal(parse("--engine=store --pool=off --shards=8"), ARGS_RUN);
+}
+
 static void one_parse_leaves_nothing_to_the_next(void **state)
 {
     (void)state;
@@ -191,7 +201,23 @@ static void wrong_use_is_refused_with_its_reason(void **state)
     refused("--require p99", "--require: ");
     refused("--require p99<10%", "p99 is a duration");
     refused("--rate=100", "--rate: not available yet");
-    refused("--engine=lsm", "--engine: not available yet");
+    refused("--engine=lsm", "--engine: 'lsm' is not one of store|null|sim");
+    refused("--engine=", "--engine: '' is not one of store|null|sim");
+    refused("--engine=store:a=1", "--engine: 'store' takes no parameters");
+    refused("--engine=sim:servers=0", "--engine=sim: --servers: '0' is out of range: 1 to 1024");
+    refused("--engine=sim:mean=fast", "--engine=sim: --mean: 'fast' is not a duration");
+    refused("--engine=sim:speed=1", "--engine=sim: --speed: unknown option");
+    refused("--engine=sim:servers", "--engine=sim: --servers needs a value");
+    refused("--engine=null:errors=1,error=odd", "--engine=null: --error: 'odd' is not one of");
+    refused("--engine=null:,", "--engine=null: parameters are written NAME=VALUE,NAME=VALUE");
+    refused("--engine=null:help", "--engine=null: parameters are written NAME=VALUE");
+    refused("--engine=null:errors=1,errors=1,errors=1,errors=1,errors=1,errors=1,errors=1,errors=1,"
+            "errors=1,errors=1,errors=1,errors=1,errors=1,errors=1,errors=1,errors=1,errors=1",
+            "--engine=null: too many parameters");
+    refused("--engine=null --pool=on", "--pool: the engine null has none");
+    refused("--engine=null --shards=8", "--shards: the engine null has none");
+    refused("--engine=sim --dir=d", "--dir: the engine keeps nothing on a disk");
+    refused("--engine=sim --wal-sync-every=1", "--wal-sync-every: the engine keeps nothing on");
     refused("swim", "'swim': unknown verb, not one of run sweep");
     refused("--levels=1,2", "--levels: only sweep takes it");
     refused("run --repeats=2", "--repeats: only sweep takes it");
@@ -261,6 +287,7 @@ int main(void)
         cmocka_unit_test(aliases_mean_the_same),
         cmocka_unit_test(ops_alone_mean_no_time_limit),
         cmocka_unit_test(a_read_ratio_is_a_custom_mix),
+        cmocka_unit_test(an_engine_may_have_parameters),
         cmocka_unit_test(one_parse_leaves_nothing_to_the_next),
         cmocka_unit_test(a_directory_alone_means_a_log_synced_at_the_end),
         cmocka_unit_test(help_and_version_are_told_apart_from_a_run),

@@ -21,7 +21,8 @@ static int set_up(void **state)
     r.duration_s = 2;
     r.cpu_percent = 150;
     r.max_rss_bytes = 64 << 20;
-    r.store_measured.allocs = 250;
+    static const struct engine_statistic allocs = {.name = "allocs"};
+    r.engine_measured = (struct engine_statistics){.names = &allocs, .count = 1, .values = {250}};
     *state = &r;
     return 0;
 }

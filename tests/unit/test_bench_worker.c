@@ -7,16 +7,22 @@
 #include <string.h>
 
 #include "store/bench/worker.h"
+#include "store/store.h"
 #include "tests/unit/scarce.h"
 
 /* A clock that moves by `tick` each time it is read. */
 static uint64_t clock_now, clock_tick;
-static uint64_t clock_read(void)
+static uint64_t clock_read(struct bench_clock *clock)
 {
+    (void)clock;
     return clock_now += clock_tick;
 }
 
+static struct bench_clock test_clock = {.now_ns = clock_read};
+
 struct fixture {
+    struct store *store; /* what the engine has opened */
+
     struct workload workload;
     struct worker_shared shared;
     struct worker worker;
@@ -25,20 +31,33 @@ struct fixture {
 
 enum { KEYS = 50, VALUE = 64 };
 
+static void engine_start(struct fixture *f, int pool)
+{
+    struct engine_trouble trouble;
+    struct engine_setup setup = {.clock = &test_clock,
+                                 .threads = 1,
+                                 .value_size = VALUE,
+                                 .sync_every = ENGINE_NO_LOG,
+                                 .shards = 64,
+                                 .pool = pool};
+    f->shared.engine = engine_choose("store");
+    assert_int_equal(f->shared.engine->open(&setup, &f->shared.self, &trouble), ENGINE_OK);
+    f->store = f->shared.self;
+}
+
 static void start(struct fixture *f, double read_ratio, int verify)
 {
-    struct store_config config;
+    struct engine_trouble trouble;
     memset(f, 0, sizeof *f);
-    store_config_init(&config);
-    assert_int_equal(store_open(&config, &f->shared.store), STORE_OK);
+    f->shared.clock = &test_clock;
+    engine_start(f, 1);
     assert_int_equal(workload_init(&f->workload, read_ratio, KEYS, VALUE, 1, verify), 0);
     f->shared.workload = &f->workload;
-    f->shared.now_ns = clock_read;
     f->shared.max_errors = UINT64_MAX;
     f->shared.stop = &f->stop;
-    assert_int_equal(worker_init(&f->worker, &f->shared, 0), 0);
+    assert_int_equal(worker_init(&f->worker, &f->shared, 0, &trouble), 0);
     worker_load(&f->worker, 0, KEYS);
-    assert_int_equal(f->worker.load_error, STORE_OK);
+    assert_int_equal(f->worker.load_error, ENGINE_OK);
     assert_int_equal(f->worker.loaded, KEYS);
     clock_now = 0;
     clock_tick = 100;
@@ -49,7 +68,7 @@ static void end(struct fixture *f)
     struct store_statistics last;
     worker_release(&f->worker);
     workload_release(&f->workload);
-    store_close(f->shared.store, &last);
+    store_close(f->store, &last);
     assert_int_equal(last.pool_gets, last.pool_puts);
 }
 
@@ -65,7 +84,7 @@ static void load_puts_each_key_of_its_share_once(void **state)
     (void)state;
     start(&f, 1, 1);
     worker_load(&f.worker, KEYS, KEYS + 5);
-    store_statistics(f.shared.store, &s);
+    store_statistics(f.store, &s);
     assert_int_equal(s.puts, KEYS + 5);
     assert_int_equal(s.keys, KEYS + 5);
     assert_int_equal(s.data_bytes, (KEYS + 5) * (KEY_SIZE + VALUE));
@@ -134,7 +153,7 @@ static void delete_all(struct fixture *f)
     for (uint64_t i = 0; i < KEYS; i++) {
         char key[KEY_SIZE];
         key_write(key, i);
-        assert_int_equal(store_delete(f->shared.store, key, KEY_SIZE), STORE_OK);
+        assert_int_equal(store_delete(f->store, key, KEY_SIZE), STORE_OK);
     }
 }
 
@@ -176,7 +195,7 @@ static void verify_finds_a_foreign_value(void **state)
     assert_int_equal(f.shared.errors, 0);
     for (uint64_t i = 0; i < KEYS; i++) {
         key_write(key, i);
-        assert_int_equal(store_put(f.shared.store, key, KEY_SIZE, garbage, VALUE), STORE_OK);
+        assert_int_equal(store_put(f.store, key, KEY_SIZE, garbage, VALUE), STORE_OK);
     }
     worker_reset(&f.worker);
     worker_operate(&f.worker, 20, UINT64_MAX, "op");
@@ -189,27 +208,27 @@ static void verify_finds_a_foreign_value(void **state)
 static void no_memory_is_an_error_of_its_class(void **state)
 {
     struct fixture f;
-    struct store_config config;
+    struct engine_trouble trouble;
     struct worker second;
     (void)state;
     if (!SCARCE)
         skip();
     start(&f, 0.5, 1);
-    store_close(f.shared.store, NULL);
-    store_config_init(&config);
-    config.pool = 0;
-    assert_int_equal(store_open(&config, &f.shared.store), STORE_OK);
+    f.shared.engine->thread_close(f.worker.thread);
+    store_close(f.store, NULL);
+    engine_start(&f, 0);
+    assert_int_equal(f.shared.engine->thread_open(f.shared.self, 0, &f.worker.thread, &trouble), 0);
     worker_load(&f.worker, 0, KEYS);
     scarce_left = 0;
     worker_operate(&f.worker, 100, UINT64_MAX, "op");
     worker_load(&f.worker, 0, KEYS);
-    assert_int_equal(worker_init(&second, &f.shared, 1), -1);
+    assert_int_equal(worker_init(&second, &f.shared, 1, &trouble), -1);
     scarce_left = -1;
     assert_int_equal(f.worker.op[OP_GET].errors[ERROR_NO_MEMORY] +
                          f.worker.op[OP_PUT].errors[ERROR_NO_MEMORY],
                      100);
     assert_true(f.worker.op[OP_GET].errors[ERROR_NO_MEMORY] > 20);
-    assert_int_equal(f.worker.load_error, STORE_NO_MEMORY);
+    assert_int_equal(f.worker.load_error, ENGINE_NO_MEMORY);
     worker_release(&second);
     end(&f);
 }

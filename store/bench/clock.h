@@ -1,0 +1,32 @@
+/*
+ * The time that the load generator lives in, as a parameter: the machine's, or a virtual one in
+ * which waiting takes no time, so that arrivals, queues and latencies can be tested exactly.
+ *
+ * Times are ns since some moment. now_ns never goes back. sleep_until_ns returns when now_ns has
+ * reached the time given, at once if it has. The real clock is thread-safe; a virtual one belongs
+ * to one thread.
+ */
+#ifndef PERFSHIM_STORE_BENCH_CLOCK_H
+#define PERFSHIM_STORE_BENCH_CLOCK_H
+
+#include <stdint.h>
+
+struct bench_clock {
+    uint64_t (*now_ns)(struct bench_clock *clock);
+    void (*sleep_until_ns)(struct bench_clock *clock, uint64_t until_ns);
+};
+
+/*
+ * CLOCK_MONOTONIC. It sleeps until shortly before the time and spins the rest: a sleeper comes back
+ * late by as much as the kernel likes, about 60 us on a machine with time to spare.
+ */
+extern struct bench_clock bench_clock_real;
+
+/* Time that stands still but while somebody sleeps. */
+struct virtual_clock {
+    struct bench_clock clock;
+    uint64_t time_ns;
+};
+void virtual_clock_init(struct virtual_clock *clock);
+
+#endif

@@ -1,0 +1,45 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "store/bench/clock.h"
+#include "store/bench/system.h"
+
+static void the_real_clock_is_the_monotonic_one_and_never_wakes_early(void **state)
+{
+    struct bench_clock *clock = &bench_clock_real;
+    uint64_t waits_ns[] = {0, 1000, 50000, 70000, 3000000};
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        uint64_t before = system_now_ns(), now = clock->now_ns(clock);
+        assert_in_range(now, before, system_now_ns());
+        clock->sleep_until_ns(clock, now + waits_ns[i]);
+        assert_true(system_now_ns() >= now + waits_ns[i]);
+    }
+    uint64_t now = clock->now_ns(clock);
+    clock->sleep_until_ns(clock, 0); /* which has passed */
+    assert_true(clock->now_ns(clock) - now < 1000000000u);
+}
+
+static void in_virtual_time_a_sleep_is_the_time_and_nothing_else_is(void **state)
+{
+    struct virtual_clock v;
+    (void)state;
+    virtual_clock_init(&v);
+    assert_int_equal(v.clock.now_ns(&v.clock), 0);
+    v.clock.sleep_until_ns(&v.clock, 3600000000000u);
+    assert_int_equal(v.clock.now_ns(&v.clock), 3600000000000u);
+    v.clock.sleep_until_ns(&v.clock, 5);
+    assert_int_equal(v.clock.now_ns(&v.clock), 3600000000000u);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_real_clock_is_the_monotonic_one_and_never_wakes_early),
+        cmocka_unit_test(in_virtual_time_a_sleep_is_the_time_and_nothing_else_is),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
