@@ -19,6 +19,7 @@ enum { THREADS_MAX = 10000, DEFAULT_THREADS = 2, DEFAULT_REPEATS = 3 };
 #define SWEEP_DURATION_NS   SECOND_NS
 #define DURATION_MAX_NS     (366ull * 24 * 3600 * SECOND_NS)
 #define VALUE_MAX           (1u << 30)
+#define RATE_MAX            1e7 /* starts a second; the schedule is one for all threads */
 enum { SHARDS_MAX = 65536, DEFAULT_SHARDS = 64 };
 
 static int refuse(const char *option, const char *what)
@@ -104,6 +105,12 @@ static const struct opt opts[] = {
     {"ops", OPT_UINT, &parsed.ops, "N",
      "end after N operations of all threads together; with --duration, whichever comes first", NULL,
      1, INT64_MAX, NULL},
+    {"rate|R", OPT_REAL, &parsed.rate, "R",
+     "open loop: begin R operations a second, however long they take; latency counts from the "
+     "intended start",
+     NULL, 0, 0, NULL},
+    {"arrivals", OPT_CHOICE, &parsed.arrivals, NULL,
+     "with --rate: at random times or evenly spaced (poisson)", "poisson|uniform", 0, 0, NULL},
     {"warmup", OPT_DURATION, &parsed.warmup_ns, "TIME",
      "run the workload this long before measuring (0)", NULL, 0, DURATION_MAX_NS, NULL},
     {"workload", OPT_CHOICE, &parsed.workload, "MIX",
@@ -157,8 +164,7 @@ static const struct opt opts[] = {
     {                                                                                              \
         names, OPT_RESERVED, NULL, NULL, NULL, values, 0, 0, NULL                                  \
     }
-    RESERVED("rate|R", NULL),
-    RESERVED("arrivals|preset|cache-size|memtable-size", NULL),
+    RESERVED("preset|cache-size|memtable-size", NULL),
     RESERVED("distribution", "zipfian|latest"),
     RESERVED("workload", "ycsb-a|ycsb-b|ycsb-c|ycsb-d|ycsb-e|ycsb-f"),
 #undef RESERVED
@@ -180,8 +186,9 @@ void args_help(void)
         printf(" %s", require_name(i));
     fputc('\n', stdout);
     engine_help();
-    printf("\nExit status: 0 fine, 1 --require or --max-errors said no, 2 wrong use,\n3 the log in "
-           "--dir cannot be used.\n");
+    printf("\nExit status: 0 fine, 1 --require or --max-errors said no, or less than 99 %% of "
+           "--rate was "
+           "begun,\n2 wrong use, 3 the log in --dir cannot be used.\n");
 }
 
 /* What only one of the verbs takes. 0, or -1 after a message. */
@@ -205,6 +212,21 @@ static int verb_resolve(struct bench_config *c)
         c->level_count = sizeof default_levels / sizeof *default_levels;
         memcpy(c->levels, default_levels, sizeof default_levels);
     }
+    return 0;
+}
+
+static int rate_resolve(struct bench_config *c)
+{
+    if (isnan(c->rate)) {
+        c->rate = 0;
+        return c->arrivals ? refuse("arrivals", "needs a --rate") : 0;
+    }
+    if (c->sweep)
+        return refuse("rate", "only run takes it");
+    if (!(c->rate > 0 && c->rate <= RATE_MAX))
+        return refuse("rate", "not above 0 and at most 1e7 operations a second");
+    if (!c->arrivals)
+        c->arrivals = "poisson";
     return 0;
 }
 
@@ -233,7 +255,8 @@ enum args_outcome args_parse(struct bench_config *config, int argc, char **argv)
 {
     version = 0;
     memcpy(workload_choices, workload_names, sizeof workload_names - 2);
-    parsed = (struct bench_config){.read_ratio = NAN,
+    parsed = (struct bench_config){.rate = NAN,
+                                   .read_ratio = NAN,
                                    .keys = 100000,
                                    .value_size = 100,
                                    .distribution = "uniform",
@@ -264,6 +287,8 @@ enum args_outcome args_parse(struct bench_config *config, int argc, char **argv)
     }
     parsed.sweep = operands > 0 && strcmp(argv[1], "sweep") == 0;
     if (verb_resolve(&parsed) != 0)
+        return ARGS_ERROR;
+    if (rate_resolve(&parsed) != 0)
         return ARGS_ERROR;
     if (!isnan(parsed.read_ratio)) {
         if (parsed.workload)

@@ -13,6 +13,8 @@ struct bench_config {
     uint64_t threads;
     uint64_t duration_ns; /* 0 = until ops are done */
     uint64_t ops;         /* 0 = until the duration is over; else all threads together */
+    double rate;          /* of an open loop: operations a second to begin; 0 = a closed loop */
+    const char *arrivals; /* "poisson" or "uniform"; NULL in a closed loop */
     uint64_t warmup_ns;
     const char *workload; /* the name of the mix; "custom" with --read-ratio */
     double read_ratio;    /* 0…1 */

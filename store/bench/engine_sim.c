@@ -5,7 +5,6 @@
  * It waits on the run's clock, so that in virtual time it takes none. Calls must then come in the
  * order of their times.
  */
-#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,8 +99,7 @@ static uint64_t service_draw(struct sim *s)
 {
     if (s->p.dist[0] == 'f')
         return s->p.mean_ns;
-    double u = (double)(rng_next(&s->rng) >> 11) / (double)((uint64_t)1 << 53);
-    return (uint64_t)(-log(1 - u) * (double)s->p.mean_ns + 0.5);
+    return (uint64_t)(rng_exponential(&s->rng) * (double)s->p.mean_ns + 0.5);
 }
 
 static void sim_serve(struct sim *s)

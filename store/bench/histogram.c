@@ -45,7 +45,8 @@ void histogram_free(struct histogram *h)
 void histogram_clear(struct histogram *h)
 {
     for (unsigned i = 0; i <= bucket_of(h->max); i++)
-        store(&h->buckets[i], 0);
+        if (h->buckets[i]) /* or pages would be made for zeros */
+            store(&h->buckets[i], 0);
     store(&h->count, 0);
     store(&h->sum, 0);
     store(&h->max, 0);

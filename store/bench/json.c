@@ -49,6 +49,22 @@ static void op_fill(json_t *o, const struct op_result *op, const struct bench_re
     json_object_set_new(o, "latency_us", latency_json(op->latency));
 }
 
+/* null: not measured, in a closed loop, or nothing failed. */
+static void open_fill(json_t *o, const struct bench_result *r)
+{
+    const struct timing *t = &r->timing;
+    int open = r->is_open;
+    json_object_set_new(o, "offered", open ? real_json(r->open.offered) : json_null());
+    json_object_set_new(o, "achieved", open ? real_json(r->open.achieved) : json_null());
+    json_object_set_new(o, "late", open ? count_json(t->late) : json_null());
+    json_object_set_new(o, "dropped", open ? count_json(r->open.dropped) : json_null());
+    json_object_set_new(o, "max_lag_us",
+                        open ? json_real((double)t->max_lag_ns / 1e3) : json_null());
+    json_object_set_new(o, "service_us", latency_json(open ? t->service : r->all.latency));
+    json_object_set_new(o, "wait_us", open ? latency_json(t->wait) : json_null());
+    json_object_set_new(o, "failed_us", t->failed->count ? latency_json(t->failed) : json_null());
+}
+
 static json_t *by_op_json(const struct bench_result *r)
 {
     json_t *all = json_object();
@@ -74,7 +90,7 @@ static json_t *config_json(const struct bench_config *c)
 {
     int log = c->wal_sync_every != LOG_OFF;
     return json_pack("{s:I, s:o, s:o, s:f, s:s, s:f, s:I, s:i, s:I, s:s, s:I, s:s, s:I, s:b, s:s, "
-                     "s:o, s:s?, s:b, s:s?, s:s}",
+                     "s:o, s:s?, s:b, s:s?, s:s, s:o, s:s?}",
                      "threads", (json_int_t)c->threads, "duration_s",
                      c->duration_ns ? json_real((double)c->duration_ns / 1e9) : json_null(), "ops",
                      c->ops ? count_json(c->ops) : json_null(), "warmup_s",
@@ -84,7 +100,8 @@ static json_t *config_json(const struct bench_config *c)
                      (json_int_t)c->seed, "pool", c->pool, "shards", (json_int_t)c->shards,
                      "verify", c->verify, "profile_phase", c->profile_phase, "wal_sync_every",
                      log ? count_json(c->wal_sync_every) : json_null(), "dir", c->dir, "load",
-                     c->load, "ledger", c->ledger, "engine", c->engine);
+                     c->load, "ledger", c->ledger, "engine", c->engine, "rate",
+                     c->rate > 0 ? json_real(c->rate) : json_null(), "arrivals", c->arrivals);
 }
 
 static json_t *require_json(const struct bench_config *c, const struct bench_result *r)
@@ -115,6 +132,7 @@ int report_json(FILE *out, const struct bench_config *c, const struct bench_resu
                           "perfshim_version", PERFSHIM_VERSION, "name", c->workload, "valid",
                           bench_result_valid(r), "interrupted", r->end == RUN_INTERRUPTED);
     op_fill(o, &r->all, r);
+    open_fill(o, r);
     json_object_set_new(o, "duration_s", json_real(r->duration_s));
     json_object_set_new(o, "threads", count_json(c->threads));
     json_object_set_new(o, "by_op", by_op_json(r));

@@ -61,6 +61,12 @@ static int results_show(const struct bench_config *c, const struct bench_result 
         status = cannot_write(c->json);
     if (report_requirements(c, r) > 0 && !status)
         status = EXIT_UNMET;
+    if (bench_result_measured(r) && !bench_result_valid(r)) {
+        fprintf(stderr,
+                "store_bench: invalid: %.6g operations a second were to begin, %.6g began\n",
+                r->open.offered, r->open.achieved);
+        status = status ? status : EXIT_UNMET;
+    }
     if (r->end == RUN_TOO_MANY_ERRORS) {
         int unmet = too_many_errors(c);
         if (!status)
@@ -120,9 +126,9 @@ static int run(const struct bench_config *c)
         return error == -2 ? EXIT_LOG : EXIT_USE;
     }
     int status = results_show(c, &result, json);
-    int valid = bench_result_valid(&result);
+    int measured = bench_result_measured(&result);
     bench_result_release(&result);
-    if (signal_seen && !valid) { /* ended before it measured anything: to the caller, killed */
+    if (signal_seen && !measured) { /* ended before it measured anything: to the caller, killed */
         finish(status);
         raise(signal_seen);
     }

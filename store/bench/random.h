@@ -6,6 +6,7 @@
 #ifndef PERFSHIM_STORE_BENCH_RANDOM_H
 #define PERFSHIM_STORE_BENCH_RANDOM_H
 
+#include <math.h>
 #include <stdint.h>
 
 struct rng {
@@ -28,6 +29,18 @@ static inline uint64_t rng_next(struct rng *rng)
 static inline void rng_init(struct rng *rng, uint64_t seed, uint64_t stream)
 {
     rng->state = rng_mix(rng_mix(seed) + stream);
+}
+
+/* Uniform in [0, 1), of 53 bits. */
+static inline double rng_real(struct rng *rng)
+{
+    return (double)(rng_next(rng) >> 11) * 0x1p-53;
+}
+
+/* Exponential, with the mean 1. */
+static inline double rng_exponential(struct rng *rng)
+{
+    return -log(1 - rng_real(rng));
 }
 
 /* Uniform in [0, n); n < 2^40 keeps the bias of not rejecting below 2^-24. */

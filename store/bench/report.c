@@ -7,22 +7,64 @@
 #include "common/units.h"
 #include "store/bench/require.h"
 
+static void latency_cells(FILE *out, const struct histogram *h)
+{
+    char text[UNITS_BUF];
+    if (!h->count)
+        return;
+    fprintf(out, " %8s", units_duration(text, histogram_mean(h)));
+#define X(name, percent)                                                                           \
+    fprintf(out, " %8s", units_duration(text, (double)histogram_percentile(h, percent)));
+    PERCENTILES(X)
+#undef X
+    fprintf(out, " %8s", units_duration(text, (double)h->max));
+}
+
 static void op_row(FILE *out, const char *name, const struct op_result *op,
                    const struct bench_result *r)
 {
     char text[UNITS_BUF];
-    const struct histogram *h = op->latency;
     fprintf(out, "%-4s %11" PRIu64 " %9s %7" PRIu64, name, op_result_ops(op),
             units_count(text, op_result_throughput(op, r)), op_result_errors(op));
-    if (h->count) {
-        fprintf(out, " %8s", units_duration(text, histogram_mean(h)));
-#define X(name, percent)                                                                           \
-    fprintf(out, " %8s", units_duration(text, (double)histogram_percentile(h, percent)));
-        PERCENTILES(X)
-#undef X
-        fprintf(out, " %8s", units_duration(text, (double)h->max));
-    }
+    latency_cells(out, op->latency);
     fputc('\n', out);
+}
+
+/* What stands left of the latencies in a row of operations, as wide. */
+static void latency_row(FILE *out, const char *name, const struct histogram *h)
+{
+    fprintf(out, "%-34s", name);
+    latency_cells(out, h);
+    fputc('\n', out);
+}
+
+/* All operations: what they waited for their turn, and what the engine's calls took. */
+static void timing_rows(FILE *out, const struct bench_result *r)
+{
+    if (r->is_open) {
+        fputc('\n', out);
+        latency_row(out, "response, from the intended start", r->all.latency);
+        latency_row(out, "wait, until it was begun", r->timing.wait);
+        latency_row(out, "service, the call alone", r->timing.service);
+    }
+    if (r->timing.failed->count)
+        latency_row(out, "of operations that failed", r->timing.failed);
+}
+
+static void open_row(FILE *out, const struct bench_result *r)
+{
+    char offered[UNITS_BUF], achieved[UNITS_BUF], lag[UNITS_BUF];
+    const struct open_result *o = &r->open;
+    if (!r->is_open)
+        return;
+    fprintf(out,
+            "offered %s ops/s, achieved %s (%.1f%%); late by more than 1 ms: %" PRIu64
+            ", dropped: %" PRIu64 ", max lag %s\n",
+            units_count(offered, o->offered), units_count(achieved, o->achieved),
+            o->achieved / o->offered * 100, r->timing.late, o->dropped,
+            units_duration(lag, (double)r->timing.max_lag_ns));
+    if (bench_result_measured(r) && !bench_result_valid(r))
+        fputs("INVALID: less than 99% of the operations asked for were begun in time\n", out);
 }
 
 static void error_rows(FILE *out, const struct bench_result *r)
@@ -99,9 +141,11 @@ void report_table(FILE *out, const struct bench_config *c, const struct bench_re
     char bytes[UNITS_BUF], rss[UNITS_BUF], engine[80];
     double ops = (double)op_result_ops(&r->all),
            allocs = engine_statistic(&r->engine_measured, "allocs");
-    fprintf(out, "store_bench  %s, %.4g%% gets, %" PRIu64 " thread%s, %s, %.2f s%s\n", c->workload,
-            c->read_ratio * 100, c->threads, c->threads == 1 ? "" : "s", report_engine(engine, c),
-            r->duration_s, end_text(r->end));
+    fprintf(out, "store_bench  %s, %.4g%% gets, %" PRIu64 " thread%s, %s, ", c->workload,
+            c->read_ratio * 100, c->threads, c->threads == 1 ? "" : "s", report_engine(engine, c));
+    if (c->rate > 0)
+        fprintf(out, "%.6g ops/s %s, ", c->rate, c->arrivals);
+    fprintf(out, "%.2f s%s\n", r->duration_s, end_text(r->end));
     report_data(out, c);
     fputs("\n\n", out);
     fprintf(out, "%-4s %11s %9s %7s %8s %8s %8s %8s %8s %8s %8s\n", "op", "ops", "ops/s", "errors",
@@ -110,6 +154,8 @@ void report_table(FILE *out, const struct bench_config *c, const struct bench_re
         if (op_result_ops(&r->op[i]))
             op_row(out, op_name(i), &r->op[i], r);
     op_row(out, "all", &r->all, r);
+    timing_rows(out, r);
+    open_row(out, r);
     error_rows(out, r);
     log_rows(out, c, r);
     fprintf(out, "\ncpu %.0f%%  max rss %s", r->cpu_percent,

@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "store/bench/arrivals.h"
 #include "store/bench/engine.h"
 #include "store/bench/histogram.h"
 #include "store/bench/workload.h"
@@ -18,11 +19,28 @@ enum error_class {
 };
 const char *error_class_name(enum error_class class);
 
-/* Failed operations have no latency: ops = latency.count + errors. */
+/* ops = latency.count + errors. */
 struct op_result {
-    struct histogram *latency; /* ns */
+    struct histogram *latency; /* ns, from the intended start; of operations that did not fail */
     uint64_t errors[ERROR_CLASS_COUNT];
 };
+
+/* Of all kinds of operations together. */
+struct timing {
+    struct histogram *failed;  /* latencies of operations that failed, ns */
+    struct histogram *wait;    /* from the intended start to the call; open loop only */
+    struct histogram *service; /* the call alone; open loop only */
+    uint64_t late;             /* operations begun more than LATE_NS after their intended start */
+    uint64_t max_lag_ns;       /* of the latest of them */
+    uint64_t last_start_ns;    /* when the last one was begun */
+};
+#define LATE_NS 1000000u
+
+/* 0, or -1 if there is no memory (release it then too). */
+int timing_init(struct timing *t);
+void timing_release(struct timing *t);
+void timing_reset(struct timing *t);
+void timing_add(struct timing *sum, const struct timing *more);
 
 enum run_end { RUN_COMPLETE, RUN_INTERRUPTED, RUN_TOO_MANY_ERRORS };
 
@@ -31,7 +49,10 @@ struct bench_result {
     double duration_s; /* of the measured phase: from its start to its last operation's end */
     struct op_result op[OP_KINDS]; /* latency never NULL */
     struct op_result all;          /* their sum */
-    double cpu_percent;            /* of one CPU, in the measured phase */
+    struct timing timing;
+    int is_open; /* an open loop: `open` and the open loop's parts of timing are measured */
+    struct open_result open;
+    double cpu_percent; /* of one CPU, in the measured phase */
     uint64_t max_rss_bytes;
     struct engine_statistics
         engine_measured; /* counts of the measured phase; what is no count at its end */
@@ -45,7 +66,11 @@ uint64_t op_result_ops(const struct op_result *op);
 /* Operations a second that did not fail; 0 if nothing was measured. */
 double op_result_throughput(const struct op_result *op, const struct bench_result *result);
 
-/* Operations were measured, and not all of them failed: the numbers mean something. */
+/* Operations were measured, and not all of them failed. */
+int bench_result_measured(const struct bench_result *result);
+/* Measured, and as many operations begun as were asked for, but for 1 %: the numbers mean
+ * something.
+ */
 int bench_result_valid(const struct bench_result *result);
 
 /* 0, or -1 if there is no memory (release it then too). */

@@ -25,7 +25,8 @@ struct run {
     struct crew *crew;
     struct live *live;
     struct ledger ledger;
-    char temporary[512]; /* the log's directory, to be removed; "" if it is not ours */
+    struct arrivals arrivals; /* with a rate */
+    char temporary[512];      /* the log's directory, to be removed; "" if it is not ours */
     enum phase phase;
     uint64_t deadline_ns; /* of the phase */
 };
@@ -57,6 +58,8 @@ static void run_work(void *context, unsigned i)
     struct run *run = context;
     const struct bench_config *c = run->config;
     struct worker *w = &run->workers[i];
+    if (run->shared.arrivals)
+        system_timers_sharpen();
     if (run->phase == PHASE_LOAD) {
         worker_load(w, share_begin(c->keys, c->threads, i),
                     share_begin(c->keys, c->threads, i + 1));
@@ -64,7 +67,9 @@ static void run_work(void *context, unsigned i)
         worker_operate(w, UINT64_MAX, run->deadline_ns, "warmup");
     } else {
         uint64_t ops = share_begin(c->ops, c->threads, i + 1) - share_begin(c->ops, c->threads, i);
-        worker_operate(w, c->ops ? ops : UINT64_MAX, run->deadline_ns, "op");
+        if (!c->ops || w->shared->arrivals) /* an open loop's schedule ends by itself */
+            ops = UINT64_MAX;
+        worker_operate(w, ops, run->deadline_ns, "op");
     }
 }
 
@@ -77,6 +82,10 @@ static void run_phase(struct run *run, enum phase phase, const char *name, uint6
         worker_reset(&run->workers[i]);
     uint64_t now = system_now_ns();
     run->deadline_ns = duration_ns ? now + duration_ns : UINT64_MAX;
+    run->shared.arrivals = run->config->rate > 0 && phase != PHASE_LOAD ? &run->arrivals : NULL;
+    if (run->shared.arrivals)
+        arrivals_begin(&run->arrivals, now, run->deadline_ns,
+                       phase == PHASE_MEASURE && run->config->ops ? run->config->ops : UINT64_MAX);
     live_begin(run->live, name);
     crew_begin(run->crew);
     while (!crew_wait(run->crew, now += SECOND_NS))
@@ -150,10 +159,15 @@ static void run_measure(struct run *run, struct bench_result *r)
             op_result_add(&r->op[k], &w->op[k]);
             op_result_add(&r->all, &w->op[k]);
         }
+        timing_add(&r->timing, &w->timing);
         if (w->end_ns > end)
             end = w->end_ns;
     }
     r->duration_s = (double)(end - begin) / 1e9;
+    r->is_open = run->shared.arrivals != NULL;
+    if (r->is_open)
+        arrivals_judge(&run->arrivals, &r->open, op_result_ops(&r->all), r->timing.last_start_ns,
+                       end);
     r->cpu_percent = (double)cpu / (double)cpu_wall * 100;
 }
 
@@ -248,6 +262,8 @@ static void run_close(struct run *run, struct bench_result *r)
         worker_release(&run->workers[i]);
     free(run->workers);
     workload_release(&run->workload);
+    if (run->config->rate > 0)
+        arrivals_release(&run->arrivals);
     if (run->shared.self)
         r->close_error = engine->close(run->shared.self, &r->engine_run, &r->close_trouble);
     ledger_close(&run->ledger);
@@ -260,8 +276,15 @@ static void run_close(struct run *run, struct bench_result *r)
 int store_bench_run(const struct bench_config *config, struct bench_result *r)
 {
     struct run run = {.config = config};
+    if (config->rate > 0)
+        arrivals_init(&run.arrivals,
+                      strcmp(config->arrivals, "uniform") == 0 ? ARRIVALS_UNIFORM
+                                                               : ARRIVALS_POISSON,
+                      config->rate, config->seed);
     if (bench_result_init(r) != 0) {
         bench_result_release(r);
+        if (config->rate > 0)
+            arrivals_release(&run.arrivals);
         return failed("cannot keep results", "out of memory");
     }
     int error = run_open(&run);

@@ -11,5 +11,7 @@ uint64_t system_cpu_ns(void);
 /* Resident now, and at most so far; 0 if /proc cannot be read. */
 uint64_t system_rss_bytes(void);
 uint64_t system_max_rss_bytes(void);
+/* This thread's sleeps may end as late as the hardware makes them, not 50 us later. */
+void system_timers_sharpen(void);
 
 #endif

@@ -8,6 +8,7 @@
 
 /* Progress is told in batches: one call per operation would be a part of what is measured. */
 enum { PROGRESS_BATCH = 64 };
+#define WAIT_SLICE_NS 50000000u /* how soon a waiting worker sees *stop */
 
 int worker_init(struct worker *w, struct worker_shared *shared, unsigned index,
                 struct engine_trouble *trouble)
@@ -19,7 +20,7 @@ int worker_init(struct worker *w, struct worker_shared *shared, unsigned index,
     for (int i = 0; i < OP_KINDS; i++)
         if (!(w->op[i].latency = histogram_new()))
             rc = -1;
-    if (rc != 0) {
+    if (timing_init(&w->timing) != 0 || rc != 0) {
         snprintf(trouble->text, sizeof trouble->text, "out of memory");
         return -1;
     }
@@ -34,6 +35,7 @@ void worker_release(struct worker *w)
     generator_release(&w->generator);
     for (int i = 0; i < OP_KINDS; i++)
         histogram_free(w->op[i].latency);
+    timing_release(&w->timing);
 }
 
 static inline int stopped(const struct worker *w)
@@ -78,41 +80,111 @@ static __attribute__((noinline, cold)) void worker_fail(struct worker *w, enum o
         __atomic_store_n(w->shared->stop, 1, __ATOMIC_RELAXED);
 }
 
-/* One get and what comes after it; the time the call ended. */
-static uint64_t worker_get(struct worker *w, const struct op *op)
+/* 1 when the time has come, 0 if *stop was set before. */
+static int worker_wait(const struct worker *w, uint64_t until_ns)
+{
+    struct bench_clock *clock = w->shared->clock;
+    for (;;) {
+        uint64_t now = worker_now(w);
+        if (now >= until_ns)
+            return 1;
+        if (stopped(w))
+            return 0;
+        clock->sleep_until_ns(clock,
+                              until_ns - now > WAIT_SLICE_NS ? now + WAIT_SLICE_NS : until_ns);
+    }
+}
+
+/* What one operation did. */
+struct outcome {
+    uint64_t start_ns, end_ns; /* of the engine's call */
+    int failed;
+    enum error_class class; /* if it did */
+};
+
+static void outcome_fail(struct outcome *o, int error)
+{
+    o->failed = 1;
+    o->class = error_class_of(error);
+}
+
+/* One get and what comes after it. */
+static void worker_get(struct worker *w, const struct op *op, struct outcome *o)
 {
     const struct engine *engine = w->shared->engine;
     const struct workload *workload = w->shared->workload;
     struct engine_value value;
-    uint64_t start = worker_now(w);
+    o->start_ns = worker_now(w);
     int error = engine->get(w->thread, op->key, KEY_SIZE, &value);
-    uint64_t end = worker_now(w);
+    o->end_ns = worker_now(w);
     if (error != ENGINE_OK) {
-        worker_fail(w, OP_GET, error_class_of(error));
-        return end;
+        outcome_fail(o, error);
+        return;
     }
-    if (workload->verify && !value_valid(workload, value.data, value.size, op->number))
-        worker_fail(w, OP_GET, ERROR_VERIFY);
-    else
-        histogram_record(w->op[OP_GET].latency, end - start);
+    if (workload->verify && !value_valid(workload, value.data, value.size, op->number)) {
+        o->failed = 1;
+        o->class = ERROR_VERIFY;
+    }
     engine->release(w->thread, &value);
-    return end;
 }
 
-static uint64_t worker_put(struct worker *w, const struct op *op)
+static void worker_put(struct worker *w, const struct op *op, const char *value, struct outcome *o)
 {
-    const char *value = value_next(&w->generator, op->number);
-    uint64_t start = worker_now(w);
+    o->start_ns = worker_now(w);
     int error = w->shared->engine->put(w->thread, op->key, KEY_SIZE, value,
                                        w->shared->workload->value_size);
-    uint64_t end = worker_now(w);
-    if (error != ENGINE_OK) {
-        worker_fail(w, OP_PUT, error_class_of(error));
-    } else {
+    o->end_ns = worker_now(w);
+    if (error != ENGINE_OK)
+        outcome_fail(o, error);
+    else
         ledger_add(w->acknowledged);
-        histogram_record(w->op[OP_PUT].latency, end - start);
+}
+
+static inline void worker_lag(struct worker *w, uint64_t intended_ns, const struct outcome *o)
+{
+    struct timing *t = &w->timing;
+    uint64_t lag = o->start_ns - intended_ns;
+    if (lag > LATE_NS)
+        __atomic_store_n(&t->late, t->late + 1, __ATOMIC_RELAXED);
+    if (lag > t->max_lag_ns)
+        __atomic_store_n(&t->max_lag_ns, lag, __ATOMIC_RELAXED);
+    t->last_start_ns = o->start_ns;
+    if (o->failed)
+        return;
+    histogram_record(t->wait, lag);
+    histogram_record(t->service, o->end_ns - o->start_ns);
+}
+
+int worker_step(struct worker *w)
+{
+    struct arrivals *arrivals = w->shared->arrivals;
+    const char *value = NULL;
+    struct outcome o = {.failed = 0};
+    struct op op;
+    uint64_t intended = 0;
+    if (arrivals && !arrivals_take(arrivals, &intended))
+        return 0;
+    op_next(&w->generator, &op);
+    if (op.kind == OP_PUT)
+        value = value_next(&w->generator, op.number);
+    if (arrivals && !worker_wait(w, intended))
+        return 0;
+    if (op.kind == OP_GET)
+        worker_get(w, &op, &o);
+    else
+        worker_put(w, &op, value, &o);
+    w->end_ns = o.end_ns;
+    if (arrivals)
+        worker_lag(w, intended, &o);
+    else
+        intended = o.start_ns;
+    if (o.failed) {
+        histogram_record(w->timing.failed, o.end_ns - intended);
+        worker_fail(w, op.kind, o.class);
+    } else {
+        histogram_record(w->op[op.kind].latency, o.end_ns - intended);
     }
-    return end;
+    return 1;
 }
 
 void worker_reset(struct worker *w)
@@ -121,21 +193,18 @@ void worker_reset(struct worker *w)
         histogram_clear(w->op[i].latency);
         memset(w->op[i].errors, 0, sizeof w->op[i].errors);
     }
+    timing_reset(&w->timing);
 }
 
 void worker_operate(struct worker *w, uint64_t ops, uint64_t deadline_ns, const char *progress)
 {
-    uint64_t now = worker_now(w), untold = 0;
-    while (ops-- && now < deadline_ns && !stopped(w)) {
-        struct op op;
-        op_next(&w->generator, &op);
-        now = op.kind == OP_GET ? worker_get(w, &op) : worker_put(w, &op);
+    uint64_t untold = 0;
+    w->end_ns = worker_now(w);
+    while (ops-- && w->end_ns < deadline_ns && !stopped(w) && worker_step(w))
         if (++untold == PROGRESS_BATCH) {
             perfshim_progress_add(progress, untold);
             untold = 0;
         }
-    }
     if (untold)
         perfshim_progress_add(progress, untold);
-    w->end_ns = now;
 }

@@ -1,14 +1,20 @@
 /*
- * One thread of load: loads its share of the keys, then runs operations, one after the other.
+ * One thread of load: loads its share of the keys, then runs operations, one after the other: in a
+ * closed loop the next one when the last has ended, in an open loop when the schedule says so, or
+ * at once if that time has passed.
  *
  * A worker's numbers belong to its thread while a phase runs; others may read them meanwhile (each
  * is whole, and of some moment), and exactly between phases.
+ *
+ * All time comes from shared->clock: with a virtual clock, worker_step can be called for several
+ * workers in turn, and waiting takes no time.
  */
 #ifndef PERFSHIM_STORE_BENCH_WORKER_H
 #define PERFSHIM_STORE_BENCH_WORKER_H
 
 #include <stdint.h>
 
+#include "store/bench/arrivals.h"
 #include "store/bench/engine.h"
 #include "store/bench/result.h"
 #include "store/bench/workload.h"
@@ -19,6 +25,7 @@ struct worker_shared {
     void *self; /* the engine's */
     const struct workload *workload;
     struct bench_clock *clock;
+    struct arrivals *arrivals; /* NULL: a closed loop */
     uint64_t max_errors;
     uint64_t errors; /* atomic: failed operations of all workers in this phase */
     int *stop;       /* atomic: not 0 = end after the current operation */
@@ -30,10 +37,11 @@ struct worker {
     unsigned index;
     struct generator generator;
     struct op_result op[OP_KINDS];
+    struct timing timing;
     uint64_t loaded;        /* keys put by worker_load */
     uint64_t *acknowledged; /* in the ledger; NULL: none is kept */
     int load_error;         /* of worker_load: ENGINE_OK or why it ended */
-    uint64_t end_ns;        /* when the last operation of worker_operate ended */
+    uint64_t end_ns;        /* when the last operation ended */
 } __attribute__((aligned(64)));
 
 /* 0, or -1 with *trouble filled: there is no memory, or the engine does not take the thread
@@ -50,11 +58,18 @@ void worker_load(struct worker *w, uint64_t first, uint64_t end);
 void worker_reset(struct worker *w);
 
 /*
- * Runs at most `ops` operations, until `deadline_ns` (the operation that passes it is the last one)
- * or *stop. Counts them as progress of `progress`, and adds to the worker's numbers.
+ * One operation; 0 if there is none left to begin (open loop), or *stop came while it waited.
  *
- * Latency is the time of the engine's call alone. Choosing the operation, building its value,
- * checking and releasing what a get returned happen between two operations.
+ * Service time is the time of the engine's call alone. Choosing the operation and building its
+ * value happen before, checking and releasing what a get returned after it. Latency begins at the
+ * intended start in an open loop, and with the call in a closed one.
+ */
+int worker_step(struct worker *w);
+
+/*
+ * Steps: at most `ops`, until `deadline_ns` (the operation that passes it is the last one), the end
+ * of the schedule or *stop. Counts them as progress of `progress`, and adds to the worker's
+ * numbers.
  */
 void worker_operate(struct worker *w, uint64_t ops, uint64_t deadline_ns, const char *progress);
 

@@ -28,20 +28,22 @@ equal(doc["perfshim_version"], version, "and the version")
 wanted = {"name": str, "valid": bool, "interrupted": bool, "ops": int, "errors": int,
           "errors_by_class": dict, "throughput": float, "duration_s": float, "threads": int,
           "latency_us": dict, "by_op": dict, "cpu_percent": float, "max_rss_bytes": int,
-          "require": list, "store": dict, "engine": dict, "config": dict}
+          "service_us": dict, "require": list, "store": dict, "engine": dict, "config": dict}
+wanted |= dict.fromkeys(("offered", "achieved", "late", "dropped", "max_lag_us", "wait_us", "failed_us"), type(None))
 equal({k: type(v) for k, v in doc.items() if k not in ("schema", "perfshim_version")}, wanted,
       "it has the contract's keys, and no others")
 equal((doc["name"], doc["valid"], doc["interrupted"]), ("mixed", True, False),
       "a complete run is valid")
 equal(list(doc["latency_us"]), LATENCY, "latencies: average, percentiles, maximum")
 steps = [doc["latency_us"][k] for k in LATENCY[1:]]
+equal(doc["service_us"], doc["latency_us"], "in a closed loop the latency is the service time")
 ok(steps == sorted(steps) and steps[0] > 0, "percentiles rise", steps)
 equal(doc["config"],
       {"threads": 3, "duration_s": None, "ops": 20001, "warmup_s": 0.0, "workload": "mixed",
        "read_ratio": 0.5, "keys": 2000, "key_size": 16, "value_size": 100, "distribution": "uniform",
        "seed": 7, "pool": "on", "shards": 64, "verify": False, "profile_phase": "all",
        "wal_sync_every": None, "dir": None, "load": True, "ledger": None,
-       "engine": "store"},
+       "engine": "store", "rate": None, "arrivals": None},
       "the configuration is the whole one, defaults included")
 
 for threads, ops in ((1, 1000), (3, 1001), (16, 50000), (7, 3)):

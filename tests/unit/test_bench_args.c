@@ -145,6 +145,19 @@ static void an_engine_may_have_parameters(void **state)
     assert_int_equal(parse("--engine=store --pool=off --shards=8"), ARGS_RUN);
 }
 
+static void a_rate_makes_an_open_loop(void **state)
+{
+    (void)state;
+    assert_int_equal(parse(""), ARGS_RUN);
+    assert_true(config.rate == 0 && !config.arrivals);
+    assert_int_equal(parse("--rate=1000"), ARGS_RUN);
+    assert_true(config.rate == 1000);
+    assert_string_equal(config.arrivals, "poisson");
+    assert_int_equal(parse("-R 0.5 --arrivals=uniform"), ARGS_RUN);
+    assert_true(config.rate == 0.5);
+    assert_string_equal(config.arrivals, "uniform");
+}
+
 static void one_parse_leaves_nothing_to_the_next(void **state)
 {
     (void)state;
@@ -200,7 +213,13 @@ static void wrong_use_is_refused_with_its_reason(void **state)
     refused("--require latency<1ms", "unknown name 'latency'");
     refused("--require p99", "--require: ");
     refused("--require p99<10%", "p99 is a duration");
-    refused("--rate=100", "--rate: not available yet");
+    refused("--rate=0", "--rate: not above 0 and at most 1e7 operations a second");
+    refused("--rate=-5", "--rate: not above 0");
+    refused("-R 2e7", "--rate: not above 0 and at most 1e7");
+    refused("--rate=fast", "--rate: 'fast' is not a number");
+    refused("--arrivals=poisson", "--arrivals: needs a --rate");
+    refused("--rate=5 --arrivals=bursts", "--arrivals: 'bursts' is not one of poisson|uniform");
+    refused("sweep --rate=5", "--rate: only run takes it");
     refused("--engine=lsm", "--engine: 'lsm' is not one of store|null|sim");
     refused("--engine=", "--engine: '' is not one of store|null|sim");
     refused("--engine=store:a=1", "--engine: 'store' takes no parameters");
@@ -288,6 +307,7 @@ int main(void)
         cmocka_unit_test(ops_alone_mean_no_time_limit),
         cmocka_unit_test(a_read_ratio_is_a_custom_mix),
         cmocka_unit_test(an_engine_may_have_parameters),
+        cmocka_unit_test(a_rate_makes_an_open_loop),
         cmocka_unit_test(one_parse_leaves_nothing_to_the_next),
         cmocka_unit_test(a_directory_alone_means_a_log_synced_at_the_end),
         cmocka_unit_test(help_and_version_are_told_apart_from_a_run),

@@ -255,6 +255,51 @@ static void the_table_shows_the_whole_result(void **state)
     bench_result_release(&r);
 }
 
+static void the_table_of_an_open_loop_shows_wait_and_service(void **state)
+{
+    struct bench_config c = config_of("--threads=4 --workload=get --rate=100 --arrivals=uniform");
+    struct bench_result r;
+    (void)state;
+    assert_int_equal(bench_result_init(&r), 0);
+    for (int i = 0; i < 100; i++) {
+        uint64_t wait = i < 98 ? 1000 : 90000000;
+        histogram_record(r.timing.wait, wait);
+        histogram_record(r.timing.service, 50000);
+        histogram_record(r.op[OP_GET].latency, wait + 50000);
+    }
+    histogram_record(r.timing.failed, 5000);
+    r.op[OP_GET].errors[ERROR_IO] = r.all.errors[ERROR_IO] = 1;
+    histogram_add(r.all.latency, r.op[OP_GET].latency);
+    r.duration_s = 1;
+    r.is_open = 1;
+    r.open = (struct open_result){.offered = 200, .achieved = 101, .dropped = 99};
+    r.timing.late = 2;
+    r.timing.max_lag_ns = 90000000;
+    table_is(&c, &r,
+             "store_bench  get, 100% gets, 4 threads, pool on, 100 ops/s uniform, 1.00 s\n"
+             "1000 keys of 16 B (uniform), values of 100 B, 64 shards, seed 1\n\n"
+             "op           ops     ops/s  errors      avg      p50      p90      p95      p99     "
+             "p999      max\n"
+             "get          101       100       1  1.85 ms  51.0 us  51.0 us  51.0 us  90.0 ms  "
+             "90.0 ms  90.0 ms\n"
+             "all          101       100       1  1.85 ms  51.0 us  51.0 us  51.0 us  90.0 ms  "
+             "90.0 ms  90.0 ms\n\n"
+             "response, from the intended start   1.85 ms  51.0 us  51.0 us  51.0 us  90.0 ms  "
+             "90.0 ms  90.0 ms\n"
+             "wait, until it was begun            1.80 ms  1.00 us  1.00 us  1.00 us  90.0 ms  "
+             "90.0 ms  90.0 ms\n"
+             "service, the call alone             50.0 us  50.0 us  50.0 us  50.0 us  50.0 us  "
+             "50.0 us  50.0 us\n"
+             "of operations that failed           5.00 us  5.00 us  5.00 us  5.00 us  5.00 us  "
+             "5.00 us  5.00 us\n"
+             "offered 200 ops/s, achieved 101 (50.5%); late by more than 1 ms: 2, dropped: 99, "
+             "max lag 90.0 ms\n"
+             "INVALID: less than 99% of the operations asked for were begun in time\n"
+             "errors: 1 io\n\n"
+             "cpu 0%  max rss 0 B\n");
+    bench_result_release(&r);
+}
+
 static void the_table_has_lines_of_the_log_if_there_is_one(void **state)
 {
     struct bench_config c = config_of("--threads=1 --workload=put --wal-sync-every=10");
@@ -347,6 +392,7 @@ int main(void)
         cmocka_unit_test(live_lines_come_once_a_second),
         cmocka_unit_test(without_memory_nothing_runs_and_nothing_leaks),
         cmocka_unit_test(the_table_shows_the_whole_result),
+        cmocka_unit_test(the_table_of_an_open_loop_shows_wait_and_service),
         cmocka_unit_test(the_table_has_lines_of_the_log_if_there_is_one),
         cmocka_unit_test(a_log_is_made_filled_and_removed),
         cmocka_unit_test(a_partial_or_empty_result_says_so),

@@ -172,6 +172,49 @@ static void missing_keys_are_errors_without_latency(void **state)
     end(&f);
 }
 
+static void failed_operations_have_latencies_of_their_own(void **state)
+{
+    struct fixture f;
+    (void)state;
+    start(&f, 0.5, 0);
+    delete_all(&f);
+    worker_operate(&f.worker, 100, UINT64_MAX, "op");
+    uint64_t failed = f.worker.op[OP_GET].errors[ERROR_NOT_FOUND];
+    assert_true(failed > 10);
+    assert_int_equal(f.worker.timing.failed->count, failed);
+    assert_int_equal(f.worker.timing.failed->sum, failed * 100);
+    worker_reset(&f.worker);
+    assert_int_equal(f.worker.timing.failed->count, 0);
+    end(&f);
+}
+
+/* The clock moves by 100 at each look: two looks in the call, one before it. */
+static void an_open_loop_counts_from_the_intended_start(void **state)
+{
+    struct fixture f;
+    struct arrivals arrivals;
+    (void)state;
+    start(&f, 1, 0);
+    arrivals_init(&arrivals, ARRIVALS_UNIFORM, 1e9 / 150, 1);
+    arrivals_begin(&arrivals, 0, UINT64_MAX, 20);
+    f.shared.arrivals = &arrivals;
+    worker_operate(&f.worker, UINT64_MAX, UINT64_MAX, "op"); /* begun at 300, 600, … 6000 */
+    const struct timing *t = &f.worker.timing;
+    assert_int_equal(latencies(&f, OP_GET), 20);
+    assert_int_equal(t->service->count, 20);
+    assert_int_equal(t->service->sum, 20 * 100);
+    assert_int_equal(t->max_lag_ns, 6000 - 19 * 150);
+    assert_int_equal(t->wait->sum, 300 * 210 - 150 * 190);
+    assert_int_equal(f.worker.op[OP_GET].latency->sum, t->wait->sum + t->service->sum);
+    assert_int_equal(t->last_start_ns, 6000);
+    assert_int_equal(t->late, 0);
+    f.stop = 1;
+    arrivals_begin(&arrivals, 1000000, UINT64_MAX, 20);
+    assert_int_equal(worker_step(&f.worker), 0); /* does not wait to the end */
+    arrivals_release(&arrivals);
+    end(&f);
+}
+
 static void one_error_too_many_stops_everybody(void **state)
 {
     struct fixture f;
@@ -242,6 +285,8 @@ int main(void)
         cmocka_unit_test(numbers_add_up_until_they_are_reset),
         cmocka_unit_test(stop_ends_it_before_the_next_operation),
         cmocka_unit_test(missing_keys_are_errors_without_latency),
+        cmocka_unit_test(failed_operations_have_latencies_of_their_own),
+        cmocka_unit_test(an_open_loop_counts_from_the_intended_start),
         cmocka_unit_test(one_error_too_many_stops_everybody),
         cmocka_unit_test(verify_finds_a_foreign_value),
         cmocka_unit_test(no_memory_is_an_error_of_its_class),
