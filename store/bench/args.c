@@ -87,10 +87,13 @@ static int levels_set(const struct opt *opt, const char *value)
 static struct bench_config parsed;
 static int version;
 
-#define X(name, ratio) name "|"
+/* With a bar in front, which is not shown. */
+#define X(name, get, put, insert, rmw, scan, distribution) "|" name
 static const char workload_names[] = WORKLOADS(X);
 #undef X
-static char workload_choices[sizeof workload_names]; /* without the last bar */
+#define X(id, name) "|" name
+static const char distribution_names[] = DISTRIBUTIONS(X);
+#undef X
 
 static const struct opt opts[] = {
     {"threads|t|concurrency", OPT_UINT, &parsed.threads, "N", "worker threads (2)", NULL, 1,
@@ -113,17 +116,31 @@ static const struct opt opts[] = {
      "with --rate: at random times or evenly spaced (poisson)", "poisson|uniform", 0, 0, NULL},
     {"warmup", OPT_DURATION, &parsed.warmup_ns, "TIME",
      "run the workload this long before measuring (0)", NULL, 0, DURATION_MAX_NS, NULL},
+    {"steady", OPT_REAL, &parsed.steady, "PERCENT",
+     "end when the last 5 seconds' throughputs lie within PERCENT of their mean", NULL, 0, 0, NULL},
     {"workload", OPT_CHOICE, &parsed.workload, "MIX",
-     "operations on existing keys: 100, 0, 95, 50, 5 % gets, the rest puts (mixed)",
-     workload_choices, 0, 0, NULL},
+     "what is asked: 100, 0, 95, 50, 5 % gets, the rest puts, of keys that are there; or a core "
+     "workload of YCSB (mixed)",
+     workload_names + 1, 0, 0, NULL},
     {"read-ratio", OPT_REAL, &parsed.read_ratio, "R", "share of gets, 0 to 1, in place of a mix",
      NULL, 0, 0, NULL},
     {"keys|num", OPT_UINT, &parsed.keys, "N", "keys, all put before measuring (100000)", NULL, 1,
      KEYS_MAX, NULL},
     {"value-size", OPT_SIZE, &parsed.value_size, "SIZE", "bytes of each value (100)", NULL, 0,
      VALUE_MAX, NULL},
-    {"distribution", OPT_CHOICE, &parsed.distribution, "NAME", "how keys are chosen (uniform)",
-     "uniform", 0, 0, NULL},
+    {"compressibility", OPT_REAL, &parsed.compressibility, "R",
+     "share of each value that is zeros, 0 to 1; the rest is random (0)", NULL, 0, 0, NULL},
+    {"distribution", OPT_CHOICE, &parsed.distribution, "NAME",
+     "how keys are chosen (uniform; of YCSB's workloads scrambled, of ycsb-d latest)",
+     distribution_names + 1, 0, 0, NULL},
+    {"theta", OPT_REAL, &parsed.theta, "T", "exponent of zipfian, scrambled and latest (0.99)",
+     NULL, 0, 0, NULL},
+    {"hot-keys", OPT_REAL, &parsed.hot_keys, "R", "hotspot: share of the keys that are hot (0.2)",
+     NULL, 0, 0, NULL},
+    {"hot-ops", OPT_REAL, &parsed.hot_ops, "R",
+     "hotspot: share of the operations that go to them (0.8)", NULL, 0, 0, NULL},
+    {"scan-length", OPT_UINT, &parsed.scan_length, "N",
+     "entries of the longest scan; each takes 1 to N (100)", NULL, 1, SCAN_MAX, NULL},
     {"seed", OPT_UINT, &parsed.seed, "N", "of all random choices (1)", NULL, 0, INT64_MAX, NULL},
     {"pool", OPT_CHOICE, &parsed.pool, NULL, "the store's object pool (on)", "on|off", 0, 0, NULL},
     {"shards", OPT_UINT, &parsed.shards, "N", "shards of the store, a power of two (64)", NULL, 1,
@@ -158,6 +175,8 @@ static const struct opt opts[] = {
      "all|measured", 0, 0, NULL},
     {"live", OPT_FLAG, &parsed.live, NULL,
      "a line a second on stderr, terminal or not; --no-live: never", NULL, 0, 0, NULL},
+    {"live-json", OPT_OPTIONAL, &parsed.live_json, "F",
+     "a line of JSON a second to F; without F to stderr, in place of the other", NULL, 0, 0, NULL},
     {"json", OPT_OPTIONAL, &parsed.json, "F",
      "the result as JSON to F; without F to stdout, in place of the table", NULL, 0, 0, NULL},
 #define RESERVED(names, values)                                                                    \
@@ -165,8 +184,6 @@ static const struct opt opts[] = {
         names, OPT_RESERVED, NULL, NULL, NULL, values, 0, 0, NULL                                  \
     }
     RESERVED("preset|cache-size|memtable-size", NULL),
-    RESERVED("distribution", "zipfian|latest"),
-    RESERVED("workload", "ycsb-a|ycsb-b|ycsb-c|ycsb-d|ycsb-e|ycsb-f"),
 #undef RESERVED
     {"version", OPT_FLAG, &version, NULL, "print the version", NULL, 0, 0, NULL},
     OPT_END,
@@ -174,7 +191,6 @@ static const struct opt opts[] = {
 
 void args_help(void)
 {
-    memcpy(workload_choices, workload_names, sizeof workload_names - 2);
     printf(
         "usage: store_bench [run] [OPTIONS]\n"
         "       store_bench sweep [--levels LIST] [--repeats N] [OPTIONS]\n"
@@ -200,6 +216,8 @@ static int verb_resolve(struct bench_config *c)
         return refuse("threads", "sweep takes --levels");
     if (c->sweep && c->require_count)
         return refuse("require", "only run takes it; perfshim plan --slo judges a sweep");
+    if (c->sweep && (c->live_json || !isnan(c->steady)))
+        return refuse(c->live_json ? "live-json" : "steady", "only run takes it");
     if (c->sweep && (c->dir || c->ledger)) /* no level may begin with what another one left */
         return refuse(c->dir ? "dir" : "ledger", "only run takes it");
     if (!c->threads)
@@ -213,6 +231,66 @@ static int verb_resolve(struct bench_config *c)
         memcpy(c->levels, default_levels, sizeof default_levels);
     }
     return 0;
+}
+
+/* A share or an exponent that only some distributions take: within 0 to `most`, or its default. */
+static int part_resolve(double *part, const char *option, int taken, const char *by, double most,
+                        double otherwise)
+{
+    char why[160];
+    if (isnan(*part)) {
+        *part = otherwise;
+        return 0;
+    }
+    if (!taken) {
+        snprintf(why, sizeof why, "only the distribution%s", by);
+        return refuse(option, why);
+    }
+    if (*part >= 0 && *part <= most)
+        return 0;
+    snprintf(why, sizeof why, "not between 0 and %g", most);
+    return refuse(option, why);
+}
+
+static int distribution_resolve(struct bench_config *c)
+{
+    int kind = distribution_named(c->distribution), hotspot = kind == DISTRIBUTION_HOTSPOT;
+    int zipf = kind == DISTRIBUTION_ZIPFIAN || kind == DISTRIBUTION_SCRAMBLED ||
+               kind == DISTRIBUTION_LATEST;
+    if (part_resolve(&c->theta, "theta", zipf, "s zipfian, scrambled and latest take it", 10, 0.99))
+        return -1;
+    if (part_resolve(&c->hot_keys, "hot-keys", hotspot, " hotspot takes it", 1, 0.2))
+        return -1;
+    return part_resolve(&c->hot_ops, "hot-ops", hotspot, " hotspot takes it", 1, 0.8);
+}
+
+static int workload_resolve(struct bench_config *c)
+{
+    if (!isnan(c->read_ratio)) {
+        if (c->workload)
+            return refuse("read-ratio", "a --workload is given too: one of the two");
+        if (c->read_ratio < 0 || c->read_ratio > 1)
+            return refuse("read-ratio", "not between 0 and 1");
+        c->workload = "custom";
+        c->share[OP_GET] = c->read_ratio;
+        c->share[OP_PUT] = 1 - c->read_ratio;
+    } else {
+        const struct mix *mix = mix_named(c->workload ? c->workload : "mixed");
+        c->workload = mix->name;
+        memcpy(c->share, mix->share, sizeof c->share);
+        c->read_ratio = c->share[OP_GET];
+        if (!c->distribution)
+            c->distribution = mix->distribution;
+    }
+    if (!c->distribution)
+        c->distribution = "uniform";
+    if (!isnan(c->steady) && !(c->steady > 0 && c->steady <= 100))
+        return refuse("steady", "not above 0 and at most 100 per cent");
+    if (isnan(c->steady))
+        c->steady = 0;
+    if (c->compressibility < 0 || c->compressibility > 1)
+        return refuse("compressibility", "not between 0 and 1");
+    return distribution_resolve(c);
 }
 
 static int rate_resolve(struct bench_config *c)
@@ -237,6 +315,11 @@ static int engine_resolve(struct bench_config *c)
     const struct engine *engine = engine_choose(c->engine);
     if (!engine)
         return -1;
+    if (c->share[OP_SCAN] > 0 && !engine->scan) {
+        snprintf(why, sizeof why, "%s scans, which the engine %s cannot", c->workload,
+                 engine->name);
+        return refuse("workload", why);
+    }
     snprintf(why, sizeof why, "the engine %s has none", engine->name);
     if (!(engine->features & ENGINE_SHARDS) && (c->pool || c->shards))
         return refuse(c->pool ? "pool" : "shards", why);
@@ -254,12 +337,15 @@ static int engine_resolve(struct bench_config *c)
 enum args_outcome args_parse(struct bench_config *config, int argc, char **argv)
 {
     version = 0;
-    memcpy(workload_choices, workload_names, sizeof workload_names - 2);
     parsed = (struct bench_config){.rate = NAN,
+                                   .steady = NAN,
+                                   .theta = NAN,
+                                   .hot_keys = NAN,
+                                   .hot_ops = NAN,
+                                   .scan_length = SCAN_DEFAULT,
                                    .read_ratio = NAN,
                                    .keys = 100000,
                                    .value_size = 100,
-                                   .distribution = "uniform",
                                    .seed = 1,
                                    .engine = "store",
                                    .wal_sync_every = LOG_OFF,
@@ -290,17 +376,8 @@ enum args_outcome args_parse(struct bench_config *config, int argc, char **argv)
         return ARGS_ERROR;
     if (rate_resolve(&parsed) != 0)
         return ARGS_ERROR;
-    if (!isnan(parsed.read_ratio)) {
-        if (parsed.workload)
-            return refuse("read-ratio", "a --workload is given too: one of the two");
-        if (parsed.read_ratio < 0 || parsed.read_ratio > 1)
-            return refuse("read-ratio", "not between 0 and 1");
-        parsed.workload = "custom";
-    } else {
-        if (!parsed.workload)
-            parsed.workload = "mixed";
-        parsed.read_ratio = workload_read_ratio(parsed.workload);
-    }
+    if (workload_resolve(&parsed) != 0)
+        return ARGS_ERROR;
     if (engine_resolve(&parsed) != 0)
         return ARGS_ERROR;
     if (parsed.shards & (parsed.shards - 1))

@@ -44,6 +44,15 @@ int arrivals_take(struct arrivals *a, uint64_t *start_ns)
     return there;
 }
 
+uint64_t arrivals_lag_ns(struct arrivals *a, uint64_t now_ns)
+{
+    pthread_mutex_lock(&a->lock);
+    uint64_t next = a->begin_ns + (uint64_t)a->next_ns;
+    int over = a->taken == a->limit || next >= a->end_ns;
+    pthread_mutex_unlock(&a->lock);
+    return over || next >= now_ns ? 0 : now_ns - next;
+}
+
 /* Starts due before the time, since begin_ns, that nobody has taken. */
 static uint64_t arrivals_due(const struct arrivals *a, double end)
 {

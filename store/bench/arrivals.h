@@ -5,7 +5,7 @@
  * whole is one queue before as many places as there are threads. The times depend on kind, rate
  * and seed only; which thread gets which does not.
  *
- * Thread safety: arrivals_take from any thread; the rest while no thread takes.
+ * Thread safety: arrivals_take and arrivals_lag_ns from any thread; the rest while no thread takes.
  */
 #ifndef PERFSHIM_STORE_BENCH_ARRIVALS_H
 #define PERFSHIM_STORE_BENCH_ARRIVALS_H
@@ -42,6 +42,9 @@ void arrivals_begin(struct arrivals *a, uint64_t begin_ns, uint64_t end_ns, uint
 
 /* 1 and the next start, or 0: there is none left. */
 int arrivals_take(struct arrivals *a, uint64_t *start_ns);
+
+/* By how much the next start is late at now_ns; from any thread. */
+uint64_t arrivals_lag_ns(struct arrivals *a, uint64_t now_ns);
 
 /* What an open loop was asked for, and did. */
 struct open_result {

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "common/budget.h"
+#include "store/bench/workload.h"
 
 enum { REQUIRE_MAX = 32, LEVELS_MAX = 64, REPEATS_MAX = 1000 };
 #define LOG_OFF UINT64_MAX /* wal_sync_every without a log */
@@ -16,11 +17,17 @@ struct bench_config {
     double rate;          /* of an open loop: operations a second to begin; 0 = a closed loop */
     const char *arrivals; /* "poisson" or "uniform"; NULL in a closed loop */
     uint64_t warmup_ns;
-    const char *workload; /* the name of the mix; "custom" with --read-ratio */
-    double read_ratio;    /* 0…1 */
+    double steady;          /* per cent within which the last windows end the run; 0 = never */
+    const char *workload;   /* the name of the mix; "custom" with --read-ratio */
+    double share[OP_KINDS]; /* of operations of each kind */
+    double read_ratio;      /* of gets: what --read-ratio or the mix says, 0…1 */
     uint64_t keys;
     uint64_t value_size;
     const char *distribution;
+    double theta;             /* of a zipfian one */
+    double hot_keys, hot_ops; /* of hotspot */
+    double compressibility;   /* share of zeros in values */
+    uint64_t scan_length;     /* entries of the longest scan */
     uint64_t seed;
     const char *pool; /* "on" or "off" */
     uint64_t shards;
@@ -34,6 +41,7 @@ struct bench_config {
     const char *profile_phase;
     const char *json; /* NULL = none, "-" = stdout, else a file */
     int live;
+    const char *live_json; /* NULL = none, "-" = stderr, else a file */
     struct budget require[REQUIRE_MAX];
     int require_count;
     int sweep; /* the verb: run at each of these numbers of threads, not at `threads` */

@@ -1,8 +1,9 @@
-/* The only file that knows jansson: the documents of a run and of a sweep. */
+/* The only file that knows jansson: the documents of a run and of a sweep, and live lines. */
 #include <jansson.h>
 #include <math.h>
 #include <string.h>
 
+#include "store/bench/live.h"
 #include "store/bench/report.h"
 #include "store/bench/require.h"
 #include "store/bench/sweep.h"
@@ -88,20 +89,25 @@ static json_t *statistics_json(const struct engine_statistics *s)
 
 static json_t *config_json(const struct bench_config *c)
 {
-    int log = c->wal_sync_every != LOG_OFF;
-    return json_pack("{s:I, s:o, s:o, s:f, s:s, s:f, s:I, s:i, s:I, s:s, s:I, s:s, s:I, s:b, s:s, "
-                     "s:o, s:s?, s:b, s:s?, s:s, s:o, s:s?}",
-                     "threads", (json_int_t)c->threads, "duration_s",
-                     c->duration_ns ? json_real((double)c->duration_ns / 1e9) : json_null(), "ops",
-                     c->ops ? count_json(c->ops) : json_null(), "warmup_s",
-                     (double)c->warmup_ns / 1e9, "workload", c->workload, "read_ratio",
-                     c->read_ratio, "keys", (json_int_t)c->keys, "key_size", KEY_SIZE, "value_size",
-                     (json_int_t)c->value_size, "distribution", c->distribution, "seed",
-                     (json_int_t)c->seed, "pool", c->pool, "shards", (json_int_t)c->shards,
-                     "verify", c->verify, "profile_phase", c->profile_phase, "wal_sync_every",
-                     log ? count_json(c->wal_sync_every) : json_null(), "dir", c->dir, "load",
-                     c->load, "ledger", c->ledger, "engine", c->engine, "rate",
-                     c->rate > 0 ? json_real(c->rate) : json_null(), "arrivals", c->arrivals);
+    int log = c->wal_sync_every != LOG_OFF, kind = distribution_named(c->distribution);
+    int hotspot = kind == DISTRIBUTION_HOTSPOT, zipf = !hotspot && kind != DISTRIBUTION_UNIFORM;
+    return json_pack(
+        "{s:I, s:o, s:o, s:f, s:s, s:f, s:I, s:i, s:I, s:s, s:I, s:s, s:I, s:b, s:s, "
+        "s:o, s:s?, s:b, s:s?, s:s, s:o, s:s?, s:f, s:o, s:o, s:o, s:I, s:o}",
+        "threads", (json_int_t)c->threads, "duration_s",
+        c->duration_ns ? json_real((double)c->duration_ns / 1e9) : json_null(), "ops",
+        c->ops ? count_json(c->ops) : json_null(), "warmup_s", (double)c->warmup_ns / 1e9,
+        "workload", c->workload, "read_ratio", c->read_ratio, "keys", (json_int_t)c->keys,
+        "key_size", KEY_SIZE, "value_size", (json_int_t)c->value_size, "distribution",
+        c->distribution, "seed", (json_int_t)c->seed, "pool", c->pool, "shards",
+        (json_int_t)c->shards, "verify", c->verify, "profile_phase", c->profile_phase,
+        "wal_sync_every", log ? count_json(c->wal_sync_every) : json_null(), "dir", c->dir, "load",
+        c->load, "ledger", c->ledger, "engine", c->engine, "rate",
+        c->rate > 0 ? json_real(c->rate) : json_null(), "arrivals", c->arrivals, "compressibility",
+        c->compressibility, "theta", zipf ? json_real(c->theta) : json_null(), "hot_keys",
+        hotspot ? json_real(c->hot_keys) : json_null(), "hot_ops",
+        hotspot ? json_real(c->hot_ops) : json_null(), "scan_length", (json_int_t)c->scan_length,
+        "steady_percent", c->steady > 0 ? json_real(c->steady) : json_null());
 }
 
 static json_t *require_json(const struct bench_config *c, const struct bench_result *r)
@@ -126,6 +132,35 @@ static int document_write(FILE *out, json_t *o)
     return failed ? -1 : 0;
 }
 
+static json_t *live_operations(const struct live_line *l)
+{
+    double allocs = engine_statistic(l->measured, "allocs") / (double)l->ops;
+    return json_pack("{s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "interval_s",
+                     l->interval_s, "ops", count_json(l->ops), "errors", count_json(l->errors),
+                     "throughput", real_json((double)l->latency->count / l->interval_s), "average",
+                     real_json(l->average), "latency_us", latency_json(l->latency), "lag_us",
+                     l->is_open ? json_real((double)l->lag_ns / 1e3) : json_null(), "cpu_percent",
+                     real_json(l->cpu_percent), "rss_bytes",
+                     l->rss_bytes ? count_json(l->rss_bytes) : json_null(), "written_bytes_per_s",
+                     real_json(l->written_rate), "allocs_per_op", real_json(allocs), "engine",
+                     statistics_json(l->measured));
+}
+
+void live_json(FILE *out, const struct live_line *l)
+{
+    json_t *o = json_pack("{s:s, s:s, s:f}", "schema", "perfshim.live/1", "phase", l->phase,
+                          "time_s", l->time_s);
+    json_t *rest = l->is_load ? json_pack("{s:o, s:o}", "loaded", count_json(l->loaded), "keys",
+                                          count_json(l->keys))
+                              : live_operations(l);
+    json_object_update(o, rest);
+    json_decref(rest);
+    json_dumpf(o, out, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    json_decref(o);
+    fputc('\n', out);
+    fflush(out);
+}
+
 int report_json(FILE *out, const struct bench_config *c, const struct bench_result *r)
 {
     json_t *o = json_pack("{s:s, s:s, s:s, s:b, s:b}", "schema", "perfshim.store_bench/1",
@@ -133,6 +168,7 @@ int report_json(FILE *out, const struct bench_config *c, const struct bench_resu
                           bench_result_valid(r), "interrupted", r->end == RUN_INTERRUPTED);
     op_fill(o, &r->all, r);
     open_fill(o, r);
+    json_object_set_new(o, "steady", c->steady > 0 ? json_boolean(r->is_steady) : json_null());
     json_object_set_new(o, "duration_s", json_real(r->duration_s));
     json_object_set_new(o, "threads", count_json(c->threads));
     json_object_set_new(o, "by_op", by_op_json(r));

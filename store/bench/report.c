@@ -24,7 +24,7 @@ static void op_row(FILE *out, const char *name, const struct op_result *op,
                    const struct bench_result *r)
 {
     char text[UNITS_BUF];
-    fprintf(out, "%-4s %11" PRIu64 " %9s %7" PRIu64, name, op_result_ops(op),
+    fprintf(out, "%-6s %11" PRIu64 " %9s %7" PRIu64, name, op_result_ops(op),
             units_count(text, op_result_throughput(op, r)), op_result_errors(op));
     latency_cells(out, op->latency);
     fputc('\n', out);
@@ -33,7 +33,7 @@ static void op_row(FILE *out, const char *name, const struct op_result *op,
 /* What stands left of the latencies in a row of operations, as wide. */
 static void latency_row(FILE *out, const char *name, const struct histogram *h)
 {
-    fprintf(out, "%-34s", name);
+    fprintf(out, "%-36s", name);
     latency_cells(out, h);
     fputc('\n', out);
 }
@@ -125,11 +125,23 @@ const char *report_engine(char text[static 80], const struct bench_config *c)
     return text;
 }
 
+static const char *report_distribution(char text[static 40], const struct bench_config *c)
+{
+    int kind = distribution_named(c->distribution);
+    if (kind == DISTRIBUTION_UNIFORM)
+        return c->distribution;
+    if (kind == DISTRIBUTION_HOTSPOT)
+        snprintf(text, 40, "%s %g/%g", c->distribution, c->hot_keys, c->hot_ops);
+    else
+        snprintf(text, 40, "%s %g", c->distribution, c->theta);
+    return text;
+}
+
 void report_data(FILE *out, const struct bench_config *c)
 {
-    char size[UNITS_BUF], log[40];
+    char size[UNITS_BUF], log[40], keys[40];
     fprintf(out, "%" PRIu64 " keys of %d B (%s), values of %s, ", c->keys, KEY_SIZE,
-            c->distribution, units_size(size, (double)c->value_size));
+            report_distribution(keys, c), units_size(size, (double)c->value_size));
     if (strcmp(c->engine, "store") == 0)
         fprintf(out, "%" PRIu64 " shards, ", c->shards);
     fprintf(out, "seed %" PRIu64 "%s%s", c->seed, c->verify ? ", verified" : "",
@@ -145,10 +157,11 @@ void report_table(FILE *out, const struct bench_config *c, const struct bench_re
             c->read_ratio * 100, c->threads, c->threads == 1 ? "" : "s", report_engine(engine, c));
     if (c->rate > 0)
         fprintf(out, "%.6g ops/s %s, ", c->rate, c->arrivals);
-    fprintf(out, "%.2f s%s\n", r->duration_s, end_text(r->end));
+    fprintf(out, "%.2f s%s%s\n", r->duration_s,
+            c->steady > 0 ? r->is_steady ? ", steady" : ", not steady" : "", end_text(r->end));
     report_data(out, c);
     fputs("\n\n", out);
-    fprintf(out, "%-4s %11s %9s %7s %8s %8s %8s %8s %8s %8s %8s\n", "op", "ops", "ops/s", "errors",
+    fprintf(out, "%-6s %11s %9s %7s %8s %8s %8s %8s %8s %8s %8s\n", "op", "ops", "ops/s", "errors",
             "avg", "p50", "p90", "p95", "p99", "p999", "max");
     for (int i = 0; i < OP_KINDS; i++)
         if (op_result_ops(&r->op[i]))

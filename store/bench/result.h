@@ -46,6 +46,7 @@ enum run_end { RUN_COMPLETE, RUN_INTERRUPTED, RUN_TOO_MANY_ERRORS };
 
 struct bench_result {
     enum run_end end;
+    int is_steady;     /* it ended because it had become steady */
     double duration_s; /* of the measured phase: from its start to its last operation's end */
     struct op_result op[OP_KINDS]; /* latency never NULL */
     struct op_result all;          /* their sum */

@@ -10,6 +10,7 @@
 #include "store/bench/crew.h"
 #include "store/bench/ledger.h"
 #include "store/bench/live.h"
+#include "store/bench/steady.h"
 #include "store/bench/system.h"
 #include "store/bench/worker.h"
 
@@ -29,6 +30,10 @@ struct run {
     char temporary[512];      /* the log's directory, to be removed; "" if it is not ours */
     enum phase phase;
     uint64_t deadline_ns; /* of the phase */
+    struct steady steady; /* its windows, and the last one's end */
+    uint64_t seen_ops, seen_ns;
+    int is_steady;
+    FILE *live_json; /* NULL: none */
 };
 
 static int stop;        /* the workers' */
@@ -73,6 +78,21 @@ static void run_work(void *context, unsigned i)
     }
 }
 
+/* A second more of the measured phase. */
+static void steady_look(struct run *run)
+{
+    uint64_t now = system_now_ns(), ops = 0;
+    for (uint64_t i = 0; i < run->config->threads; i++)
+        for (int k = 0; k < OP_KINDS; k++)
+            ops += __atomic_load_n(&run->workers[i].op[k].latency->count, __ATOMIC_RELAXED);
+    if (steady_add(&run->steady, (double)(ops - run->seen_ops) / (double)(now - run->seen_ns))) {
+        run->is_steady = 1;
+        __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+    }
+    run->seen_ops = ops;
+    run->seen_ns = now;
+}
+
 /* duration_ns 0: until the work is done. */
 static void run_phase(struct run *run, enum phase phase, const char *name, uint64_t duration_ns)
 {
@@ -81,6 +101,9 @@ static void run_phase(struct run *run, enum phase phase, const char *name, uint6
     for (uint64_t i = 0; i < run->config->threads; i++)
         worker_reset(&run->workers[i]);
     uint64_t now = system_now_ns();
+    run->steady = (struct steady){.within = run->config->steady / 100};
+    run->seen_ops = 0;
+    run->seen_ns = now;
     run->deadline_ns = duration_ns ? now + duration_ns : UINT64_MAX;
     run->shared.arrivals = run->config->rate > 0 && phase != PHASE_LOAD ? &run->arrivals : NULL;
     if (run->shared.arrivals)
@@ -88,8 +111,12 @@ static void run_phase(struct run *run, enum phase phase, const char *name, uint6
                        phase == PHASE_MEASURE && run->config->ops ? run->config->ops : UINT64_MAX);
     live_begin(run->live, name);
     crew_begin(run->crew);
-    while (!crew_wait(run->crew, now += SECOND_NS))
+    while (!crew_wait(run->crew, now += SECOND_NS)) {
         live_tick(run->live);
+        if (phase == PHASE_MEASURE && run->config->steady > 0)
+            steady_look(run);
+    }
+    live_end(run->live);
 }
 
 /*
@@ -213,6 +240,23 @@ static int run_open_engine(struct run *run)
     return trouble.disk ? -2 : -1;
 }
 
+static int run_open_live(struct run *run)
+{
+    const struct bench_config *c = run->config;
+    int aside = c->live_json && strcmp(c->live_json, "-") != 0;
+    if (c->live_json)
+        run->live_json = aside ? fopen(c->live_json, "w") : stderr;
+    if (c->live_json && !run->live_json) {
+        fprintf(stderr, "store_bench: cannot write %s: %s\n", c->live_json, strerror(errno));
+        return -1;
+    }
+    if (!c->live && !c->live_json)
+        return 0;
+    run->live = live_new(c->live && run->live_json != stderr ? stderr : NULL, run->live_json,
+                         run->workers, (unsigned)c->threads, c->keys);
+    return run->live ? 0 : failed("cannot show the run", "out of memory");
+}
+
 static int run_open(struct run *run)
 {
     const struct bench_config *c = run->config;
@@ -226,8 +270,19 @@ static int run_open(struct run *run)
         fprintf(stderr, "store_bench: cannot keep the ledger %s: %s\n", c->ledger, strerror(errno));
         return -2;
     }
-    if (workload_init(&run->workload, c->read_ratio, c->keys, c->value_size, c->seed, c->verify) !=
-        0)
+    struct workload_setup setup = {.keys = c->keys,
+                                   .value_size = c->value_size,
+                                   .compressibility = c->compressibility,
+                                   .seed = c->seed,
+                                   .verify = c->verify,
+                                   .distribution =
+                                       (enum distribution_kind)distribution_named(c->distribution),
+                                   .theta = c->theta,
+                                   .hot_keys = c->hot_keys,
+                                   .hot_ops = c->hot_ops,
+                                   .scan_length = c->scan_length};
+    memcpy(setup.share, c->share, sizeof setup.share);
+    if (workload_init(&run->workload, &setup) != 0)
         return failed("cannot make values", "out of memory");
     run->shared.workload = &run->workload;
     run->shared.max_errors = UINT64_MAX; /* the limit is the measured phase's */
@@ -241,8 +296,8 @@ static int run_open(struct run *run)
             return failed("cannot start threads", trouble.text);
         run->workers[i].acknowledged = ledger_count(&run->ledger, i);
     }
-    if (c->live && !(run->live = live_new(stderr, run->workers, threads, c->keys)))
-        return failed("cannot show the run", "out of memory");
+    if (run_open_live(run) != 0)
+        return -1;
     error = crew_new(&run->crew, threads, run_work, run, &started);
     if (error) {
         fprintf(stderr, "store_bench: cannot start thread %u of %u: %s\n", started + 1, threads,
@@ -258,6 +313,8 @@ static void run_close(struct run *run, struct bench_result *r)
     const struct engine *engine = run->shared.engine;
     crew_free(run->crew);
     live_free(run->live);
+    if (run->live_json && run->live_json != stderr)
+        fclose(run->live_json);
     for (uint64_t i = 0; run->workers && i < run->config->threads; i++)
         worker_release(&run->workers[i]);
     free(run->workers);
@@ -295,6 +352,7 @@ int store_bench_run(const struct bench_config *config, struct bench_result *r)
     if (!error) {
         run_measure(&run, r);
         r->max_rss_bytes = system_max_rss_bytes();
+        r->is_steady = run.is_steady;
         r->end = __atomic_load_n(&interrupted, __ATOMIC_RELAXED)  ? RUN_INTERRUPTED
                  : op_result_errors(&r->all) > config->max_errors ? RUN_TOO_MANY_ERRORS
                                                                   : RUN_COMPLETE;

@@ -24,33 +24,36 @@ uint64_t system_cpu_ns(void)
     return clock_read(CLOCK_PROCESS_CPUTIME_ID);
 }
 
-/*
- * A "name:  N kB" line of /proc/self/status. Not getrusage: its maximum outlives exec, so that a
- * big parent's size would be ours.
- */
-static uint64_t status_bytes(const char *name)
+/* The number behind `name` in a file of lines "name:  N"; `none` if there is no such. */
+static uint64_t file_number(const char *file, const char *name, uint64_t none)
 {
     char text[4096];
-    int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return 0;
+        return none;
     ssize_t n = read(fd, text, sizeof text - 1);
     close(fd);
     if (n <= 0)
-        return 0;
+        return none;
     text[n] = '\0';
     const char *line = strstr(text, name);
-    return line ? strtoull(line + strlen(name), NULL, 10) * 1024 : 0;
+    return line ? strtoull(line + strlen(name), NULL, 10) : none;
 }
 
+/* Not getrusage: its maximum outlives exec, so that a big parent's size would be ours. */
 uint64_t system_rss_bytes(void)
 {
-    return status_bytes("\nVmRSS:");
+    return file_number("/proc/self/status", "\nVmRSS:", 0) * 1024;
 }
 
 uint64_t system_max_rss_bytes(void)
 {
-    return status_bytes("\nVmHWM:");
+    return file_number("/proc/self/status", "\nVmHWM:", 0) * 1024;
+}
+
+uint64_t system_written_bytes(void)
+{
+    return file_number("/proc/self/io", "\nwrite_bytes:", UINT64_MAX);
 }
 
 void system_timers_sharpen(void)

@@ -11,6 +11,8 @@ uint64_t system_cpu_ns(void);
 /* Resident now, and at most so far; 0 if /proc cannot be read. */
 uint64_t system_rss_bytes(void);
 uint64_t system_max_rss_bytes(void);
+/* Bytes this process has had written to disks; UINT64_MAX if the kernel does not tell. */
+uint64_t system_written_bytes(void);
 /* This thread's sleeps may end as late as the hardware makes them, not 50 us later. */
 void system_timers_sharpen(void);
 

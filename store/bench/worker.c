@@ -52,7 +52,7 @@ void worker_load(struct worker *w, uint64_t first, uint64_t end)
     for (uint64_t i = first; i < end && !stopped(w); i++) {
         key_write(key, i);
         w->load_error = engine->put(w->thread, key, KEY_SIZE, value_next(&w->generator, i),
-                                    workload->value_size);
+                                    workload->setup.value_size);
         if (w->load_error != ENGINE_OK)
             break;
         ledger_add(w->acknowledged);
@@ -97,15 +97,25 @@ static int worker_wait(const struct worker *w, uint64_t until_ns)
 
 /* What one operation did. */
 struct outcome {
-    uint64_t start_ns, end_ns; /* of the engine's call */
+    uint64_t start_ns;   /* of the engine's call, the first one */
+    uint64_t end_ns;     /* of the last one */
+    uint64_t service_ns; /* of all */
     int failed;
     enum error_class class; /* if it did */
 };
 
-static void outcome_fail(struct outcome *o, int error)
+static void outcome_fail(struct outcome *o, enum error_class class)
 {
     o->failed = 1;
-    o->class = error_class_of(error);
+    o->class = class;
+}
+
+static void outcome_end(struct outcome *o, uint64_t call_start_ns, uint64_t end_ns, int error)
+{
+    o->end_ns = end_ns;
+    o->service_ns += end_ns - call_start_ns;
+    if (error < 0)
+        outcome_fail(o, error_class_of(error));
 }
 
 /* One get and what comes after it. */
@@ -116,28 +126,72 @@ static void worker_get(struct worker *w, const struct op *op, struct outcome *o)
     struct engine_value value;
     o->start_ns = worker_now(w);
     int error = engine->get(w->thread, op->key, KEY_SIZE, &value);
-    o->end_ns = worker_now(w);
-    if (error != ENGINE_OK) {
-        outcome_fail(o, error);
+    outcome_end(o, o->start_ns, worker_now(w), error);
+    if (error != ENGINE_OK)
         return;
-    }
-    if (workload->verify && !value_valid(workload, value.data, value.size, op->number)) {
-        o->failed = 1;
-        o->class = ERROR_VERIFY;
-    }
+    if (workload->setup.verify && !value_valid(workload, value.data, value.size, op->number))
+        outcome_fail(o, ERROR_VERIFY);
     engine->release(w->thread, &value);
 }
 
 static void worker_put(struct worker *w, const struct op *op, const char *value, struct outcome *o)
 {
-    o->start_ns = worker_now(w);
+    uint64_t start = worker_now(w);
     int error = w->shared->engine->put(w->thread, op->key, KEY_SIZE, value,
-                                       w->shared->workload->value_size);
-    o->end_ns = worker_now(w);
-    if (error != ENGINE_OK)
-        outcome_fail(o, error);
-    else
+                                       w->shared->workload->setup.value_size);
+    outcome_end(o, start, worker_now(w), error);
+    if (error == ENGINE_OK)
         ledger_add(w->acknowledged);
+    if (op->kind != OP_RMW)
+        o->start_ns = start;
+    if (op->kind == OP_INSERT && error == ENGINE_OK)
+        op_inserted(&w->generator);
+}
+
+struct scan_check {
+    const struct workload *workload;
+    int wrong;
+};
+
+static int entry_check(void *context, const void *key, size_t key_size, const void *value,
+                       size_t value_size)
+{
+    struct scan_check *check = context;
+    if (check->workload->setup.verify &&
+        !value_valid(check->workload, value, value_size, key_number(key, key_size)))
+        check->wrong = 1;
+    return 0;
+}
+
+static void worker_scan(struct worker *w, const struct op *op, struct outcome *o)
+{
+    struct scan_check check = {.workload = w->shared->workload};
+    o->start_ns = worker_now(w);
+    int error =
+        w->shared->engine->scan(w->thread, op->key, KEY_SIZE, op->entries, entry_check, &check);
+    outcome_end(o, o->start_ns, worker_now(w), error);
+    if (error >= 0 && check.wrong)
+        outcome_fail(o, ERROR_VERIFY);
+}
+
+static void worker_perform(struct worker *w, const struct op *op, const char *value,
+                           struct outcome *o)
+{
+    switch (op->kind) {
+    case OP_GET:
+        worker_get(w, op, o);
+        break;
+    case OP_SCAN:
+        worker_scan(w, op, o);
+        break;
+    case OP_RMW:
+        worker_get(w, op, o);
+        if (!o->failed)
+            worker_put(w, op, value, o);
+        break;
+    default:
+        worker_put(w, op, value, o);
+    }
 }
 
 static inline void worker_lag(struct worker *w, uint64_t intended_ns, const struct outcome *o)
@@ -152,7 +206,7 @@ static inline void worker_lag(struct worker *w, uint64_t intended_ns, const stru
     if (o->failed)
         return;
     histogram_record(t->wait, lag);
-    histogram_record(t->service, o->end_ns - o->start_ns);
+    histogram_record(t->service, o->service_ns);
 }
 
 int worker_step(struct worker *w)
@@ -165,24 +219,22 @@ int worker_step(struct worker *w)
     if (arrivals && !arrivals_take(arrivals, &intended))
         return 0;
     op_next(&w->generator, &op);
-    if (op.kind == OP_PUT)
+    if (op.kind != OP_GET && op.kind != OP_SCAN)
         value = value_next(&w->generator, op.number);
     if (arrivals && !worker_wait(w, intended))
         return 0;
-    if (op.kind == OP_GET)
-        worker_get(w, &op, &o);
-    else
-        worker_put(w, &op, value, &o);
+    worker_perform(w, &op, value, &o);
     w->end_ns = o.end_ns;
-    if (arrivals)
+    uint64_t latency = o.service_ns;
+    if (arrivals) {
         worker_lag(w, intended, &o);
-    else
-        intended = o.start_ns;
+        latency += o.start_ns - intended;
+    }
     if (o.failed) {
-        histogram_record(w->timing.failed, o.end_ns - intended);
+        histogram_record(w->timing.failed, latency);
         worker_fail(w, op.kind, o.class);
     } else {
-        histogram_record(w->op[op.kind].latency, o.end_ns - intended);
+        histogram_record(w->op[op.kind].latency, latency);
     }
     return 1;
 }

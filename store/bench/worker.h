@@ -23,7 +23,7 @@
 struct worker_shared {
     const struct engine *engine;
     void *self; /* the engine's */
-    const struct workload *workload;
+    struct workload *workload;
     struct bench_clock *clock;
     struct arrivals *arrivals; /* NULL: a closed loop */
     uint64_t max_errors;
@@ -60,9 +60,10 @@ void worker_reset(struct worker *w);
 /*
  * One operation; 0 if there is none left to begin (open loop), or *stop came while it waited.
  *
- * Service time is the time of the engine's call alone. Choosing the operation and building its
- * value happen before, checking and releasing what a get returned after it. Latency begins at the
- * intended start in an open loop, and with the call in a closed one.
+ * Service time is the time of the engine's calls alone. Choosing the operation and building its
+ * value happen before, checking and releasing what a get returned after it (the checks of a scan
+ * within). It is the latency in a closed loop; in an open loop the wait from the intended start
+ * comes to it.
  */
 int worker_step(struct worker *w);
 

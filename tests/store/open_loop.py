@@ -14,7 +14,8 @@ RATE, SERVERS, SERVICE_MS, STALL_MS, STALL_AFTER = 1000, 8, 2, 1400, 300
 
 
 def bench(seconds, *options, status=0):
-    done = run([STORE_BENCH, "--json", f"--duration={seconds}", f"--threads={SERVERS}", *options], env=clean_env())
+    done = run([STORE_BENCH, "--json", f"--duration={seconds}", f"--threads={SERVERS}", *options], env=clean_env(),
+               timeout=seconds + 60)
     equal(done.status, status, f"store_bench {' '.join(options)} exits with {status}")
     return json.loads(done.out), done.err
 

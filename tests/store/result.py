@@ -29,7 +29,7 @@ wanted = {"name": str, "valid": bool, "interrupted": bool, "ops": int, "errors":
           "errors_by_class": dict, "throughput": float, "duration_s": float, "threads": int,
           "latency_us": dict, "by_op": dict, "cpu_percent": float, "max_rss_bytes": int,
           "service_us": dict, "require": list, "store": dict, "engine": dict, "config": dict}
-wanted |= dict.fromkeys(("offered", "achieved", "late", "dropped", "max_lag_us", "wait_us", "failed_us"), type(None))
+wanted |= dict.fromkeys(("offered", "achieved", "late", "dropped", "max_lag_us", "wait_us", "failed_us", "steady"), type(None))
 equal({k: type(v) for k, v in doc.items() if k not in ("schema", "perfshim_version")}, wanted,
       "it has the contract's keys, and no others")
 equal((doc["name"], doc["valid"], doc["interrupted"]), ("mixed", True, False),
@@ -43,7 +43,8 @@ equal(doc["config"],
        "read_ratio": 0.5, "keys": 2000, "key_size": 16, "value_size": 100, "distribution": "uniform",
        "seed": 7, "pool": "on", "shards": 64, "verify": False, "profile_phase": "all",
        "wal_sync_every": None, "dir": None, "load": True, "ledger": None,
-       "engine": "store", "rate": None, "arrivals": None},
+       "engine": "store", "rate": None, "arrivals": None, "compressibility": 0.0, "theta": None,
+       "hot_keys": None, "hot_ops": None, "scan_length": 100, "steady_percent": None},
       "the configuration is the whole one, defaults included")
 
 for threads, ops in ((1, 1000), (3, 1001), (16, 50000), (7, 3)):
@@ -87,11 +88,28 @@ match(table.out, r"^all +100 ", "--json=F: the table on stdout")
 with open("result.json") as f:
     equal(json.load(f)["ops"], 100, "and the document in F")
 equal(table.err, "", "nothing on stderr when it is no terminal")
-live = run([STORE_BENCH, "--keys=2000", "--duration=2500ms", "--live"], env=ENV)
-lines = live.err.splitlines()
-ok(len(lines) == 2 and all(re.fullmatch(
-    r"run +\d s +[\d.]+ [kM]? ?ops/s  p99 +[\d.]+ [num]?s  errors 0  cpu +\d+%  rss [\d.]+ MiB", l)
-    for l in lines), "--live: a line a second on stderr", *lines)
+live = run([STORE_BENCH, "--engine=null:errors=77", "--threads=20", "--rate=3000", "--duration=2500ms", "--live",
+            "--live-json=live.json", "--json"], env=ENV)
+doc, lines = json.loads(live.out), live.err.splitlines()
+ok(len(lines) == 4 and lines[0].split() == "phase s ops/s average p50 p99 p999 max errors cpu rss write/s lag".split()
+   and all(re.fullmatch(r"run +\d +[\d.]+( [kM])? .*%.* [KM]?i?B +[\d.]+ ?[num]?s", l) for l in lines[1:]),
+   "--live: a line a second on stderr, under a head", *lines)
+with open("live.json") as f:
+    told = [json.loads(line) for line in f]
+equal([{line["schema"], line["phase"]} for line in told], [{"perfshim.live/1", "run"}] * 3, "--live-json: as many documents")
+for key in ("ops", "errors"):
+    equal(sum(line[key] for line in told), doc[key], f"{key} of all lines are the run's")
+for key in ("gets", "puts", "errors"):
+    equal(sum(line["engine"][key] for line in told), doc["engine"]["measured"][key], f"and so are the engine's {key}")
+equal((doc["errors"], doc["failed_us"]["max"] > 0), (77, True), "77 errors asked for, 77 counted, with latencies")
+near(sum(line["interval_s"] for line in told), told[-1]["time_s"], "intervals add up", rel=1e-6)
+done = run([STORE_BENCH, "--ops=1000", "--keys=1000", "--live-json", "--live"], env=ENV)
+equal([json.loads(line)["phase"] for line in done.err.splitlines()], ["load", "run"], "without a file: on stderr, alone")
+for mix, kinds in (("a", ["get", "put"]), ("d", ["get", "insert"]), ("f", ["get", "rmw"])):
+    doc = result(f"--workload=ycsb-{mix}", "--ops=20000", "--verify", "--threads=4")
+    equal((list(doc["by_op"]), doc["errors"]), (kinds, 0), f"ycsb-{mix}: {' and '.join(kinds)}, every value verified")
+equal(doc["store"]["measured"]["puts"], doc["by_op"]["rmw"]["ops"], "a put for each rmw")
+equal(list(result("--workload=ycsb-e", "--ops=2000", "--engine=null")["by_op"]), ["insert", "scan"], "ycsb-e: inserts and scans")
 widest = max(len(line) for line in table.out.splitlines() + lines)
 ok(widest <= 100, "nothing is wider than 100 columns", widest)
 equal(run([STORE_BENCH, "run", "--keys=9", "--ops=9"], env=ENV).status, 0, "the verb run may be said")

@@ -58,6 +58,9 @@ static void defaults_are_as_documented(void **state)
     assert_int_equal(config.keys, 100000);
     assert_int_equal(config.value_size, 100);
     assert_string_equal(config.distribution, "uniform");
+    assert_true(config.theta == 0.99 && config.hot_keys == 0.2 && config.hot_ops == 0.8);
+    assert_true(config.compressibility == 0 && config.scan_length == 100 && config.steady == 0);
+    assert_null(config.live_json);
     assert_int_equal(config.seed, 1);
     assert_string_equal(config.pool, "on");
     assert_int_equal(config.shards, 64);
@@ -158,6 +161,30 @@ static void a_rate_makes_an_open_loop(void **state)
     assert_string_equal(config.arrivals, "uniform");
 }
 
+static void a_workload_brings_its_shares_and_its_distribution(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("--workload=ycsb-d"), ARGS_RUN);
+    assert_true(config.share[OP_GET] == 0.95 && config.share[OP_INSERT] == 0.05);
+    assert_true(config.share[OP_PUT] == 0);
+    assert_string_equal(config.distribution, "latest");
+    assert_true(config.theta == 0.99 && config.read_ratio == 0.95);
+    assert_int_equal(parse("--workload=ycsb-f --distribution=uniform"), ARGS_RUN);
+    assert_true(config.share[OP_RMW] == 0.5);
+    assert_string_equal(config.distribution, "uniform");
+    assert_int_equal(parse("--workload=ycsb-e --engine=null --scan-length=7"), ARGS_RUN);
+    assert_true(config.share[OP_SCAN] == 0.95 && config.scan_length == 7);
+    assert_int_equal(parse("--distribution=zipfian --theta=1.2 --compressibility=0.5"), ARGS_RUN);
+    assert_true(config.theta == 1.2 && config.compressibility == 0.5);
+    assert_int_equal(parse("--distribution=hotspot --hot-keys=0.1 --hot-ops=0.9"), ARGS_RUN);
+    assert_true(config.hot_keys == 0.1 && config.hot_ops == 0.9);
+    assert_int_equal(parse("--read-ratio=0.25"), ARGS_RUN);
+    assert_true(config.share[OP_GET] == 0.25 && config.share[OP_PUT] == 0.75);
+    assert_int_equal(parse("--steady=2 --live-json=f"), ARGS_RUN);
+    assert_true(config.steady == 2);
+    assert_string_equal(config.live_json, "f");
+}
+
 static void one_parse_leaves_nothing_to_the_next(void **state)
 {
     (void)state;
@@ -201,8 +228,20 @@ static void wrong_use_is_refused_with_its_reason(void **state)
     refused("--ops=0", "--ops");
     refused("--keys=0", "--keys");
     refused("--value-size=2G", "--value-size");
-    refused("--workload=scan", "not one of get|put|read-heavy|mixed|write-heavy\n");
-    refused("--distribution=zipfian", "'zipfian': not available yet");
+    refused("--workload=scan", "not one of get|put|read-heavy|mixed|write-heavy|ycsb-a|");
+    refused("--workload=ycsb-e", "--workload: ycsb-e scans, which the engine store cannot");
+    refused("--distribution=gauss", "'gauss' is not one of uniform|zipfian|scrambled|latest|hots");
+    refused("--theta=0.5", "--theta: only the distributions zipfian, scrambled and latest take it");
+    refused("--distribution=zipfian --theta=11", "--theta: not between 0 and 10");
+    refused("--workload=ycsb-a --hot-ops=0.5", "--hot-ops: only the distribution hotspot takes it");
+    refused("--distribution=hotspot --hot-keys=2", "--hot-keys: not between 0 and 1");
+    refused("--compressibility=1.5", "--compressibility: not between 0 and 1");
+    refused("--compressibility=-1", "--compressibility: not between 0 and 1");
+    refused("--scan-length=0", "--scan-length: '0' is out of range");
+    refused("--steady=0", "--steady: not above 0 and at most 100 per cent");
+    refused("--steady=101", "--steady: not above 0");
+    refused("sweep --steady=5", "--steady: only run takes it");
+    refused("sweep --live-json", "--live-json: only run takes it");
     refused("--distribution=zipf", "not one of uniform");
     refused("--pool=maybe", "not one of on|off");
     refused("--shards=6", "--shards: not a power of two");
@@ -308,6 +347,7 @@ int main(void)
         cmocka_unit_test(a_read_ratio_is_a_custom_mix),
         cmocka_unit_test(an_engine_may_have_parameters),
         cmocka_unit_test(a_rate_makes_an_open_loop),
+        cmocka_unit_test(a_workload_brings_its_shares_and_its_distribution),
         cmocka_unit_test(one_parse_leaves_nothing_to_the_next),
         cmocka_unit_test(a_directory_alone_means_a_log_synced_at_the_end),
         cmocka_unit_test(help_and_version_are_told_apart_from_a_run),

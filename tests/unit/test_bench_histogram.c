@@ -56,24 +56,53 @@ static int order(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void percentiles_are_those_of_the_sorted_values(void **state)
+enum { KINDS = 5 };
+
+/* Uniform, exponential, lognormal, Pareto, and two groups far apart. */
+static uint64_t value_of(struct rng *rng, int kind)
 {
-    enum { n = 9973 };
-    static uint64_t values[n];
+    double u = rng_real(rng), e = rng_exponential(rng);
+    switch (kind) {
+    case 0:
+        return (uint64_t)(u * 1e9);
+    case 1:
+        return (uint64_t)(e * 1e5);
+    case 2: /* Box and Muller */
+        return (uint64_t)exp(10 + 2 * sqrt(2 * e) * cos(6.283185307179586 * u));
+    case 3:
+        return (uint64_t)(1000 * exp(e / 1.5));
+    default:
+        return u < 0.97 ? 700 + (uint64_t)(e * 50) : 1400000000 + (uint64_t)(e * 1e6);
+    }
+}
+
+static void percentiles_are_those_of_a_million_sorted_values(void **state)
+{
+    enum { n = 1000000 };
+    const double percents[] = {0, 1, 25, 50, 75, 90, 95, 99, 99.9, 99.99, 99.999, 100};
+    uint64_t *values = malloc(n * sizeof *values);
     struct histogram *h = *state;
-    struct rng rng;
-    rng_init(&rng, 7, 0);
-    for (int i = 0; i < n; i++) {
-        values[i] = (uint64_t)(-log(1 - (double)(rng_next(&rng) >> 11) / 9007199254740992.0) * 1e5);
-        histogram_record(h, values[i]);
+    assert_non_null(values);
+    for (int kind = 0; kind < KINDS; kind++) {
+        struct rng rng;
+        double sum = 0;
+        rng_init(&rng, 7, (uint64_t)kind);
+        histogram_clear(h);
+        for (int i = 0; i < n; i++) {
+            values[i] = value_of(&rng, kind);
+            sum += (double)values[i];
+            histogram_record(h, values[i]);
+        }
+        qsort(values, n, sizeof values[0], order);
+        for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++) {
+            long rank = (long)floor(percents[i] / 100 * n + 0.5);
+            double want = (double)values[rank < 1 ? 0 : rank - 1];
+            assert_true(fabs((double)histogram_percentile(h, percents[i]) - want) <= want * 0.001);
+        }
+        assert_int_equal(h->max, values[n - 1]);
+        assert_true(fabs(histogram_mean(h) / (sum / n) - 1) < 1e-9);
     }
-    qsort(values, n, sizeof values[0], order);
-    double percents[] = {0, 1, 25, 50, 90, 95, 99, 99.9, 99.99, 100};
-    for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++) {
-        long rank = (long)floor(percents[i] / 100 * n + 0.5);
-        double want = (double)values[rank < 1 ? 0 : rank - 1];
-        assert_true(fabs((double)histogram_percentile(h, percents[i]) - want) <= want * 0.001);
-    }
+    free(values);
 }
 
 /* The golden case of coordinated omission, seen by a closed loop: 10 000 x 1 ms, one stall of 100
@@ -193,7 +222,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(small_values_are_exact, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_value_is_known_to_a_thousandth, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(percentiles_are_those_of_the_sorted_values, set_up,
+        cmocka_unit_test_setup_teardown(percentiles_are_those_of_a_million_sorted_values, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(golden_stall_as_a_closed_loop_sees_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(golden_stall_corrected, set_up, tear_down),

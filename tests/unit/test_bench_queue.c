@@ -46,7 +46,8 @@ static struct load *load_run(const char *engine, unsigned threads, enum arrivals
                                       .stop = &l.stop};
     assert_non_null(l.shared.engine);
     assert_int_equal(l.shared.engine->open(&setup, &l.shared.self, &trouble), ENGINE_OK);
-    assert_int_equal(workload_init(&l.workload, 0.5, 1000, 0, load_seed, 0), 0);
+    struct workload_setup what = {.share = {0.5, 0.5}, .keys = 1000, .seed = load_seed};
+    assert_int_equal(workload_init(&l.workload, &what), 0);
     assert_int_equal(bench_result_init(&l.result), 0);
     for (unsigned i = 0; i < threads; i++)
         assert_int_equal(worker_init(&l.workers[i], &l.shared, i, &trouble), 0);

@@ -160,6 +160,7 @@ static void an_interrupt_before_the_run_leaves_nothing_measured(void **state)
     bench_result_release(&r);
 }
 
+/* A line a second, a head before them, and what is left at the end. */
 static void live_lines_come_once_a_second(void **state)
 {
     struct bench_config c = config_of("--duration=2500ms --threads=1");
@@ -170,11 +171,35 @@ static void live_lines_come_once_a_second(void **state)
     assert_int_equal(store_bench_run(&c, &r), 0);
     const char *text = quiet_end();
     int lines = 0;
-    for (const char *at = text; (at = strstr(at, "ops/s  p99 ")); at++)
+    for (const char *at = text; (at = strstr(at, "\nrun ")); at++)
         lines++;
-    assert_int_equal(lines, 2);
-    assert_int_equal(strncmp(text, "run       1 s ", 14), 0);
-    assert_non_null(strstr(text, "  errors 0  cpu "));
+    assert_int_equal(lines, 3);
+    assert_int_equal(strncmp(text, "phase      s   ops/s average     p50 ", 37), 0);
+    assert_null(strstr(text, "lag"));
+    bench_result_release(&r);
+}
+
+static void live_lines_of_an_open_loop_tell_its_lag(void **state)
+{
+    struct bench_config c = config_of("--duration=1200ms --threads=1 --rate=100 --engine=sim");
+    struct bench_result r;
+    (void)state;
+    c.live = 1;
+    quiet_begin();
+    assert_int_equal(store_bench_run(&c, &r), 0);
+    const char *text = quiet_end();
+    assert_non_null(strstr(text, "     lag\nrun        1 "));
+    bench_result_release(&r);
+}
+
+static void a_steady_load_ends_the_run(void **state)
+{
+    struct bench_config c = config_of("--steady=100 --duration=60s --threads=1 --engine=null");
+    struct bench_result r;
+    (void)state;
+    assert_int_equal(store_bench_run(&c, &r), 0);
+    assert_true(r.is_steady && r.end == RUN_COMPLETE);
+    assert_true(r.duration_s > 4 && r.duration_s < 30);
     bench_result_release(&r);
 }
 
@@ -239,19 +264,20 @@ static void the_table_shows_the_whole_result(void **state)
     r.max_rss_bytes = 31 << 20;
     statistic_set(&r.engine_measured, "allocs", 4004);
     statistic_set(&r.engine_measured, "alloc_bytes", 2002 * 600);
-    table_is(&c, &r,
-             "store_bench  mixed, 50% gets, 4 threads, pool off, 0.50 s\n"
-             "12345 keys of 16 B (uniform), values of 1.0 KiB, 64 shards, seed 1\n\n"
-             "op           ops     ops/s  errors      avg      p50      p90      p95      p99     "
-             "p999      max\n"
-             "get         1002    2.00 k       2  27.7 us   700 ns   700 ns   700 ns  1.80 ms  "
-             "1.80 ms  1.80 ms\n"
-             "put         1000    2.00 k       0  1.50 us  1.50 us  1.50 us  1.50 us  1.50 us  "
-             "1.50 us  1.50 us\n"
-             "all         2002    4.00 k       2  14.6 us  1.50 us  1.50 us  1.50 us  1.50 us  "
-             "1.80 ms  1.80 ms\n"
-             "errors: 2 not_found\n\n"
-             "cpu 187%  max rss 31.0 MiB  store: 2.000 allocs/op, 600 B/op\n");
+    table_is(
+        &c, &r,
+        "store_bench  mixed, 50% gets, 4 threads, pool off, 0.50 s\n"
+        "12345 keys of 16 B (uniform), values of 1.0 KiB, 64 shards, seed 1\n\n"
+        "op             ops     ops/s  errors      avg      p50      p90      p95      p99     "
+        "p999      max\n"
+        "get           1002    2.00 k       2  27.7 us   700 ns   700 ns   700 ns  1.80 ms  "
+        "1.80 ms  1.80 ms\n"
+        "put           1000    2.00 k       0  1.50 us  1.50 us  1.50 us  1.50 us  1.50 us  "
+        "1.50 us  1.50 us\n"
+        "all           2002    4.00 k       2  14.6 us  1.50 us  1.50 us  1.50 us  1.50 us  "
+        "1.80 ms  1.80 ms\n"
+        "errors: 2 not_found\n\n"
+        "cpu 187%  max rss 31.0 MiB  store: 2.000 allocs/op, 600 B/op\n");
     bench_result_release(&r);
 }
 
@@ -275,28 +301,29 @@ static void the_table_of_an_open_loop_shows_wait_and_service(void **state)
     r.open = (struct open_result){.offered = 200, .achieved = 101, .dropped = 99};
     r.timing.late = 2;
     r.timing.max_lag_ns = 90000000;
-    table_is(&c, &r,
-             "store_bench  get, 100% gets, 4 threads, pool on, 100 ops/s uniform, 1.00 s\n"
-             "1000 keys of 16 B (uniform), values of 100 B, 64 shards, seed 1\n\n"
-             "op           ops     ops/s  errors      avg      p50      p90      p95      p99     "
-             "p999      max\n"
-             "get          101       100       1  1.85 ms  51.0 us  51.0 us  51.0 us  90.0 ms  "
-             "90.0 ms  90.0 ms\n"
-             "all          101       100       1  1.85 ms  51.0 us  51.0 us  51.0 us  90.0 ms  "
-             "90.0 ms  90.0 ms\n\n"
-             "response, from the intended start   1.85 ms  51.0 us  51.0 us  51.0 us  90.0 ms  "
-             "90.0 ms  90.0 ms\n"
-             "wait, until it was begun            1.80 ms  1.00 us  1.00 us  1.00 us  90.0 ms  "
-             "90.0 ms  90.0 ms\n"
-             "service, the call alone             50.0 us  50.0 us  50.0 us  50.0 us  50.0 us  "
-             "50.0 us  50.0 us\n"
-             "of operations that failed           5.00 us  5.00 us  5.00 us  5.00 us  5.00 us  "
-             "5.00 us  5.00 us\n"
-             "offered 200 ops/s, achieved 101 (50.5%); late by more than 1 ms: 2, dropped: 99, "
-             "max lag 90.0 ms\n"
-             "INVALID: less than 99% of the operations asked for were begun in time\n"
-             "errors: 1 io\n\n"
-             "cpu 0%  max rss 0 B\n");
+    table_is(
+        &c, &r,
+        "store_bench  get, 100% gets, 4 threads, pool on, 100 ops/s uniform, 1.00 s\n"
+        "1000 keys of 16 B (uniform), values of 100 B, 64 shards, seed 1\n\n"
+        "op             ops     ops/s  errors      avg      p50      p90      p95      p99     "
+        "p999      max\n"
+        "get            101       100       1  1.85 ms  51.0 us  51.0 us  51.0 us  90.0 ms  "
+        "90.0 ms  90.0 ms\n"
+        "all            101       100       1  1.85 ms  51.0 us  51.0 us  51.0 us  90.0 ms  "
+        "90.0 ms  90.0 ms\n\n"
+        "response, from the intended start     1.85 ms  51.0 us  51.0 us  51.0 us  90.0 ms  "
+        "90.0 ms  90.0 ms\n"
+        "wait, until it was begun              1.80 ms  1.00 us  1.00 us  1.00 us  90.0 ms  "
+        "90.0 ms  90.0 ms\n"
+        "service, the call alone               50.0 us  50.0 us  50.0 us  50.0 us  50.0 us  "
+        "50.0 us  50.0 us\n"
+        "of operations that failed             5.00 us  5.00 us  5.00 us  5.00 us  5.00 us  "
+        "5.00 us  5.00 us\n"
+        "offered 200 ops/s, achieved 101 (50.5%); late by more than 1 ms: 2, dropped: 99, "
+        "max lag 90.0 ms\n"
+        "INVALID: less than 99% of the operations asked for were begun in time\n"
+        "errors: 1 io\n\n"
+        "cpu 0%  max rss 0 B\n");
     bench_result_release(&r);
 }
 
@@ -312,16 +339,17 @@ static void the_table_has_lines_of_the_log_if_there_is_one(void **state)
     statistic_set(&r.engine_measured, "wal_sync_ns", 80 * 185000);
     statistic_set(&r.engine_run, "wal_replayed", 7);
     statistic_set(&r.engine_run, "wal_cut_bytes", 12);
-    table_is(&c, &r,
-             "store_bench  put, 0% gets, 1 thread, pool on, 0.00 s\n"
-             "1000 keys of 16 B (uniform), values of 100 B, 64 shards, seed 1, log synced every "
-             "10\n\n"
-             "op           ops     ops/s  errors      avg      p50      p90      p95      p99     "
-             "p999      max\n"
-             "all            0         0       0\n"
-             "log: 1000 writes, 126 B each; 80 syncs of 185 us, 12.50 writes/sync\n"
-             "log: began with 7 writes, a torn end of 12 B cut off\n\n"
-             "cpu 0%  max rss 0 B  nothing was measured\n");
+    table_is(
+        &c, &r,
+        "store_bench  put, 0% gets, 1 thread, pool on, 0.00 s\n"
+        "1000 keys of 16 B (uniform), values of 100 B, 64 shards, seed 1, log synced every "
+        "10\n\n"
+        "op             ops     ops/s  errors      avg      p50      p90      p95      p99     "
+        "p999      max\n"
+        "all              0         0       0\n"
+        "log: 1000 writes, 126 B each; 80 syncs of 185 us, 12.50 writes/sync\n"
+        "log: began with 7 writes, a torn end of 12 B cut off\n\n"
+        "cpu 0%  max rss 0 B  nothing was measured\n");
     bench_result_release(&r);
 }
 
@@ -353,14 +381,15 @@ static void a_partial_or_empty_result_says_so(void **state)
     (void)state;
     assert_int_equal(bench_result_init(&r), 0);
     r.end = RUN_INTERRUPTED;
-    table_is(&c, &r,
-             "store_bench  get, 100% gets, 1 thread, pool on, 0.00 s  INTERRUPTED: a partial "
-             "result\n"
-             "1000 keys of 16 B (uniform), values of 100 B, 64 shards, seed 1, verified\n\n"
-             "op           ops     ops/s  errors      avg      p50      p90      p95      p99     "
-             "p999      max\n"
-             "all            0         0       0\n\n"
-             "cpu 0%  max rss 0 B  nothing was measured\n");
+    table_is(
+        &c, &r,
+        "store_bench  get, 100% gets, 1 thread, pool on, 0.00 s  INTERRUPTED: a partial "
+        "result\n"
+        "1000 keys of 16 B (uniform), values of 100 B, 64 shards, seed 1, verified\n\n"
+        "op             ops     ops/s  errors      avg      p50      p90      p95      p99     "
+        "p999      max\n"
+        "all              0         0       0\n\n"
+        "cpu 0%  max rss 0 B  nothing was measured\n");
     bench_result_release(&r);
 }
 
@@ -390,6 +419,8 @@ int main(void)
         cmocka_unit_test(an_interrupted_run_keeps_its_partial_result),
         cmocka_unit_test(an_interrupt_before_the_run_leaves_nothing_measured),
         cmocka_unit_test(live_lines_come_once_a_second),
+        cmocka_unit_test(live_lines_of_an_open_loop_tell_its_lag),
+        cmocka_unit_test(a_steady_load_ends_the_run),
         cmocka_unit_test(without_memory_nothing_runs_and_nothing_leaks),
         cmocka_unit_test(the_table_shows_the_whole_result),
         cmocka_unit_test(the_table_of_an_open_loop_shows_wait_and_service),

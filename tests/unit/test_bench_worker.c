@@ -51,7 +51,13 @@ static void start(struct fixture *f, double read_ratio, int verify)
     memset(f, 0, sizeof *f);
     f->shared.clock = &test_clock;
     engine_start(f, 1);
-    assert_int_equal(workload_init(&f->workload, read_ratio, KEYS, VALUE, 1, verify), 0);
+    struct workload_setup setup = {.share = {[OP_GET] = read_ratio, [OP_PUT] = 1 - read_ratio},
+                                   .keys = KEYS,
+                                   .value_size = VALUE,
+                                   .seed = 1,
+                                   .verify = verify,
+                                   .scan_length = 10};
+    assert_int_equal(workload_init(&f->workload, &setup), 0);
     f->shared.workload = &f->workload;
     f->shared.max_errors = UINT64_MAX;
     f->shared.stop = &f->stop;
@@ -98,7 +104,7 @@ static void each_operation_is_timed_around_the_call_alone(void **state)
     start(&f, 0.5, 1);
     worker_operate(&f.worker, 1000, UINT64_MAX, "op");
     assert_int_equal(latencies(&f, OP_GET) + latencies(&f, OP_PUT), 1000);
-    for (int k = 0; k < OP_KINDS; k++) {
+    for (int k = OP_GET; k <= OP_PUT; k++) {
         const struct histogram *h = f.worker.op[k].latency;
         assert_true(h->count > 400);
         assert_int_equal(h->sum, h->count * 100);
@@ -215,6 +221,105 @@ static void an_open_loop_counts_from_the_intended_start(void **state)
     end(&f);
 }
 
+static void a_kind_alone(struct fixture *f, enum op_kind kind)
+{
+    for (int k = 0; k < OP_KINDS; k++)
+        f->workload.below[k] = k < (int)kind ? 0 : (uint64_t)1 << 53;
+}
+
+static void inserts_are_there_for_everybody_when_they_are_done(void **state)
+{
+    struct fixture f;
+    struct store_statistics s;
+    (void)state;
+    start(&f, 1, 1);
+    keyspace_release(&f.workload.keyspace);
+    assert_int_equal(keyspace_init(&f.workload.keyspace, KEYS, 1), 0);
+    a_kind_alone(&f, OP_INSERT);
+    worker_operate(&f.worker, 20, UINT64_MAX, "op");
+    store_statistics(f.store, &s);
+    assert_int_equal(s.keys, KEYS + 20);
+    assert_int_equal(latencies(&f, OP_INSERT), 20);
+    assert_int_equal(keyspace_count(&f.workload.keyspace), KEYS + 20);
+    a_kind_alone(&f, OP_GET);
+    f.workload.setup.distribution = DISTRIBUTION_LATEST;
+    distribution_init(&f.workload.distribution, DISTRIBUTION_LATEST, 0.99, 0, 0);
+    worker_operate(&f.worker, 500, UINT64_MAX, "op");
+    assert_int_equal(f.shared.errors, 0);
+    end(&f);
+}
+
+/* A get and a put, 100 each; the time between them is not the engine's. */
+static void read_modify_write_is_one_operation_of_two_calls(void **state)
+{
+    struct fixture f;
+    struct store_statistics before, s;
+    (void)state;
+    start(&f, 1, 1);
+    store_statistics(f.store, &before);
+    a_kind_alone(&f, OP_RMW);
+    worker_operate(&f.worker, 30, UINT64_MAX, "op");
+    store_statistics(f.store, &s);
+    assert_int_equal(s.gets - before.gets, 30);
+    assert_int_equal(s.puts - before.puts, 30);
+    assert_int_equal(latencies(&f, OP_RMW), 30);
+    assert_int_equal(f.worker.op[OP_RMW].latency->sum, 30 * 200);
+    delete_all(&f);
+    worker_reset(&f.worker);
+    worker_operate(&f.worker, 30, UINT64_MAX, "op");
+    assert_int_equal(f.worker.op[OP_RMW].errors[ERROR_NOT_FOUND], 30);
+    store_statistics(f.store, &s);
+    assert_int_equal(s.puts - before.puts, 30); /* nothing read, nothing written */
+    end(&f);
+}
+
+/* Two good values, then one that is not its key's. */
+static int scan_three(void *thread, const void *key, size_t key_size, unsigned count,
+                      engine_visit *visit, void *context)
+{
+    struct worker *w = thread;
+    char next[KEY_SIZE];
+    assert_in_range(count, 1, 10);
+    for (uint64_t i = 0; i < 3; i++) {
+        key_write(next, key_number(key, key_size) + i);
+        visit(context, next, KEY_SIZE, value_next(&w->generator, key_number(key, key_size) + i % 2),
+              VALUE);
+    }
+    return 3;
+}
+
+static int scan_fails(void *thread, const void *key, size_t key_size, unsigned count,
+                      engine_visit *visit, void *context)
+{
+    (void)thread, (void)key, (void)key_size, (void)count, (void)visit, (void)context;
+    return ENGINE_IO;
+}
+
+static void scans_are_verified_entry_by_entry(void **state)
+{
+    struct fixture f;
+    (void)state;
+    start(&f, 1, 1);
+    struct engine engine = *f.shared.engine;
+    const struct engine *real = f.shared.engine;
+    void *thread = f.worker.thread;
+    a_kind_alone(&f, OP_SCAN);
+    f.shared.engine = &engine;
+    f.worker.thread = &f.worker;
+    engine.scan = scan_three;
+    worker_operate(&f.worker, 5, UINT64_MAX, "op");
+    assert_int_equal(f.worker.op[OP_SCAN].errors[ERROR_VERIFY], 5);
+    f.workload.setup.verify = 0;
+    worker_operate(&f.worker, 5, UINT64_MAX, "op");
+    assert_int_equal(latencies(&f, OP_SCAN), 5);
+    engine.scan = scan_fails;
+    worker_operate(&f.worker, 5, UINT64_MAX, "op");
+    assert_int_equal(f.worker.op[OP_SCAN].errors[ERROR_IO], 5);
+    f.shared.engine = real;
+    f.worker.thread = thread;
+    end(&f);
+}
+
 static void one_error_too_many_stops_everybody(void **state)
 {
     struct fixture f;
@@ -287,6 +392,9 @@ int main(void)
         cmocka_unit_test(missing_keys_are_errors_without_latency),
         cmocka_unit_test(failed_operations_have_latencies_of_their_own),
         cmocka_unit_test(an_open_loop_counts_from_the_intended_start),
+        cmocka_unit_test(inserts_are_there_for_everybody_when_they_are_done),
+        cmocka_unit_test(read_modify_write_is_one_operation_of_two_calls),
+        cmocka_unit_test(scans_are_verified_entry_by_entry),
         cmocka_unit_test(one_error_too_many_stops_everybody),
         cmocka_unit_test(verify_finds_a_foreign_value),
         cmocka_unit_test(no_memory_is_an_error_of_its_class),
