@@ -144,6 +144,9 @@ $(SHAPES): $(B)/helpers/unwind_shapes-%: tests/helpers/unwind_shapes.c $(B)/flag
 UNWIND_OBJ := $(addprefix $(B)/obj/shim/,cfi.o cfi_expr.o unwind.o unwind_bare.o unwind_kept.o unwind_module.o unwind_rule.o unwind_stack.o)
 $(B)/helpers/unwind_diff $(B)/helpers/unwind_cost: $(UNWIND_OBJ)
 
+# One that measures a part of store_bench by itself.
+$(B)/helpers/histogram_cost: $(B)/obj/store/bench/histogram.o
+
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 include mk/targets.mk

@@ -8,7 +8,7 @@
 #include "common/units.h"
 #include "store/bench/system.h"
 
-enum { LINES_A_HEAD = 20 };
+enum { LINES_A_HEAD = 20, REST_NS = 100000000 };
 
 /* What has to be known of a moment. */
 struct moment {
@@ -169,5 +169,5 @@ void live_tick(struct live *l)
 void live_end(struct live *l)
 {
     if (l)
-        line_print(l, l->lines ? l->text : NULL);
+        line_print(l, l->lines && system_now_ns() - l->last.time_ns > REST_NS ? l->text : NULL);
 }

@@ -46,7 +46,8 @@ void live_free(struct live *live);
 void live_begin(struct live *live, const char *name);
 /* Prints the time since the last call of any of these. */
 void live_tick(struct live *live);
-/* The phase has ended: prints the rest. Without a second begun nothing in text. */
+/* The phase has ended: prints the rest; in text only what is a tenth of a second or more, behind
+   other lines. */
 void live_end(struct live *live);
 
 #endif
