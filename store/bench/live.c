@@ -64,7 +64,8 @@ static void moment_take(struct live *l, struct moment *m)
     for (unsigned i = 0; i < l->count; i++)
         for (int k = 0; k < OP_KINDS; k++) {
             const struct op_result *op = &l->workers[i].op[k];
-            histogram_add(&m->latency, op->latency);
+            if (op->latency)
+                histogram_add(&m->latency, op->latency);
             for (int e = 0; e < ERROR_CLASS_COUNT; e++)
                 m->errors += __atomic_load_n(&op->errors[e], __ATOMIC_RELAXED);
         }

@@ -27,11 +27,14 @@ double op_result_throughput(const struct op_result *op, const struct bench_resul
     return result->duration_s > 0 ? (double)op->latency->count / result->duration_s : 0;
 }
 
-int timing_init(struct timing *t)
+int timing_init(struct timing *t, int open)
 {
-    *t = (struct timing){
-        .failed = histogram_new(), .wait = histogram_new(), .service = histogram_new()};
-    return t->failed && t->wait && t->service ? 0 : -1;
+    *t = (struct timing){.failed = histogram_new()};
+    if (open) {
+        t->wait = histogram_new();
+        t->service = histogram_new();
+    }
+    return t->failed && (!open || (t->wait && t->service)) ? 0 : -1;
 }
 
 void timing_release(struct timing *t)
@@ -44,16 +47,20 @@ void timing_release(struct timing *t)
 void timing_reset(struct timing *t)
 {
     histogram_clear(t->failed);
-    histogram_clear(t->wait);
-    histogram_clear(t->service);
+    if (t->wait) {
+        histogram_clear(t->wait);
+        histogram_clear(t->service);
+    }
     t->late = t->max_lag_ns = t->last_start_ns = 0;
 }
 
 void timing_add(struct timing *sum, const struct timing *more)
 {
     histogram_add(sum->failed, more->failed);
-    histogram_add(sum->wait, more->wait);
-    histogram_add(sum->service, more->service);
+    if (more->wait) {
+        histogram_add(sum->wait, more->wait);
+        histogram_add(sum->service, more->service);
+    }
     sum->late += more->late;
     if (more->max_lag_ns > sum->max_lag_ns)
         sum->max_lag_ns = more->max_lag_ns;
@@ -76,7 +83,7 @@ int bench_result_init(struct bench_result *result)
 {
     memset(result, 0, sizeof *result);
     result->all.latency = histogram_new();
-    int rc = timing_init(&result->timing);
+    int rc = timing_init(&result->timing, 1);
     if (!result->all.latency)
         rc = -1;
     for (int i = 0; i < OP_KINDS; i++)

@@ -28,18 +28,19 @@ struct op_result {
 /* Of all kinds of operations together. */
 struct timing {
     struct histogram *failed;  /* latencies of operations that failed, ns */
-    struct histogram *wait;    /* from the intended start to the call; open loop only */
-    struct histogram *service; /* the call alone; open loop only */
+    struct histogram *wait;    /* from the intended start to the call; NULL in a closed loop */
+    struct histogram *service; /* the call alone; NULL in a closed loop */
     uint64_t late;             /* operations begun more than LATE_NS after their intended start */
     uint64_t max_lag_ns;       /* of the latest of them */
     uint64_t last_start_ns;    /* when the last one was begun */
 };
 #define LATE_NS 1000000u
 
-/* 0, or -1 if there is no memory (release it then too). */
-int timing_init(struct timing *t);
+/* 0, or -1 if there is no memory (release it then too). `open`: for an open loop. */
+int timing_init(struct timing *t, int open);
 void timing_release(struct timing *t);
 void timing_reset(struct timing *t);
+/* `sum` is for an open loop. */
 void timing_add(struct timing *sum, const struct timing *more);
 
 enum run_end { RUN_COMPLETE, RUN_INTERRUPTED, RUN_TOO_MANY_ERRORS };

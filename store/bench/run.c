@@ -84,7 +84,8 @@ static void steady_look(struct run *run)
     uint64_t now = system_now_ns(), ops = 0;
     for (uint64_t i = 0; i < run->config->threads; i++)
         for (int k = 0; k < OP_KINDS; k++)
-            ops += __atomic_load_n(&run->workers[i].op[k].latency->count, __ATOMIC_RELAXED);
+            if (run->workers[i].op[k].latency)
+                ops += __atomic_load_n(&run->workers[i].op[k].latency->count, __ATOMIC_RELAXED);
     if (steady_add(&run->steady, (double)(ops - run->seen_ops) / (double)(now - run->seen_ns))) {
         run->is_steady = 1;
         __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
@@ -153,7 +154,8 @@ static int run_load(struct run *run)
 
 static void op_result_add(struct op_result *sum, const struct op_result *more)
 {
-    histogram_add(sum->latency, more->latency);
+    if (more->latency)
+        histogram_add(sum->latency, more->latency);
     for (int i = 0; i < ERROR_CLASS_COUNT; i++)
         sum->errors[i] += more->errors[i];
 }
@@ -287,6 +289,7 @@ static int run_open(struct run *run)
     run->shared.workload = &run->workload;
     run->shared.max_errors = UINT64_MAX; /* the limit is the measured phase's */
     run->shared.stop = &stop;
+    run->shared.arrivals = c->rate > 0 ? &run->arrivals : NULL;
     run->workers = aligned_alloc(_Alignof(struct worker), threads * sizeof *run->workers);
     if (!run->workers)
         return failed("cannot start threads", "out of memory");

@@ -18,9 +18,9 @@ int worker_init(struct worker *w, struct worker_shared *shared, unsigned index,
     w->index = index;
     int rc = generator_init(&w->generator, shared->workload, index);
     for (int i = 0; i < OP_KINDS; i++)
-        if (!(w->op[i].latency = histogram_new()))
+        if (shared->workload->setup.share[i] > 0 && !(w->op[i].latency = histogram_new()))
             rc = -1;
-    if (timing_init(&w->timing) != 0 || rc != 0) {
+    if (timing_init(&w->timing, shared->arrivals != NULL) != 0 || rc != 0) {
         snprintf(trouble->text, sizeof trouble->text, "out of memory");
         return -1;
     }
@@ -242,7 +242,8 @@ int worker_step(struct worker *w)
 void worker_reset(struct worker *w)
 {
     for (int i = 0; i < OP_KINDS; i++) {
-        histogram_clear(w->op[i].latency);
+        if (w->op[i].latency)
+            histogram_clear(w->op[i].latency);
         memset(w->op[i].errors, 0, sizeof w->op[i].errors);
     }
     timing_reset(&w->timing);

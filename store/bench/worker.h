@@ -25,7 +25,7 @@ struct worker_shared {
     void *self; /* the engine's */
     struct workload *workload;
     struct bench_clock *clock;
-    struct arrivals *arrivals; /* NULL: a closed loop */
+    struct arrivals *arrivals; /* NULL: a closed loop, or a phase that is one */
     uint64_t max_errors;
     uint64_t errors; /* atomic: failed operations of all workers in this phase */
     int *stop;       /* atomic: not 0 = end after the current operation */
@@ -36,7 +36,7 @@ struct worker {
     void *thread; /* the engine's */
     unsigned index;
     struct generator generator;
-    struct op_result op[OP_KINDS];
+    struct op_result op[OP_KINDS]; /* latency is NULL of kinds that the workload has not */
     struct timing timing;
     uint64_t loaded;        /* keys put by worker_load */
     uint64_t *acknowledged; /* in the ledger; NULL: none is kept */
@@ -44,8 +44,8 @@ struct worker {
     uint64_t end_ns;        /* when the last operation ended */
 } __attribute__((aligned(64)));
 
-/* 0, or -1 with *trouble filled: there is no memory, or the engine does not take the thread
-   (release it then too). */
+/* For an open loop if shared->arrivals. 0, or -1 with *trouble filled: there is no memory, or the
+   engine does not take the thread (release it then too). */
 int worker_init(struct worker *w, struct worker_shared *shared, unsigned index,
                 struct engine_trouble *trouble);
 void worker_release(struct worker *w);

@@ -160,10 +160,11 @@ static void an_interrupt_before_the_run_leaves_nothing_measured(void **state)
     bench_result_release(&r);
 }
 
-/* A line a second, a head before them, and what is left at the end. */
-static void live_lines_come_once_a_second(void **state)
+/* 5 seconds of a load that is steady enough: a head, a line a second, and the end. */
+static void live_lines_come_once_a_second_and_a_steady_load_ends_the_run(void **state)
 {
-    struct bench_config c = config_of("--duration=2500ms --threads=1");
+    struct bench_config c =
+        config_of("--steady=100 --duration=60s --rate=200 --engine=sim:mean=100us");
     struct bench_result r;
     (void)state;
     c.live = 1;
@@ -173,31 +174,9 @@ static void live_lines_come_once_a_second(void **state)
     int lines = 0;
     for (const char *at = text; (at = strstr(at, "\nrun ")); at++)
         lines++;
-    assert_int_equal(lines, 3);
+    assert_in_range(lines, 5, 7);
     assert_int_equal(strncmp(text, "phase      s   ops/s average     p50 ", 37), 0);
-    assert_null(strstr(text, "lag"));
-    bench_result_release(&r);
-}
-
-static void live_lines_of_an_open_loop_tell_its_lag(void **state)
-{
-    struct bench_config c = config_of("--duration=1200ms --threads=1 --rate=100 --engine=sim");
-    struct bench_result r;
-    (void)state;
-    c.live = 1;
-    quiet_begin();
-    assert_int_equal(store_bench_run(&c, &r), 0);
-    const char *text = quiet_end();
-    assert_non_null(strstr(text, "     lag\nrun        1 "));
-    bench_result_release(&r);
-}
-
-static void a_steady_load_ends_the_run(void **state)
-{
-    struct bench_config c = config_of("--steady=100 --duration=60s --threads=1 --engine=null");
-    struct bench_result r;
-    (void)state;
-    assert_int_equal(store_bench_run(&c, &r), 0);
+    assert_non_null(strstr(text, " write/s     lag\nrun        1 "));
     assert_true(r.is_steady && r.end == RUN_COMPLETE);
     assert_true(r.duration_s > 4 && r.duration_s < 30);
     bench_result_release(&r);
@@ -418,9 +397,7 @@ int main(void)
         cmocka_unit_test(the_same_seed_asks_the_same_of_the_store),
         cmocka_unit_test(an_interrupted_run_keeps_its_partial_result),
         cmocka_unit_test(an_interrupt_before_the_run_leaves_nothing_measured),
-        cmocka_unit_test(live_lines_come_once_a_second),
-        cmocka_unit_test(live_lines_of_an_open_loop_tell_its_lag),
-        cmocka_unit_test(a_steady_load_ends_the_run),
+        cmocka_unit_test(live_lines_come_once_a_second_and_a_steady_load_ends_the_run),
         cmocka_unit_test(without_memory_nothing_runs_and_nothing_leaks),
         cmocka_unit_test(the_table_shows_the_whole_result),
         cmocka_unit_test(the_table_of_an_open_loop_shows_wait_and_service),

@@ -80,7 +80,8 @@ static void end(struct fixture *f)
 
 static uint64_t latencies(const struct fixture *f, enum op_kind kind)
 {
-    return f->worker.op[kind].latency->count;
+    const struct histogram *h = f->worker.op[kind].latency;
+    return h ? h->count : 0;
 }
 
 static void load_puts_each_key_of_its_share_once(void **state)
@@ -204,6 +205,8 @@ static void an_open_loop_counts_from_the_intended_start(void **state)
     arrivals_init(&arrivals, ARRIVALS_UNIFORM, 1e9 / 150, 1);
     arrivals_begin(&arrivals, 0, UINT64_MAX, 20);
     f.shared.arrivals = &arrivals;
+    timing_release(&f.worker.timing);
+    assert_int_equal(timing_init(&f.worker.timing, 1), 0);
     worker_operate(&f.worker, UINT64_MAX, UINT64_MAX, "op"); /* begun at 300, 600, … 6000 */
     const struct timing *t = &f.worker.timing;
     assert_int_equal(latencies(&f, OP_GET), 20);
@@ -225,6 +228,8 @@ static void a_kind_alone(struct fixture *f, enum op_kind kind)
 {
     for (int k = 0; k < OP_KINDS; k++)
         f->workload.below[k] = k < (int)kind ? 0 : (uint64_t)1 << 53;
+    if (!f->worker.op[kind].latency)
+        f->worker.op[kind].latency = histogram_new();
 }
 
 static void inserts_are_there_for_everybody_when_they_are_done(void **state)
