@@ -5,8 +5,9 @@
 
 #include "store/bench/system.h"
 
-#define SECOND_NS 1000000000u
-enum { SPIN_NS = 60000 };
+#define SECOND_NS    1000000000u
+#define SPIN_MOST_NS 60000
+#define SPIN_SHARE   0.1 /* of the CPUs */
 
 static uint64_t real_now(struct bench_clock *clock)
 {
@@ -17,9 +18,9 @@ static uint64_t real_now(struct bench_clock *clock)
 static void real_sleep(struct bench_clock *clock, uint64_t until)
 {
     uint64_t now = system_now_ns();
-    (void)clock;
-    if (now + SPIN_NS < until) {
-        uint64_t wake = until - SPIN_NS;
+    uint64_t spin = ((struct real_clock *)clock)->spin_ns;
+    if (now + spin < until) {
+        uint64_t wake = until - spin;
         struct timespec t = {.tv_sec = (time_t)(wake / SECOND_NS),
                              .tv_nsec = (long)(wake % SECOND_NS)};
         while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR)
@@ -29,7 +30,17 @@ static void real_sleep(struct bench_clock *clock, uint64_t until)
         __builtin_ia32_pause();
 }
 
-struct bench_clock bench_clock_real = {.now_ns = real_now, .sleep_until_ns = real_sleep};
+void real_clock_init(struct real_clock *c, uint64_t spin_ns)
+{
+    *c = (struct real_clock){.clock = {.now_ns = real_now, .sleep_until_ns = real_sleep},
+                             .spin_ns = spin_ns};
+}
+
+uint64_t real_clock_spin_ns(double rate, unsigned cpus)
+{
+    double most = rate > 0 ? SPIN_SHARE * cpus / rate * 1e9 : SPIN_MOST_NS;
+    return most < SPIN_MOST_NS ? (uint64_t)most : SPIN_MOST_NS;
+}
 
 static uint64_t virtual_now(struct bench_clock *clock)
 {

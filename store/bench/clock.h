@@ -17,10 +17,18 @@ struct bench_clock {
 };
 
 /*
- * CLOCK_MONOTONIC. It sleeps until shortly before the time and spins the rest: a sleeper comes back
+ * CLOCK_MONOTONIC. It sleeps until spin_ns before the time and spins the rest: a sleeper comes back
  * late by as much as the kernel likes, about 60 us on a machine with time to spare.
  */
-extern struct bench_clock bench_clock_real;
+struct real_clock {
+    struct bench_clock clock;
+    uint64_t spin_ns;
+};
+void real_clock_init(struct real_clock *clock, uint64_t spin_ns);
+
+/* How long to spin where `rate` sleeps a second (0: few) end, so that spinning takes no more than a
+   tenth of the CPUs from what is measured: at most 60 us. */
+uint64_t real_clock_spin_ns(double rate, unsigned cpus);
 
 /* Time that stands still but while somebody sleeps. */
 struct virtual_clock {

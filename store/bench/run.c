@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "shim/perfshim.h"
 #include "store/bench/crew.h"
@@ -27,7 +28,8 @@ struct run {
     struct live *live;
     struct ledger ledger;
     struct arrivals arrivals; /* with a rate */
-    char temporary[512];      /* the log's directory, to be removed; "" if it is not ours */
+    struct real_clock clock;
+    char temporary[512]; /* the log's directory, to be removed; "" if it is not ours */
     enum phase phase;
     uint64_t deadline_ns; /* of the phase */
     struct steady steady; /* its windows, and the last one's end */
@@ -264,7 +266,9 @@ static int run_open(struct run *run)
     const struct bench_config *c = run->config;
     unsigned threads = (unsigned)c->threads, started;
     struct engine_trouble trouble = {.text = ""};
-    run->shared.clock = &bench_clock_real;
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    real_clock_init(&run->clock, real_clock_spin_ns(c->rate, cpus > 0 ? (unsigned)cpus : 1));
+    run->shared.clock = &run->clock.clock;
     int error = run_open_engine(run);
     if (error)
         return error;
