@@ -7,11 +7,12 @@
 #include <unistd.h>
 
 #include "store/hash.h"
+#include "store/index.h"
 #include "store/memtable.h"
 #include "store/pool.h"
 #include "store/wal.h"
 
-enum { LINE = 64 };
+enum { LINE = 64, SCAN_BATCH = 64 };
 
 struct shard {
     pthread_mutex_t lock; /* guards all of the shard */
@@ -19,9 +20,17 @@ struct shard {
     uint64_t gets, hits, puts, deletes;
 } __attribute__((aligned(LINE))); /* no two shards share a cache line */
 
+struct ordered {
+    struct index index;
+    uint64_t scans, scan_entries; /* atomic; here, where a scan writes anyway */
+} __attribute__((aligned(LINE)));
+
+/* A shard's lock is taken before the index's, never after it. */
 struct store {
     struct pool *pool;
-    struct wal *wal; /* NULL: no log */
+    struct wal *wal;         /* NULL: no log */
+    struct ordered *ordered; /* NULL: no index */
+    int detour;              /* puts have more to do than to enter the table: one of the two */
     struct shard *shards;
     uint32_t shard_count;
     unsigned shard_shift; /* hash >> shard_shift is the shard */
@@ -68,6 +77,10 @@ static void add_shards(struct store *s, struct store_statistics *out)
         out->data_bytes += shard->table.data_bytes;
         pthread_mutex_unlock(&shard->lock);
     }
+    if (s->ordered) {
+        out->scans = __atomic_load_n(&s->ordered->scans, __ATOMIC_RELAXED);
+        out->scan_entries = __atomic_load_n(&s->ordered->scan_entries, __ATOMIC_RELAXED);
+    }
 }
 
 static void add_counters(const struct pool_counters *counters, struct store_statistics *out)
@@ -104,11 +117,22 @@ static int replay(void *context, enum wal_kind kind, const void *key, size_t key
     struct entry *old;
     if (kind == WAL_DELETE) {
         old = memtable_remove(table, hash, key, key_size);
+        if (old && s->ordered)
+            index_node_drop(here, index_remove(&s->ordered->index, key, key_size));
     } else {
         struct entry *e = entry_new(here, hash, key, key_size, value, value_size);
+        struct index_node *node = NULL;
+        if (e && s->ordered && !(node = index_node_new(here, hash, key, key_size))) {
+            entry_drop(here, e);
+            e = NULL;
+        }
         if (!e)
             return STORE_NO_MEMORY;
         old = memtable_insert(table, here, e);
+        if (node && !old)
+            index_insert(&s->ordered->index, node);
+        else
+            index_node_drop(here, node);
     }
     entry_drop(here, old);
     return STORE_OK;
@@ -143,8 +167,18 @@ static int build(const struct store_config *config, struct store **out,
         if (rc == STORE_OK && memtable_init(&s->shards[i].table, here) != 0)
             rc = STORE_NO_MEMORY;
     }
+    if (rc == STORE_OK && config->ordered) {
+        s->ordered = pool_reserve(here, LINE, sizeof *s->ordered);
+        if (s->ordered) {
+            s->ordered->scans = s->ordered->scan_entries = 0;
+            index_init(&s->ordered->index);
+        } else {
+            rc = STORE_NO_MEMORY;
+        }
+    }
     if (rc == STORE_OK && config->directory)
         rc = wal_open(&s->wal, config->directory, config->sync_every, here, replay, s, trouble);
+    s->detour = s->wal || s->ordered;
     if (rc != STORE_OK)
         store_close(s, NULL);
     else
@@ -186,6 +220,10 @@ int store_close(struct store *s, struct store_statistics *last)
             pthread_mutex_destroy(&s->shards[i].lock);
         }
         pool_unreserve(here, s->shards, s->shard_count * sizeof *s->shards);
+    }
+    if (s->ordered) {
+        index_release(&s->ordered->index, here);
+        pool_unreserve(here, s->ordered, sizeof *s->ordered);
     }
     pool_unreserve(here, s, sizeof *s);
     pool_close(pool, &counters);
@@ -262,16 +300,41 @@ struct logged {
     int outcome;
 };
 
+struct logged_ordered {
+    struct logged logged;
+    struct index_node *node;
+};
+
+/* Takes both. The node, NULL without an index, is for the key being new, which is known only here,
+ * where memory must not be missing any more. */
 static inline __attribute__((always_inline)) int
-table_put(struct store *s, struct pool_thread *here, struct entry *e)
+table_enter(struct store *s, struct pool_thread *here, struct entry *e, struct index_node *node)
 {
     struct shard *shard = shard_of(s, e->hash);
     pthread_mutex_lock(&shard->lock);
     struct entry *old = memtable_insert(&shard->table, here, e);
     shard->puts++;
+    if (node && !old) {
+        index_insert(&s->ordered->index, node);
+        node = NULL;
+    }
     pthread_mutex_unlock(&shard->lock);
     entry_drop(here, old);
+    if (node)
+        index_node_drop(here, node);
     return STORE_OK;
+}
+
+static inline __attribute__((always_inline)) int
+table_put(struct store *s, struct pool_thread *here, struct entry *e)
+{
+    return table_enter(s, here, e, NULL);
+}
+
+static __attribute__((noinline)) int table_put_ordered(struct store *s, struct pool_thread *here,
+                                                       struct entry *e, struct index_node *node)
+{
+    return table_enter(s, here, e, node);
 }
 
 static int table_delete(struct store *s, uint64_t hash, const void *key, size_t key_size)
@@ -279,9 +342,13 @@ static int table_delete(struct store *s, uint64_t hash, const void *key, size_t 
     struct shard *shard = shard_of(s, hash);
     pthread_mutex_lock(&shard->lock);
     struct entry *e = memtable_remove(&shard->table, hash, key, key_size);
+    struct index_node *node =
+        e && s->ordered ? index_remove(&s->ordered->index, key, key_size) : NULL;
     shard->deletes++;
     pthread_mutex_unlock(&shard->lock);
-    entry_drop(pool_here(s->pool), e);
+    struct pool_thread *here = pool_here(s->pool);
+    entry_drop(here, e);
+    index_node_drop(here, node);
     return e ? STORE_OK : STORE_NOT_FOUND;
 }
 
@@ -294,17 +361,51 @@ static void logged_apply(struct wal_record *record)
         l->outcome = table_delete(l->store, l->hash, record->key, record->key_size);
 }
 
-static __attribute__((noinline)) int put_logged(struct store *s, struct pool_thread *here,
+static void logged_apply_ordered(struct wal_record *record)
+{
+    struct logged *l = (struct logged *)record;
+    struct index_node *node = ((struct logged_ordered *)record)->node;
+    l->outcome = table_put_ordered(l->store, pool_here(l->store->pool), l->entry, node);
+}
+
+static inline struct logged logged_put(struct store *s, struct entry *e,
+                                       void (*apply)(struct wal_record *record))
+{
+    return (struct logged){.record = {.kind = WAL_PUT,
+                                      .key = e->key,
+                                      .key_size = e->key_size,
+                                      .value = e->value,
+                                      .value_size = e->value_size,
+                                      .apply = apply},
+                           .store = s,
+                           .entry = e};
+}
+
+static __attribute__((noinline)) int put_ordered(struct store *s, struct pool_thread *here,
+                                                 struct entry *e)
+{
+    struct index_node *node = index_node_new(here, e->hash, e->key, e->key_size);
+    int rc = STORE_NO_MEMORY;
+    if (node && !s->wal)
+        return table_put_ordered(s, here, e, node);
+    if (node) {
+        struct logged_ordered l = {.logged = logged_put(s, e, logged_apply_ordered), .node = node};
+        rc = wal_commit(s->wal, &l.logged.record);
+    }
+    if (rc != STORE_OK) {
+        entry_drop(here, e);
+        index_node_drop(here, node);
+    }
+    return rc;
+}
+
+/* Out of line: a put of a store that has neither log nor index does not pay for them. */
+static __attribute__((noinline)) int put_detour(struct store *s, struct pool_thread *here,
                                                 struct entry *e)
 {
-    struct logged l = {.record = {.kind = WAL_PUT,
-                                  .key = e->key,
-                                  .key_size = e->key_size,
-                                  .value = e->value,
-                                  .value_size = e->value_size,
-                                  .apply = logged_apply},
-                       .store = s,
-                       .entry = e};
+    if (s->ordered)
+        return put_ordered(s, here, e);
+    struct logged l = logged_put(s, e, logged_apply);
     int rc = wal_commit(s->wal, &l.record);
     if (rc != STORE_OK)
         entry_drop(here, e);
@@ -333,7 +434,7 @@ int store_put(struct store *s, const void *key, size_t key_size, const void *val
     struct entry *e = entry_new(here, hash_bytes(key, key_size), key, key_size, value, value_size);
     if (!e)
         return STORE_NO_MEMORY;
-    return s->wal ? put_logged(s, here, e) : table_put(s, here, e);
+    return s->detour ? put_detour(s, here, e) : table_put(s, here, e);
 }
 
 int store_delete(struct store *s, const void *key, size_t key_size)
@@ -342,6 +443,85 @@ int store_delete(struct store *s, const void *key, size_t key_size)
         return STORE_BAD_KEY;
     uint64_t hash = hash_bytes(key, key_size);
     return s->wal ? delete_logged(s, hash, key, key_size) : table_delete(s, hash, key, key_size);
+}
+
+/* What the key has now, with a reference; NULL if it was deleted. The shard is locked. */
+static struct entry *entry_now(struct shard *shard, const struct index_node *node)
+{
+    struct entry *e = memtable_find(&shard->table, node->hash, index_key(node), node->key_size);
+    if (e)
+        entry_hold(e);
+    return e;
+}
+
+/*
+ * The entries of some keys. A shard whose lock is taken is come back to: a scan takes so many locks
+ * that, by chance, it would often meet a put at one of them, and to sleep there takes longer than
+ * all of the scan.
+ */
+static void scan_entries(struct store *s, struct index_node *const *nodes, size_t n,
+                         struct entry **entries)
+{
+    unsigned char late[SCAN_BATCH];
+    size_t left = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct shard *shard = shard_of(s, nodes[i]->hash);
+        if (pthread_mutex_trylock(&shard->lock) != 0) {
+            late[left++] = (unsigned char)i;
+            continue;
+        }
+        entries[i] = entry_now(shard, nodes[i]);
+        pthread_mutex_unlock(&shard->lock);
+    }
+    for (size_t k = 0; k < left; k++) {
+        struct shard *shard = shard_of(s, nodes[late[k]]->hash);
+        pthread_mutex_lock(&shard->lock);
+        entries[late[k]] = entry_now(shard, nodes[late[k]]);
+        pthread_mutex_unlock(&shard->lock);
+    }
+}
+
+int store_scan(struct store *s, const void *start, size_t start_size, uint64_t limit,
+               store_visit *visit, void *context)
+{
+    if (!s->ordered)
+        return STORE_NOT_ORDERED;
+    if (start_size > STORE_KEY_MAX)
+        return STORE_BAD_KEY;
+    if (!start_size)
+        start = ""; /* memcmp takes no NULL */
+    struct pool_thread *here = pool_here(s->pool);
+    struct index *index = &s->ordered->index;
+    struct index_node *nodes[SCAN_BATCH], *last = NULL;
+    struct entry *entries[SCAN_BATCH];
+    uint64_t visited = 0;
+    for (int ended = 0; visited < limit && !ended;) {
+        size_t want = limit - visited < SCAN_BATCH ? (size_t)(limit - visited) : SCAN_BATCH;
+        size_t n = last ? index_collect(index, index_key(last), last->key_size, 1, nodes, want)
+                        : index_collect(index, start, start_size, 0, nodes, want);
+        scan_entries(s, nodes, n, entries);
+        index_node_drop(here, last);
+        last = NULL;
+        for (size_t i = 0; i < n; i++) {
+            struct entry *e = entries[i];
+            if (e && !ended) {
+                visited++;
+                ended =
+                    visit(context, e->key, e->key_size, e->value ? e->value : "", e->value_size);
+            }
+            entry_drop(here, e);
+            if (i + 1 == want)
+                last = nodes[i]; /* where the next batch goes on */
+            else
+                index_node_drop(here, nodes[i]);
+        }
+        if (n < want)
+            break;
+    }
+    index_node_drop(here, last);
+    __atomic_add_fetch(&s->ordered->scans, 1, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&s->ordered->scan_entries, visited, __ATOMIC_RELAXED);
+    return STORE_OK;
 }
 
 int store_sync_every(struct store *s, uint64_t sync_every)

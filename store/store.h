@@ -1,6 +1,6 @@
 /*
  * A key-value store in memory, with a log on disk if asked for: get, put, delete on byte strings,
- * spread over shards.
+ * spread over shards, and scans in the order of the keys if asked for.
  *
  *     struct store_config config;
  *     store_config_init(&config);
@@ -12,9 +12,9 @@
  *         store_value_release(store, &value);
  *     store_close(store, NULL);
  *
- * Thread safety: get, put, delete, value_release, statistics may be called from any thread at any
- * time. store_close needs all other threads that ever used the store to have been joined, or to be
- * alive and never use it again.
+ * Thread safety: get, put, delete, scan, value_release, statistics may be called from any thread at
+ * any time. store_close needs all other threads that ever used the store to have been joined, or to
+ * be alive and never use it again.
  *
  * Each operation is atomic per key: a get sees the value of one put, whole. An operation holds one
  * shard's mutex, once, while it walks one bucket; keys and values are copied, allocated and freed
@@ -25,6 +25,11 @@
  * replaces; now and then one for the growing table. With the pool on these come from the pool
  * (store/pool.h says how it is bounded, and what misuse it detects), which calls malloc only for a
  * new slab.
+ *
+ * With an index (config.ordered, store/index.h), scans are there. A put then takes one allocation
+ * more, the key's place in the index, and gives it back when the key was there already; puts of new
+ * keys and deletes take one lock more, the index's, which all shards share. Without, it costs
+ * nothing.
  *
  * With a log (store/wal.h), a put or delete is in a file before it takes effect, and opening the
  * same directory again finds it. Without one, nothing of this costs anything.
@@ -49,7 +54,8 @@
     X(IO, -6, "input/output error")                                                                \
     X(NO_SPACE, -7, "no space left for the log")                                                   \
     X(CORRUPT, -8, "damaged log")                                                                  \
-    X(BUSY, -9, "in use by another store")
+    X(BUSY, -9, "in use by another store")                                                         \
+    X(NOT_ORDERED, -10, "no ordered index")
 
 enum store_error {
 #define X(id, value, text) STORE_##id = value,
@@ -68,6 +74,7 @@ struct store_trouble {
 struct store_config {
     uint32_t shards; /* a power of two, at most STORE_SHARDS_MAX */
     int pool;        /* 1: entries, values and buffers come from an object pool; 0: from malloc */
+    int ordered;     /* 1: keep an index of the keys in their order, for store_scan */
     /* The log's directory, made if there is none; NULL: no log. Read by store_open only. */
     const char *directory;
     /* Writes after which the log is synced, by the one that reaches it: a write that has returned
@@ -77,7 +84,7 @@ struct store_config {
     struct store_trouble *trouble; /* filled when store_open fails; NULL: not wanted */
 };
 
-/* 64 shards, pool on, no log. */
+/* 64 shards, pool on, no index, no log. */
 void store_config_init(struct store_config *config);
 
 struct store;
@@ -114,6 +121,26 @@ int store_put(struct store *store, const void *key, size_t key_size, const void 
  * put. */
 int store_delete(struct store *store, const void *key, size_t key_size);
 
+/* One entry of a scan; key and value stay until it returns, and value is never NULL. Not 0: the
+ * scan ends. No lock is held: it may call the store. */
+typedef int store_visit(void *context, const void *key, size_t key_size, const void *value,
+                        size_t value_size);
+
+/*
+ * The first `limit` keys at or past `start`, in order: by their bytes as memcmp compares them, the
+ * shorter first of two of which one begins with the other. start_size 0: from the first key.
+ *
+ * A scan is no snapshot. Each value is one put's, whole, that the key had at a moment between the
+ * call and its visit. Keys ascend strictly. A key that is there all the time is reported once; one
+ * that is put or deleted meanwhile may be or not.
+ *
+ * STORE_OK, STORE_BAD_KEY (start too long), STORE_NOT_ORDERED. No allocation and no copy; walks
+ * the index under its read lock for at most 64 keys at a time, then looks each key up under its
+ * shard's lock, and then visits them.
+ */
+int store_scan(struct store *store, const void *start, size_t start_size, uint64_t limit,
+               store_visit *visit, void *context);
+
 /*
  * Counts since store_open. Operations count when they have taken their shard's lock. allocs and
  * frees are all of the store's calls of malloc, aligned_alloc and free; the bytes are those asked
@@ -124,6 +151,8 @@ int store_delete(struct store *store, const void *key, size_t key_size);
     X(hits)          /* gets that found the key */                                                 \
     X(puts)          /* puts */                                                                    \
     X(deletes)       /* deletes, of missing keys too */                                            \
+    X(scans)         /* scans */                                                                   \
+    X(scan_entries)  /* entries that scans reported */                                             \
     X(keys)          /* keys in the store now */                                                   \
     X(data_bytes)    /* bytes of keys and values in the store now */                               \
     X(allocs)        /* calls of malloc and aligned_alloc that succeeded */                        \
