@@ -315,11 +315,6 @@ static int engine_resolve(struct bench_config *c)
     const struct engine *engine = engine_choose(c->engine);
     if (!engine)
         return -1;
-    if (c->share[OP_SCAN] > 0 && !engine->scan) {
-        snprintf(why, sizeof why, "%s scans, which the engine %s cannot", c->workload,
-                 engine->name);
-        return refuse("workload", why);
-    }
     snprintf(why, sizeof why, "the engine %s has none", engine->name);
     if (!(engine->features & ENGINE_SHARDS) && (c->pool || c->shards))
         return refuse(c->pool ? "pool" : "shards", why);

@@ -57,8 +57,9 @@ struct engine_setup {
     /* Where it keeps its files, made by it if there is none; NULL: nothing is kept on disk. */
     const char *directory;
     /* Writes after which they must be safe from the machine's crash, as in store/store.h: 1 every
-       one, 0 when it is closed; ENGINE_NO_LOG if directory is NULL. */
+       one, 0 when it is closed; ENGINE_NO_LOG if they need not be, as if directory is NULL. */
     uint64_t sync_every;
+    int scans;       /* there will be scans: keep the keys in order */
     uint32_t shards; /* of our store; others have their parameters */
     int pool;        /* of our store */
 };
@@ -85,6 +86,7 @@ enum engine_feature {
     ENGINE_DISK = 1,   /* takes directory and sync_every */
     ENGINE_EMPTY = 2,  /* keeps nothing: no need to load keys, a get returns bytes of no meaning */
     ENGINE_SHARDS = 4, /* takes shards and pool */
+    ENGINE_NEEDS_DIRECTORY = 8, /* has one also with ENGINE_NO_LOG */
 };
 
 /* Called for each entry of a scan; not 0 ends it. */
@@ -95,6 +97,8 @@ struct engine {
     const char *name;
     const char *title; /* in messages: "cannot open TITLE" */
     unsigned features; /* of enum engine_feature */
+    /* What is not equal when it is compared with others: durability, memory, copies; one line. */
+    const char *differs;
     /* --engine=NAME:a=1,b=2 sets these, as options --a=1 --b=2 of common/opt.h, before open; their
        values are the adapter's variables. NULL: none. */
     const struct opt *parameters;
@@ -102,6 +106,9 @@ struct engine {
     /* Whether the parameters fit together; 0, or -1 with why. NULL: they always do. */
     int (*parameters_check)(char why[static 160]);
 
+    /* Whether what it takes is installed: ENGINE_OK, or an error with *trouble filled. NULL: it
+       always is. */
+    int (*probe)(struct engine_trouble *trouble);
     /* ENGINE_OK with *self, or an error with *trouble filled and nothing left open. */
     int (*open)(const struct engine_setup *setup, void **self, struct engine_trouble *trouble);
     /* Frees all, whatever it returns: an error (with *trouble filled) if the last writes may be
@@ -121,7 +128,7 @@ struct engine {
     int (*put)(void *thread, const void *key, size_t key_size, const void *value,
                size_t value_size);
     /* Visits, in the order of keys, at most `count` entries from the first key that is not less.
-       How many, or an error. NULL: the engine cannot. */
+       How many, or an error. */
     int (*scan)(void *thread, const void *key, size_t key_size, unsigned count, engine_visit *visit,
                 void *context);
     /* More of the last error of this thread than its class says; NULL or no function: no more. */
@@ -133,7 +140,7 @@ struct engine {
 };
 
 /* X(name): there is an engine_NAME. */
-#define ENGINES(X) X(store) X(null) X(sim)
+#define ENGINES(X) X(store) X(null) X(sim) X(rocksdb) X(leveldb) X(lmdb) X(redis)
 #define X(name)    extern const struct engine engine_##name;
 ENGINES(X)
 #undef X

@@ -27,6 +27,7 @@ static int close_null(void *self, struct engine_statistics *last, struct engine_
 const struct engine engine_null = {
     .name = "null",
     .title = "the null engine",
+    .differs = "keeps nothing: what is measured is the load generator",
     .features = ENGINE_EMPTY,
     .parameters = options,
     .parameters_reset = reset,

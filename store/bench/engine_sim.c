@@ -140,6 +140,7 @@ static int scan(void *thread, const void *key, size_t key_size, unsigned count, 
 const struct engine engine_sim = {
     .name = "sim",
     .title = "the sim engine",
+    .differs = "keeps nothing: a model of a server",
     .features = ENGINE_EMPTY,
     .parameters = options,
     .parameters_reset = reset,

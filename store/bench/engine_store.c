@@ -49,8 +49,9 @@ static int open_store(const struct engine_setup *setup, void **self, struct engi
     store_config_init(&config);
     config.shards = setup->shards;
     config.pool = setup->pool;
+    config.ordered = setup->scans;
     config.trouble = &found;
-    if (setup->directory) {
+    if (setup->directory && setup->sync_every != ENGINE_NO_LOG) {
         config.directory = setup->directory;
         config.sync_every = setup->sync_every;
     }
@@ -125,11 +126,34 @@ static void release(void *thread, struct engine_value *value)
     store_value_release(t->store, &found);
 }
 
+struct visitor {
+    engine_visit *visit;
+    void *context;
+    int count;
+};
+
+static int count_and_visit(void *context, const void *key, size_t key_size, const void *value,
+                           size_t value_size)
+{
+    struct visitor *v = context;
+    v->count++;
+    return v->visit(v->context, key, key_size, value, value_size);
+}
+
 static int put(void *thread, const void *key, size_t key_size, const void *value, size_t value_size)
 {
     struct store_thread *t = thread;
     int error = store_put(t->store, key, key_size, value, value_size);
     return error == STORE_OK ? ENGINE_OK : failed(t, error);
+}
+
+static int scan(void *thread, const void *key, size_t key_size, unsigned count, engine_visit *visit,
+                void *context)
+{
+    struct store_thread *t = thread;
+    struct visitor v = {.visit = visit, .context = context};
+    int error = store_scan(t->store, key, key_size, count, count_and_visit, &v);
+    return error == STORE_OK ? v.count : failed(t, error);
 }
 
 static const char *error_text(void *thread)
@@ -153,6 +177,7 @@ static void statistics(void *self, struct engine_statistics *out)
 const struct engine engine_store = {
     .name = "store",
     .title = "the store",
+    .differs = "all keys and values in memory; a get copies the value",
     .features = ENGINE_DISK | ENGINE_SHARDS,
     .open = open_store,
     .close = close_store,
@@ -162,6 +187,7 @@ const struct engine engine_store = {
     .get = get,
     .release = release,
     .put = put,
+    .scan = scan,
     .error_text = error_text,
     .sync_every = sync_every,
     .statistics = statistics,

@@ -56,6 +56,7 @@ struct bench_result {
     struct open_result open;
     double cpu_percent; /* of one CPU, in the measured phase */
     uint64_t max_rss_bytes;
+    uint64_t written_bytes; /* to disks, in the measured phase; UINT64_MAX: not known */
     struct engine_statistics
         engine_measured; /* counts of the measured phase; what is no count at its end */
     struct engine_statistics engine_run; /* at the very end, when the engine is closed */

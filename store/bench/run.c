@@ -11,6 +11,7 @@
 #include "store/bench/crew.h"
 #include "store/bench/ledger.h"
 #include "store/bench/live.h"
+#include "store/bench/session.h"
 #include "store/bench/steady.h"
 #include "store/bench/system.h"
 #include "store/bench/worker.h"
@@ -29,7 +30,7 @@ struct run {
     struct ledger ledger;
     struct arrivals arrivals; /* with a rate */
     struct real_clock clock;
-    char temporary[512]; /* the log's directory, to be removed; "" if it is not ours */
+    struct session session;
     enum phase phase;
     uint64_t deadline_ns; /* of the phase */
     struct steady steady; /* its windows, and the last one's end */
@@ -172,10 +173,12 @@ static void run_measure(struct run *run, struct bench_result *r)
     if (profiled)
         perfshim_start();
     engine->statistics(run->shared.self, &before);
+    uint64_t written = system_written_bytes();
     uint64_t begin = system_now_ns(), cpu = system_cpu_ns(), end = begin;
     run_phase(run, PHASE_MEASURE, "run", c->duration_ns);
     cpu = system_cpu_ns() - cpu;
     uint64_t cpu_wall = system_now_ns() - begin;
+    r->written_bytes = written == UINT64_MAX ? written : system_written_bytes() - written;
     engine->statistics(run->shared.self, &r->engine_measured);
     engine_statistics_subtract(&r->engine_measured, &before);
     if (engine->features & ENGINE_SHARDS && strcmp(c->pool, "on") == 0)
@@ -200,48 +203,6 @@ static void run_measure(struct run *run, struct bench_result *r)
         arrivals_judge(&run->arrivals, &r->open, op_result_ops(&r->all), r->timing.last_start_ns,
                        end);
     r->cpu_percent = (double)cpu / (double)cpu_wall * 100;
-}
-
-static int directory_make(struct run *run)
-{
-    const char *parent = getenv("TMPDIR");
-    int n = snprintf(run->temporary, sizeof run->temporary, "%s/store_bench-XXXXXX",
-                     parent && *parent ? parent : "/tmp");
-    if (n >= (int)sizeof run->temporary || !mkdtemp(run->temporary)) {
-        fprintf(stderr, "store_bench: cannot make a temporary directory in %s: %s\n",
-                parent && *parent ? parent : "/tmp",
-                strerror(n >= (int)sizeof run->temporary ? ENAMETOOLONG : errno));
-        run->temporary[0] = '\0';
-        return -2;
-    }
-    return 0;
-}
-
-static int run_open_engine(struct run *run)
-{
-    const struct bench_config *c = run->config;
-    const struct engine *engine = engine_choose(c->engine);
-    struct engine_trouble trouble = {.text = ""};
-    struct engine_setup setup = {.clock = run->shared.clock,
-                                 .threads = (unsigned)c->threads,
-                                 .seed = c->seed,
-                                 .value_size = c->value_size,
-                                 .sync_every = c->wal_sync_every,
-                                 .shards = (uint32_t)c->shards,
-                                 .pool = strcmp(c->pool, "on") == 0};
-    if (!engine)
-        return -1;
-    if (c->wal_sync_every != LOG_OFF) {
-        if (!c->dir && directory_make(run) != 0)
-            return -2;
-        setup.directory = c->dir ? c->dir : run->temporary;
-    }
-    run->shared.engine = engine;
-    if (engine->open(&setup, &run->shared.self, &trouble) == ENGINE_OK)
-        return 0;
-    run->shared.self = NULL;
-    fprintf(stderr, "store_bench: cannot open %s: %s\n", engine->title, trouble.text);
-    return trouble.disk ? -2 : -1;
 }
 
 static int run_open_live(struct run *run)
@@ -269,9 +230,11 @@ static int run_open(struct run *run)
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     real_clock_init(&run->clock, real_clock_spin_ns(c->rate, cpus > 0 ? (unsigned)cpus : 1));
     run->shared.clock = &run->clock.clock;
-    int error = run_open_engine(run);
+    int error = session_open(&run->session, c, run->shared.clock, c->share[OP_SCAN] > 0);
     if (error)
         return error;
+    run->shared.engine = run->session.engine;
+    run->shared.self = run->session.self;
     if (c->ledger && ledger_open(&run->ledger, c->ledger, threads) != 0) {
         fprintf(stderr, "store_bench: cannot keep the ledger %s: %s\n", c->ledger, strerror(errno));
         return -2;
@@ -317,7 +280,6 @@ static int run_open(struct run *run)
 /* In the order that lets an engine count all threads' caches as given back. */
 static void run_close(struct run *run, struct bench_result *r)
 {
-    const struct engine *engine = run->shared.engine;
     crew_free(run->crew);
     live_free(run->live);
     if (run->live_json && run->live_json != stderr)
@@ -328,11 +290,8 @@ static void run_close(struct run *run, struct bench_result *r)
     workload_release(&run->workload);
     if (run->config->rate > 0)
         arrivals_release(&run->arrivals);
-    if (run->shared.self)
-        r->close_error = engine->close(run->shared.self, &r->engine_run, &r->close_trouble);
+    r->close_error = session_close(&run->session, &r->engine_run, &r->close_trouble);
     ledger_close(&run->ledger);
-    if (run->temporary[0] && engine->remove(run->temporary) != 0)
-        fprintf(stderr, "store_bench: cannot remove %s: %s\n", run->temporary, strerror(errno));
     __atomic_store_n(&interrupted, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&stop, 0, __ATOMIC_RELAXED);
 }

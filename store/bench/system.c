@@ -1,6 +1,7 @@
 #include "store/bench/system.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -53,10 +54,36 @@ uint64_t system_max_rss_bytes(void)
 
 uint64_t system_written_bytes(void)
 {
-    return file_number("/proc/self/io", "\nwrite_bytes:", UINT64_MAX);
+    return system_written_bytes_of(getpid());
+}
+
+uint64_t system_written_bytes_of(pid_t pid)
+{
+    char name[64];
+    snprintf(name, sizeof name, "/proc/%d/io", (int)pid);
+    return file_number(name, "\nwrite_bytes:", UINT64_MAX);
 }
 
 void system_timers_sharpen(void)
 {
     prctl(PR_SET_TIMERSLACK, 1ul, 0, 0, 0);
+}
+
+int system_cpu_name(char *name, size_t size)
+{
+    char line[256];
+    int found = 0;
+    FILE *f = fopen("/proc/cpuinfo", "re");
+    while (f && !found && fgets(line, sizeof line, f)) {
+        char *value = strchr(line, ':');
+        if (!value || strncmp(line, "model name", 10) != 0)
+            continue;
+        value += strspn(value, ": ");
+        value[strcspn(value, "\n")] = '\0';
+        found = *value != '\0';
+        snprintf(name, size, "%s", value);
+    }
+    if (f)
+        fclose(f);
+    return found;
 }

@@ -22,7 +22,6 @@ CASES = [
     ("--keys=0", "--keys: '0' is out of range"),
     ("--value-size=2G", "--value-size: '2G' is out of range"),
     ("--workload=scan", "--workload: 'scan' is not one of get|put|read-heavy|mixed|write-heavy|ycsb-a|"),
-    ("--workload=ycsb-e", "--workload: ycsb-e scans, which the engine store cannot"),
     ("--read-ratio=1.01", "--read-ratio: not between 0 and 1"),
     ("--read-ratio=x", "--read-ratio: 'x' is not a number"),
     ("--read-ratio=0.5 --workload=get", "--read-ratio: a --workload is given too: one of the two"),

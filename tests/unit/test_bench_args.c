@@ -229,7 +229,6 @@ static void wrong_use_is_refused_with_its_reason(void **state)
     refused("--keys=0", "--keys");
     refused("--value-size=2G", "--value-size");
     refused("--workload=scan", "not one of get|put|read-heavy|mixed|write-heavy|ycsb-a|");
-    refused("--workload=ycsb-e", "--workload: ycsb-e scans, which the engine store cannot");
     refused("--distribution=gauss", "'gauss' is not one of uniform|zipfian|scrambled|latest|hots");
     refused("--theta=0.5", "--theta: only the distributions zipfian, scrambled and latest take it");
     refused("--distribution=zipfian --theta=11", "--theta: not between 0 and 10");

@@ -1,0 +1,57 @@
+#include "store/bench/session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int directory_make(struct session *s)
+{
+    const char *parent = getenv("TMPDIR");
+    int n = snprintf(s->temporary, sizeof s->temporary, "%s/store_bench-XXXXXX",
+                     parent && *parent ? parent : "/tmp");
+    if (n >= (int)sizeof s->temporary || !mkdtemp(s->temporary)) {
+        fprintf(stderr, "store_bench: cannot make a temporary directory in %s: %s\n",
+                parent && *parent ? parent : "/tmp",
+                strerror(n >= (int)sizeof s->temporary ? ENAMETOOLONG : errno));
+        s->temporary[0] = '\0';
+        return -2;
+    }
+    return 0;
+}
+
+int session_open(struct session *s, const struct bench_config *c, struct bench_clock *clock,
+                 int scans)
+{
+    struct engine_trouble trouble = {.text = ""};
+    struct engine_setup setup = {.clock = clock,
+                                 .threads = (unsigned)c->threads,
+                                 .seed = c->seed,
+                                 .value_size = c->value_size,
+                                 .sync_every = c->wal_sync_every,
+                                 .scans = scans,
+                                 .shards = (uint32_t)c->shards,
+                                 .pool = strcmp(c->pool, "on") == 0};
+    *s = (struct session){.engine = engine_choose(c->engine)};
+    if (!s->engine)
+        return -1;
+    if (c->wal_sync_every != LOG_OFF || s->engine->features & ENGINE_NEEDS_DIRECTORY) {
+        if (!c->dir && directory_make(s) != 0)
+            return -2;
+        setup.directory = c->dir ? c->dir : s->temporary;
+    }
+    if (s->engine->open(&setup, &s->self, &trouble) == ENGINE_OK)
+        return 0;
+    s->self = NULL;
+    fprintf(stderr, "store_bench: cannot open %s: %s\n", s->engine->title, trouble.text);
+    return trouble.disk ? -2 : -1;
+}
+
+int session_close(struct session *s, struct engine_statistics *last, struct engine_trouble *trouble)
+{
+    int error = s->self ? s->engine->close(s->self, last, trouble) : ENGINE_OK;
+    if (s->temporary[0] && s->engine->remove(s->temporary) != 0)
+        fprintf(stderr, "store_bench: cannot remove %s: %s\n", s->temporary, strerror(errno));
+    *s = (struct session){0};
+    return error;
+}
