@@ -9,14 +9,16 @@
 
 #include "common/opt.h"
 #include "common/units.h"
+#include "store/bench/benchmark.h"
 #include "store/bench/engine.h"
 #include "store/bench/require.h"
 #include "store/bench/workload.h"
 
-enum { THREADS_MAX = 10000, DEFAULT_THREADS = 2, DEFAULT_REPEATS = 3 };
+enum { THREADS_MAX = 10000, DEFAULT_THREADS = 2, DEFAULT_REPEATS = 3, ENGINES_TEXT = 2048 };
 #define SECOND_NS           1000000000u
 #define DEFAULT_DURATION_NS (10ull * SECOND_NS)
 #define SWEEP_DURATION_NS   SECOND_NS
+#define COMPARE_DURATION_NS (5ull * SECOND_NS)
 #define DURATION_MAX_NS     (366ull * 24 * 3600 * SECOND_NS)
 #define VALUE_MAX           (1u << 30)
 #define RATE_MAX            1e7 /* starts a second; the schedule is one for all threads */
@@ -40,6 +42,37 @@ static int require_add(const struct opt *opt, const char *value)
         if (require_resolve(&first[i], why) != 0)
             return refuse("require", why);
     c->require_count += n;
+    return 0;
+}
+
+/*
+ * "store,rocksdb:cache=64M,write-buffer=8M,lmdb": a word with a '=' that is not behind a ':' goes
+ * on with the parameters of the engine before it.
+ */
+static int engines_set(const struct opt *opt, const char *value)
+{
+    static char words[ENGINES_TEXT];
+    struct bench_config *c = opt->value;
+    size_t size = strlen(value);
+    c->engine_count = 0;
+    if (size >= sizeof words)
+        return refuse("engines", "too long");
+    memcpy(words, value, size + 1);
+    for (char *at = words, *next; at; at = next) {
+        size_t n = strcspn(at, ",");
+        next = at[n] ? at + n + 1 : NULL;
+        if (c->engine_count && at[strcspn(at, ":=,")] == '=') {
+            at[-1] = ',';
+            at[n] = '\0';
+            continue;
+        }
+        at[n] = '\0';
+        if (!n)
+            return refuse("engines", "a name is missing");
+        if (c->engine_count == ENGINES_MAX)
+            return refuse("engines", "more than 16");
+        c->engines[c->engine_count++] = at;
+    }
     return 0;
 }
 
@@ -100,11 +133,20 @@ static const struct opt opts[] = {
      THREADS_MAX, NULL},
     {"levels", OPT_CALL, &parsed, "LIST", "sweep: numbers of threads (1,2,3,4,6,8,12,16)", NULL, 0,
      0, levels_set},
-    {"repeats", OPT_UINT, &parsed.repeats, "N", "sweep: runs of each level (3)", NULL, 1,
+    {"engines", OPT_CALL, &parsed, "LIST",
+     "compare: the engines, each as for --engine, separated by commas", NULL, 0, 0, engines_set},
+    {"skip-missing", OPT_FLAG, &parsed.skip_missing, NULL,
+     "compare: leave out engines that are not installed", NULL, 0, 0, NULL},
+    {"repeats", OPT_UINT, &parsed.repeats, "N",
+     "sweep, compare: runs of each level (3), of each engine (1)", NULL, 1, REPEATS_MAX, NULL},
+    {"benchtime", OPT_DURATION, &parsed.benchtime_ns, "TIME",
+     "benchmark: how long each one is to run (1s)", NULL, 1000, DURATION_MAX_NS, NULL},
+    {"count", OPT_UINT, &parsed.count, "N", "benchmark: run each one N times (1)", NULL, 1,
      REPEATS_MAX, NULL},
     {"duration|d", OPT_DURATION, &parsed.duration_ns, "TIME",
-     "length of the measured phase (10s, of a sweep's runs 1s; none if --ops is given)", NULL, 1000,
-     DURATION_MAX_NS, NULL},
+     "length of the measured phase (10s, of a sweep's runs 1s, of compare's 5s; none if --ops is "
+     "given)",
+     NULL, 1000, DURATION_MAX_NS, NULL},
     {"ops", OPT_UINT, &parsed.ops, "N",
      "end after N operations of all threads together; with --duration, whichever comes first", NULL,
      1, INT64_MAX, NULL},
@@ -156,8 +198,8 @@ static const struct opt opts[] = {
      "put all keys before measuring; --no-load: the keys are those that --dir holds", NULL, 0, 0,
      NULL},
     {"engine", OPT_STRING, &parsed.engine, "NAME",
-     "what is measured: store, null (does nothing) or sim (a server of known speed); parameters as "
-     "NAME:a=1,b=2, below (store)",
+     "what is measured: store, null (does nothing), sim (a server of known speed), rocksdb, "
+     "leveldb, lmdb or redis; parameters as NAME:a=1,b=2, below (store)",
      NULL, 0, 0, NULL},
     {"ledger", OPT_STRING, &parsed.ledger, "F",
      "keep count in F, mapped, of each thread's acknowledged writes, to check a crash with", NULL,
@@ -194,12 +236,19 @@ void args_help(void)
     printf(
         "usage: store_bench [run] [OPTIONS]\n"
         "       store_bench sweep [--levels LIST] [--repeats N] [OPTIONS]\n"
+        "       store_bench compare --engines LIST [--repeats N] [OPTIONS]\n"
+        "       store_bench benchmark [REGEX] [--benchtime TIME] [--count N] [OPTIONS]\n"
         "Loads keys into a store in memory, with a log on disk if asked for, then measures a mix\n"
-        "of gets and puts on it; sweep does so with several numbers of threads.\n\n");
+        "of gets and puts on it; sweep does so with several numbers of threads, compare with\n"
+        "several engines. benchmark prints single operations in the format of Go's "
+        "benchmarks.\n\n");
     opt_help(stdout, opts);
     printf("\n--require:");
     for (size_t i = 0; i < REQUIRE_NAMES; i++)
         printf(" %s", require_name(i));
+    printf("\nbenchmark:");
+    for (unsigned i = 0; benchmark_name(i); i++)
+        printf(" %s", benchmark_name(i));
     fputc('\n', stdout);
     engine_help();
     printf("\nExit status: 0 fine, 1 --require or --max-errors said no, or less than 99 %% of "
@@ -207,26 +256,107 @@ void args_help(void)
            "begun,\n2 wrong use, 3 the log in --dir cannot be used.\n");
 }
 
-/* What only one of the verbs takes. 0, or -1 after a message. */
+static const char *verb_name(enum bench_verb verb)
+{
+    static const char *const names[VERB_COUNT] = {
+#define X(id, name) name,
+        VERBS(X)
+#undef X
+    };
+    return names[verb];
+}
+
+/* The verb, or -1 after a message. */
+static int verb_find(const char *word)
+{
+    for (int verb = 0; verb < VERB_COUNT; verb++)
+        if (strcmp(word, verb_name(verb)) == 0)
+            return verb;
+    fprintf(stderr, "store_bench: '%s': ", word);
+    if (strcmp(word, "search") == 0 || strcmp(word, "tune") == 0) {
+        fprintf(stderr, "not available yet\n");
+        return -1;
+    }
+    fprintf(stderr, "unknown verb, not one of");
+    for (int verb = 0; verb < VERB_COUNT; verb++)
+        fprintf(stderr, " %s", verb_name(verb));
+    fputc('\n', stderr);
+    return -1;
+}
+
+/* "only sweep and compare take it" */
+static int refuse_but(const char *option, unsigned verbs)
+{
+    char why[80] = "only";
+    size_t at = 4;
+    for (int verb = 0, left = __builtin_popcount(verbs); verb < VERB_COUNT; verb++)
+        if (verbs & 1u << verb)
+            at += (size_t)snprintf(why + at, sizeof why - at, " %s%s", verb_name(verb),
+                                   --left > 1  ? ","
+                                   : left == 1 ? " and"
+                                               : "");
+    snprintf(why + at, sizeof why - at, " take%s it", (verbs & (verbs - 1)) ? "" : "s");
+    return refuse(option, why);
+}
+
+/* What only some of the verbs take. 0, or -1 after a message. */
 static int verb_resolve(struct bench_config *c)
 {
-    if (!c->sweep && (c->level_count || c->repeats))
-        return refuse(c->level_count ? "levels" : "repeats", "only sweep takes it");
-    if (c->sweep && c->threads)
+    enum {
+        RUN = 1 << VERB_RUN,
+        SWEEP = 1 << VERB_SWEEP,
+        COMPARE = 1 << VERB_COMPARE,
+        BENCHMARK = 1 << VERB_BENCHMARK
+    };
+    const struct {
+        int given;
+        const char *option;
+        unsigned verbs;
+    } some[] = {
+        {c->level_count > 0, "levels", SWEEP},
+        {c->repeats > 0, "repeats", SWEEP | COMPARE},
+        {c->engine_count > 0, "engines", COMPARE},
+        {c->skip_missing, "skip-missing", COMPARE},
+        {c->benchtime_ns > 0, "benchtime", BENCHMARK},
+        {c->count > 0, "count", BENCHMARK},
+        {c->engine != NULL, "engine", RUN | SWEEP | BENCHMARK},
+        {c->require_count > 0, "require", RUN},
+        /* no run may begin with what another one left */
+        {c->dir != NULL, "dir", RUN},
+        {c->ledger != NULL, "ledger", RUN},
+        {c->workload != NULL, "workload", RUN | SWEEP | COMPARE},
+        {!isnan(c->read_ratio), "read-ratio", RUN | SWEEP | COMPARE},
+        {c->duration_ns > 0, "duration", RUN | SWEEP | COMPARE},
+        {c->ops > 0, "ops", RUN | SWEEP | COMPARE},
+        {!isnan(c->rate), "rate", RUN | COMPARE},
+        {!isnan(c->steady), "steady", RUN},
+        {c->live_json != NULL, "live-json", RUN},
+        {c->distribution != NULL, "distribution", RUN | SWEEP | COMPARE},
+        {c->warmup_ns > 0, "warmup", RUN | SWEEP | COMPARE},
+        {c->verify, "verify", RUN | SWEEP | COMPARE},
+        {c->max_errors != UINT64_MAX, "max-errors", RUN | SWEEP | COMPARE},
+        {c->json != NULL, "json", RUN | SWEEP | COMPARE},
+    };
+    if (c->verb == VERB_SWEEP && c->threads)
         return refuse("threads", "sweep takes --levels");
-    if (c->sweep && c->require_count)
+    if (c->verb == VERB_SWEEP && c->require_count)
         return refuse("require", "only run takes it; perfshim plan --slo judges a sweep");
-    if (c->sweep && (c->live_json || !isnan(c->steady)))
-        return refuse(c->live_json ? "live-json" : "steady", "only run takes it");
-    if (c->sweep && (c->dir || c->ledger)) /* no level may begin with what another one left */
-        return refuse(c->dir ? "dir" : "ledger", "only run takes it");
+    for (size_t i = 0; i < sizeof some / sizeof some[0]; i++)
+        if (some[i].given && !(some[i].verbs & 1u << c->verb))
+            return refuse_but(some[i].option, some[i].verbs);
+    if (c->verb == VERB_COMPARE && !c->engine_count)
+        return refuse("engines", "compare needs a list of them");
+    if (!c->engine)
+        c->engine = "store";
     if (!c->threads)
         c->threads = DEFAULT_THREADS;
-    if (!c->sweep)
-        return 0;
     if (!c->repeats)
-        c->repeats = DEFAULT_REPEATS;
-    if (!c->level_count) {
+        c->repeats = c->verb == VERB_SWEEP ? DEFAULT_REPEATS : 1;
+    if (!c->count)
+        c->count = 1;
+    if (!c->benchtime_ns)
+        c->benchtime_ns = SECOND_NS;
+    if (c->verb == VERB_SWEEP && !c->level_count) {
         c->level_count = sizeof default_levels / sizeof *default_levels;
         memcpy(c->levels, default_levels, sizeof default_levels);
     }
@@ -299,8 +429,6 @@ static int rate_resolve(struct bench_config *c)
         c->rate = 0;
         return c->arrivals ? refuse("arrivals", "needs a --rate") : 0;
     }
-    if (c->sweep)
-        return refuse("rate", "only run takes it");
     if (!(c->rate > 0 && c->rate <= RATE_MAX))
         return refuse("rate", "not above 0 and at most 1e7 operations a second");
     if (!c->arrivals)
@@ -308,20 +436,42 @@ static int rate_resolve(struct bench_config *c)
     return 0;
 }
 
+/* What one engine does not take; *pooled if it has a pool and shards. */
+static int engine_check(const struct bench_config *c, const char *text, int *pooled)
+{
+    char why[160];
+    const struct engine *engine = engine_choose(text);
+    if (!engine)
+        return -1;
+    snprintf(why, sizeof why, "the engine %s keeps nothing on a disk", engine->name);
+    if (!(engine->features & ENGINE_DISK) && c->dir)
+        return refuse("dir", why);
+    if (!(engine->features & ENGINE_DISK) && c->wal_sync_every != LOG_OFF)
+        return refuse("wal-sync-every", why);
+    *pooled |= (engine->features & ENGINE_SHARDS) != 0;
+    return 0;
+}
+
 /* What only some engines take. 0, or -1 after a message. */
 static int engine_resolve(struct bench_config *c)
 {
     char why[160];
-    const struct engine *engine = engine_choose(c->engine);
-    if (!engine)
+    int pooled = 0;
+    for (unsigned i = 0; i < c->engine_count; i++) {
+        if (engine_check(c, c->engines[i], &pooled) != 0)
+            return -1;
+        if (i == 0 || strcmp(c->engines[i], "store") == 0)
+            c->engine = c->engines[i]; /* for what the head of the table says of them all */
+    }
+    if (!c->engine_count && engine_check(c, c->engine, &pooled) != 0)
         return -1;
-    snprintf(why, sizeof why, "the engine %s has none", engine->name);
-    if (!(engine->features & ENGINE_SHARDS) && (c->pool || c->shards))
+    if (c->engine_count)
+        snprintf(why, sizeof why, "none of the engines has one");
+    else
+        snprintf(why, sizeof why, "the engine %.*s has none", (int)strcspn(c->engine, ":"),
+                 c->engine);
+    if (!pooled && (c->pool || c->shards))
         return refuse(c->pool ? "pool" : "shards", why);
-    if (!(engine->features & ENGINE_DISK) && c->dir)
-        return refuse("dir", "the engine keeps nothing on a disk");
-    if (!(engine->features & ENGINE_DISK) && c->wal_sync_every != LOG_OFF)
-        return refuse("wal-sync-every", "the engine keeps nothing on a disk");
     if (!c->pool)
         c->pool = "on";
     if (!c->shards)
@@ -342,7 +492,6 @@ enum args_outcome args_parse(struct bench_config *config, int argc, char **argv)
                                    .keys = 100000,
                                    .value_size = 100,
                                    .seed = 1,
-                                   .engine = "store",
                                    .wal_sync_every = LOG_OFF,
                                    .load = 1,
                                    .max_errors = UINT64_MAX,
@@ -355,18 +504,16 @@ enum args_outcome args_parse(struct bench_config *config, int argc, char **argv)
         return ARGS_ERROR;
     if (version)
         return ARGS_VERSION;
-    if (operands > 0 && strcmp(argv[1], "run") != 0 && strcmp(argv[1], "sweep") != 0) {
-        int later = strcmp(argv[1], "benchmark") == 0 || strcmp(argv[1], "search") == 0 ||
-                    strcmp(argv[1], "tune") == 0;
-        fprintf(stderr, "store_bench: '%s': %s\n", argv[1],
-                later ? "not available yet" : "unknown verb, not one of run sweep");
+    int verb = operands > 0 ? verb_find(argv[1]) : VERB_RUN;
+    if (verb < 0)
+        return ARGS_ERROR;
+    parsed.verb = verb;
+    if (verb == VERB_BENCHMARK && operands > 1)
+        parsed.pattern = argv[2];
+    if (operands > 1 + (verb == VERB_BENCHMARK)) {
+        fprintf(stderr, "store_bench: '%s': unexpected argument\n", argv[operands]);
         return ARGS_ERROR;
     }
-    if (operands > 1) {
-        fprintf(stderr, "store_bench: '%s': unexpected argument\n", argv[2]);
-        return ARGS_ERROR;
-    }
-    parsed.sweep = operands > 0 && strcmp(argv[1], "sweep") == 0;
     if (verb_resolve(&parsed) != 0)
         return ARGS_ERROR;
     if (rate_resolve(&parsed) != 0)
@@ -386,7 +533,9 @@ enum args_outcome args_parse(struct bench_config *config, int argc, char **argv)
     if (parsed.dir && parsed.wal_sync_every == LOG_OFF)
         parsed.wal_sync_every = 0;
     if (!parsed.duration_ns && !parsed.ops)
-        parsed.duration_ns = parsed.sweep ? SWEEP_DURATION_NS : DEFAULT_DURATION_NS;
+        parsed.duration_ns = parsed.verb == VERB_SWEEP     ? SWEEP_DURATION_NS
+                             : parsed.verb == VERB_COMPARE ? COMPARE_DURATION_NS
+                                                           : DEFAULT_DURATION_NS;
     *config = parsed;
     return ARGS_RUN;
 }

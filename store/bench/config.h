@@ -7,10 +7,21 @@
 #include "common/budget.h"
 #include "store/bench/workload.h"
 
-enum { REQUIRE_MAX = 32, LEVELS_MAX = 64, REPEATS_MAX = 1000 };
+enum { REQUIRE_MAX = 32, LEVELS_MAX = 64, REPEATS_MAX = 1000, ENGINES_MAX = 16 };
 #define LOG_OFF UINT64_MAX /* wal_sync_every without a log */
 
+/* X(ID, name): run is the one that need not be said. */
+#define VERBS(X) X(RUN, "run") X(SWEEP, "sweep") X(COMPARE, "compare") X(BENCHMARK, "benchmark")
+
+enum bench_verb {
+#define X(id, name) VERB_##id,
+    VERBS(X)
+#undef X
+        VERB_COUNT
+};
+
 struct bench_config {
+    enum bench_verb verb;
     uint64_t threads;
     uint64_t duration_ns; /* 0 = until ops are done */
     uint64_t ops;         /* 0 = until the duration is over; else all threads together */
@@ -44,10 +55,15 @@ struct bench_config {
     const char *live_json; /* NULL = none, "-" = stderr, else a file */
     struct budget require[REQUIRE_MAX];
     int require_count;
-    int sweep; /* the verb: run at each of these numbers of threads, not at `threads` */
-    uint64_t levels[LEVELS_MAX];
+    uint64_t levels[LEVELS_MAX]; /* sweep: run at each of these numbers of threads */
     unsigned level_count;
-    uint64_t repeats;
+    uint64_t repeats;                 /* sweep, compare */
+    const char *engines[ENGINES_MAX]; /* compare: each as engine_choose takes it */
+    unsigned engine_count;
+    int skip_missing;
+    const char *pattern;   /* benchmark: of those to run; NULL = all */
+    uint64_t benchtime_ns; /* how long each of them is to take */
+    uint64_t count;        /* how often */
 };
 
 enum args_outcome { ARGS_RUN = 0, ARGS_HELP = 1, ARGS_VERSION = 2, ARGS_ERROR = -1 };

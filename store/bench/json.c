@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "store/bench/compare.h"
 #include "store/bench/live.h"
 #include "store/bench/report.h"
 #include "store/bench/require.h"
@@ -185,6 +186,16 @@ int report_json(FILE *out, const struct bench_config *c, const struct bench_resu
     return document_write(out, o);
 }
 
+static void figures_fill(json_t *o, const struct figures *f)
+{
+    json_t *latency = json_object();
+    for (unsigned i = 0; i < FIGURE_LATENCIES; i++)
+        json_object_set_new(latency, figure_latency_name(i), real_json(f->latency_ns[i] / 1e3));
+    json_object_set_new(o, "throughput", real_json(f->throughput));
+    json_object_set_new(o, "latency_us", latency);
+    json_object_set_new(o, "errors", count_json(f->errors));
+}
+
 int sweep_json(FILE *out, const struct bench_config *c, const struct sweep_result *r)
 {
     json_t *o =
@@ -193,18 +204,51 @@ int sweep_json(FILE *out, const struct bench_config *c, const struct sweep_resul
     json_t *levels = json_array(), *config = config_json(c);
     for (size_t i = 0; i < r->count; i++) {
         const struct sweep_run *run = &r->runs[i];
-        json_t *latency = json_object();
-        for (unsigned k = 0; k < SWEEP_LATENCIES; k++)
-            json_object_set_new(latency, sweep_latency_name(k),
-                                real_json(run->latency_ns[k] / 1e3));
-        json_array_append_new(levels,
-                              json_pack("{s:o, s:o, s:o, s:o, s:o}", "threads",
-                                        count_json(run->threads), "repeat", count_json(run->repeat),
-                                        "throughput", real_json(run->throughput), "latency_us",
-                                        latency, "errors", count_json(run->errors)));
+        json_t *level = json_object();
+        json_object_set_new(level, "threads", count_json(run->threads));
+        json_object_set_new(level, "repeat", count_json(run->repeat));
+        figures_fill(level, &run->figures);
+        json_array_append_new(levels, level);
     }
     json_object_set_new(o, "levels", levels);
     json_object_del(config, "threads"); /* each level has its own */
+    json_object_set_new(config, "repeats", count_json(c->repeats));
+    json_object_set_new(o, "config", config);
+    return document_write(out, o);
+}
+
+static json_t *compare_runs_json(const struct compare_result *r, unsigned engine)
+{
+    json_t *runs = json_array();
+    for (size_t i = 0; i < r->count; i++) {
+        const struct compare_run *run = &r->runs[i];
+        if (run->engine != engine || run->state != COMPARE_MEASURED)
+            continue;
+        json_t *o = json_object();
+        json_object_set_new(o, "repeat", count_json(run->repeat));
+        json_object_set_new(o, "valid", json_boolean(run->valid));
+        figures_fill(o, &run->figures);
+        json_object_set_new(o, "cpu_percent", real_json(run->cpu_percent));
+        json_object_set_new(o, "max_rss_bytes", count_json(run->rss_bytes));
+        json_object_set_new(o, "written_bytes_per_s", real_json(run->written_bytes_per_s));
+        json_array_append_new(runs, o);
+    }
+    return runs;
+}
+
+int compare_json(FILE *out, const struct bench_config *c, const struct compare_result *r)
+{
+    json_t *o =
+        json_pack("{s:s, s:s, s:s, s:b}", "schema", "perfshim.compare/1", "perfshim_version",
+                  PERFSHIM_VERSION, "name", c->workload, "interrupted", r->end == RUN_INTERRUPTED);
+    json_t *engines = json_array(), *config = config_json(c);
+    for (unsigned i = 0; i < c->engine_count; i++)
+        json_array_append_new(engines, json_pack("{s:s, s:b, s:i, s:o, s:s}", "engine",
+                                                 c->engines[i], "there", !r->missing[i], "failed",
+                                                 (int)r->failed[i], "runs", compare_runs_json(r, i),
+                                                 "differs", compare_differs(c->engines[i])));
+    json_object_set_new(o, "engines", engines);
+    json_object_del(config, "engine"); /* each has its own */
     json_object_set_new(config, "repeats", count_json(c->repeats));
     json_object_set_new(o, "config", config);
     return document_write(out, o);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "store/bench/benchmark.h"
+#include "store/bench/compare.h"
 #include "store/bench/config.h"
 #include "store/bench/report.h"
 #include "store/bench/run.h"
@@ -18,6 +20,8 @@ static void on_signal(int number)
 {
     signal_seen = number;
     store_bench_sweep_interrupt(); /* of a run alone, too */
+    store_bench_compare_interrupt();
+    store_bench_benchmark_interrupt();
 }
 
 /* The first one ends the run with a report, a second one ends the process. */
@@ -108,6 +112,41 @@ static int sweep(const struct bench_config *c, FILE *json)
     return finish(status);
 }
 
+static int compare(const struct bench_config *c, FILE *json)
+{
+    struct compare_result result;
+    int status = 0;
+    if (store_bench_compare(c, &result) != 0) {
+        if (json && json != stdout)
+            fclose(json);
+        return EXIT_USE;
+    }
+    if (json == stdout)
+        compare_json(stdout, c, &result);
+    else
+        compare_table(stdout, c, &result);
+    if (json && json != stdout && (compare_json(json, c, &result) | fclose(json)) != 0)
+        status = cannot_write(c->json);
+    if (result.error)
+        status = result.error == -2 ? EXIT_LOG : result.error == 1 ? EXIT_UNMET : EXIT_USE;
+    int measured = result.count > 0;
+    compare_result_release(&result);
+    if (signal_seen && !measured) {
+        finish(status);
+        raise(signal_seen);
+    }
+    return finish(status);
+}
+
+static int benchmark(const struct bench_config *c)
+{
+    int error = store_bench_benchmark(stdout, c);
+    int status = finish(error == -2 ? EXIT_LOG : error ? EXIT_USE : 0);
+    if (signal_seen)
+        raise(signal_seen);
+    return status;
+}
+
 static int run(const struct bench_config *c)
 {
     struct bench_result result;
@@ -117,8 +156,12 @@ static int run(const struct bench_config *c)
     if (c->json && !json)
         return cannot_write(c->json);
     signals_catch();
-    if (c->sweep)
+    if (c->verb == VERB_SWEEP)
         return sweep(c, json);
+    if (c->verb == VERB_COMPARE)
+        return compare(c, json);
+    if (c->verb == VERB_BENCHMARK)
+        return benchmark(c);
     int error = store_bench_run(c, &result);
     if (error) {
         if (json && json != stdout)

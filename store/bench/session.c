@@ -5,19 +5,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int directory_make(struct session *s)
+static const char *temporary_parent(void)
 {
     const char *parent = getenv("TMPDIR");
-    int n = snprintf(s->temporary, sizeof s->temporary, "%s/store_bench-XXXXXX",
-                     parent && *parent ? parent : "/tmp");
-    if (n >= (int)sizeof s->temporary || !mkdtemp(s->temporary)) {
-        fprintf(stderr, "store_bench: cannot make a temporary directory in %s: %s\n",
-                parent && *parent ? parent : "/tmp",
-                strerror(n >= (int)sizeof s->temporary ? ENAMETOOLONG : errno));
-        s->temporary[0] = '\0';
-        return -2;
-    }
-    return 0;
+    return parent && *parent ? parent : "/tmp";
+}
+
+int temporary_make(char directory[static 512])
+{
+    int n = snprintf(directory, 512, "%s/store_bench-XXXXXX", temporary_parent());
+    if (n < 512 && mkdtemp(directory))
+        return 0;
+    if (n >= 512)
+        errno = ENAMETOOLONG;
+    directory[0] = '\0';
+    return -1;
 }
 
 int session_open(struct session *s, const struct bench_config *c, struct bench_clock *clock,
@@ -36,8 +38,11 @@ int session_open(struct session *s, const struct bench_config *c, struct bench_c
     if (!s->engine)
         return -1;
     if (c->wal_sync_every != LOG_OFF || s->engine->features & ENGINE_NEEDS_DIRECTORY) {
-        if (!c->dir && directory_make(s) != 0)
+        if (!c->dir && temporary_make(s->temporary) != 0) {
+            fprintf(stderr, "store_bench: cannot make a temporary directory in %s: %s\n",
+                    temporary_parent(), strerror(errno));
             return -2;
+        }
         setup.directory = c->dir ? c->dir : s->temporary;
     }
     if (s->engine->open(&setup, &s->self, &trouble) == ENGINE_OK)

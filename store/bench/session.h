@@ -14,6 +14,9 @@ struct session {
     char temporary[512]; /* "" if the directory is not ours */
 };
 
+/* Makes one, in TMPDIR or else /tmp. 0, or -1 with errno and "". */
+int temporary_make(char directory[static 512]);
+
 /* 0; -1 after a message on stderr, -2 likewise about something on a disk. session_close it in any
  * case. scans: there will be some. */
 int session_open(struct session *session, const struct bench_config *config,

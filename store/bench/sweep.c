@@ -9,19 +9,6 @@
 #include "store/bench/random.h"
 #include "store/bench/run.h"
 
-/* A stream of random numbers that no thread uses. */
-#define ORDER_STREAM UINT64_MAX
-
-const char *sweep_latency_name(unsigned i)
-{
-    static const char *const names[SWEEP_LATENCIES] = {"avg",
-#define X(name, percent) name,
-                                                       PERCENTILES(X)
-#undef X
-                                                           "max"};
-    return names[i];
-}
-
 /* Of the sweep: a run forgets an interrupt that comes while it closes. */
 static int interrupted;
 
@@ -31,43 +18,16 @@ void store_bench_sweep_interrupt(void)
     store_bench_interrupt();
 }
 
-static void run_take(struct sweep_run *to, const struct bench_result *r)
-{
-    const struct histogram *h = r->all.latency;
-    double none = h->count ? 0 : NAN; /* added to what an empty histogram has not measured */
-    unsigned i = 0;
-    to->throughput = op_result_throughput(&r->all, r);
-    to->errors = op_result_errors(&r->all);
-    to->latency_ns[i++] = histogram_mean(h) + none;
-#define X(name, percent) to->latency_ns[i++] = (double)histogram_percentile(h, percent) + none;
-    PERCENTILES(X)
-#undef X
-    to->latency_ns[i] = (double)h->max + none;
-}
-
-static void order_draw(struct rng *rng, unsigned order[], unsigned n)
-{
-    for (unsigned i = 0; i < n; i++)
-        order[i] = i;
-    for (unsigned i = n; i > 1; i--) {
-        unsigned other = (unsigned)rng_below(rng, i), kept = order[i - 1];
-        order[i - 1] = order[other];
-        order[other] = kept;
-    }
-}
-
 static void run_tell(const struct bench_config *c, const struct sweep_run *run, size_t number)
 {
     char rate[UNITS_BUF], p99[UNITS_BUF];
-    double at = NAN;
-    for (unsigned i = 0; i < SWEEP_LATENCIES; i++)
-        if (strcmp(sweep_latency_name(i), "p99") == 0)
-            at = run->latency_ns[i];
+    double at = run->figures.latency_ns[figure_latency("p99")];
     fprintf(stderr,
             "sweep  %3zu of %" PRIu64 "  threads %5" PRIu64 "  repeat %" PRIu64
             "  %9s ops/s  p99 %8s  errors %" PRIu64 "\n",
             number, c->level_count * c->repeats, run->threads, run->repeat,
-            units_count(rate, run->throughput), units_duration(p99, at), run->errors);
+            units_count(rate, run->figures.throughput), units_duration(p99, at),
+            run->figures.errors);
 }
 
 static int by_level(const void *a, const void *b)
@@ -84,7 +44,7 @@ int store_bench_sweep(const struct bench_config *c, struct sweep_result *r)
     unsigned order[LEVELS_MAX];
     struct rng rng;
     one.live = 0;
-    one.sweep = 0;
+    one.verb = VERB_RUN;
     *r = (struct sweep_result){.runs = calloc(c->level_count * c->repeats, sizeof *r->runs),
                                .end = RUN_COMPLETE};
     if (!r->runs) {
@@ -110,7 +70,7 @@ int store_bench_sweep(const struct bench_config *c, struct sweep_result *r)
                 sweep_result_release(r);
                 return error;
             }
-            run_take(run, &result);
+            figures_take(&run->figures, &result);
             r->end = __atomic_load_n(&interrupted, __ATOMIC_RELAXED) ? RUN_INTERRUPTED : result.end;
             bench_result_release(&result);
             if (r->end != RUN_COMPLETE)
@@ -133,36 +93,23 @@ void sweep_result_release(struct sweep_result *r)
 
 /* --- the table --- */
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Sorts them; NaN if there are none. */
-static double median(double *v, size_t n)
-{
-    qsort(v, n, sizeof *v, by_value);
-    return n ? (v[(n - 1) / 2] + v[n / 2]) / 2 : NAN;
-}
-
 static void level_row(FILE *out, const struct sweep_run *runs, size_t n, double *room)
 {
     char text[UNITS_BUF], spread[UNITS_BUF] = "-";
     uint64_t errors = 0;
     for (size_t i = 0; i < n; i++) {
-        room[i] = runs[i].throughput;
-        errors += runs[i].errors;
+        room[i] = runs[i].figures.throughput;
+        errors += runs[i].figures.errors;
     }
     double middle = median(room, n);
     if (n > 1 && middle > 0)
         snprintf(spread, sizeof spread, "%.1f%%", (room[n - 1] - room[0]) / middle * 100);
     fprintf(out, "%7" PRIu64 " %7zu %9s %7s", runs->threads, n, units_count(text, middle), spread);
-    for (unsigned k = 0; k < SWEEP_LATENCIES; k++) {
+    for (unsigned k = 0; k < FIGURE_LATENCIES; k++) {
         size_t measured = 0;
         for (size_t i = 0; i < n; i++)
-            if (!isnan(runs[i].latency_ns[k]))
-                room[measured++] = runs[i].latency_ns[k];
+            if (!isnan(runs[i].figures.latency_ns[k]))
+                room[measured++] = runs[i].figures.latency_ns[k];
         fprintf(out, " %8s", units_duration(text, median(room, measured)));
     }
     if (errors)
@@ -182,8 +129,8 @@ void sweep_table(FILE *out, const struct bench_config *c, const struct sweep_res
     report_data(out, c);
     fputs("; medians of the repeats\n\n", out);
     fprintf(out, "%7s %7s %9s %7s", "threads", "repeats", "ops/s", "spread");
-    for (unsigned k = 0; k < SWEEP_LATENCIES; k++)
-        fprintf(out, " %8s", sweep_latency_name(k));
+    for (unsigned k = 0; k < FIGURE_LATENCIES; k++)
+        fprintf(out, " %8s", figure_latency_name(k));
     fputc('\n', out);
     for (size_t i = 0, n; i < r->count; i += n) {
         for (n = 1; i + n < r->count && r->runs[i + n].threads == r->runs[i].threads;)

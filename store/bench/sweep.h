@@ -11,20 +11,12 @@
 #include <stdio.h>
 
 #include "store/bench/config.h"
-#include "store/bench/report.h"
+#include "store/bench/figures.h"
 #include "store/bench/result.h"
 
-/* Average, PERCENTILES, maximum. */
-#define X(name, percent) +1
-enum { SWEEP_LATENCIES = 2 PERCENTILES(X) };
-#undef X
-const char *sweep_latency_name(unsigned i); /* as in latency_us */
-
 struct sweep_run {
-    uint64_t threads, repeat;           /* repeats count from 1 */
-    double throughput;                  /* operations a second */
-    double latency_ns[SWEEP_LATENCIES]; /* NaN if every operation failed */
-    uint64_t errors;
+    uint64_t threads, repeat; /* repeats count from 1 */
+    struct figures figures;
 };
 
 struct sweep_result {

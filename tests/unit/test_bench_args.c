@@ -257,7 +257,7 @@ static void wrong_use_is_refused_with_its_reason(void **state)
     refused("--rate=fast", "--rate: 'fast' is not a number");
     refused("--arrivals=poisson", "--arrivals: needs a --rate");
     refused("--rate=5 --arrivals=bursts", "--arrivals: 'bursts' is not one of poisson|uniform");
-    refused("sweep --rate=5", "--rate: only run takes it");
+    refused("sweep --rate=5", "--rate: only run and compare take it");
     refused("--engine=lsm", "--engine: 'lsm' is not one of store|null|sim");
     refused("--engine=", "--engine: '' is not one of store|null|sim");
     refused("--engine=store:a=1", "--engine: 'store' takes no parameters");
@@ -273,11 +273,11 @@ static void wrong_use_is_refused_with_its_reason(void **state)
             "--engine=null: too many parameters");
     refused("--engine=null --pool=on", "--pool: the engine null has none");
     refused("--engine=null --shards=8", "--shards: the engine null has none");
-    refused("--engine=sim --dir=d", "--dir: the engine keeps nothing on a disk");
-    refused("--engine=sim --wal-sync-every=1", "--wal-sync-every: the engine keeps nothing on");
-    refused("swim", "'swim': unknown verb, not one of run sweep");
+    refused("--engine=sim --dir=d", "--dir: the engine sim keeps nothing on a disk");
+    refused("--engine=sim --wal-sync-every=1", "--wal-sync-every: the engine sim keeps nothing on");
+    refused("swim", "'swim': unknown verb, not one of run sweep compare benchmark\n");
     refused("--levels=1,2", "--levels: only sweep takes it");
-    refused("run --repeats=2", "--repeats: only sweep takes it");
+    refused("run --repeats=2", "--repeats: only sweep and compare take it\n");
     refused("sweep --threads=2", "--threads: sweep takes --levels");
     refused("sweep --require p99<1ms", "--require: only run takes it");
     refused("sweep --levels=", "--levels: '' is no number of threads, 1 to 10000");
@@ -298,7 +298,7 @@ static void a_sweep_has_levels_in_order(void **state)
     static const uint64_t defaults[] = {1, 2, 3, 4, 6, 8, 12, 16};
     (void)state;
     assert_int_equal(parse("sweep"), ARGS_RUN);
-    assert_true(config.sweep);
+    assert_int_equal(config.verb, VERB_SWEEP);
     assert_int_equal(config.level_count, 8);
     assert_memory_equal(config.levels, defaults, sizeof defaults);
     assert_int_equal(config.repeats, 3);
@@ -309,7 +309,69 @@ static void a_sweep_has_levels_in_order(void **state)
     assert_int_equal(config.repeats, 1);
     assert_int_equal(config.duration_ns, 0);
     assert_int_equal(parse(""), ARGS_RUN);
-    assert_false(config.sweep);
+    assert_int_equal(config.verb, VERB_RUN);
+}
+
+static void compare_takes_engines_each_with_its_parameters(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("compare --engines=null"), ARGS_RUN);
+    assert_int_equal(config.verb, VERB_COMPARE);
+    assert_int_equal(config.engine_count, 1);
+    assert_int_equal(config.repeats, 1);
+    assert_int_equal(config.duration_ns, 5000000000u);
+    assert_false(config.skip_missing);
+    assert_int_equal(parse("compare --skip-missing --repeats=4 -d2 "
+                           "--engines=store,sim:servers=2,mean=5ms,null:errors=3,store"),
+                     ARGS_RUN);
+    assert_int_equal(config.engine_count, 4);
+    assert_string_equal(config.engines[0], "store");
+    assert_string_equal(config.engines[1], "sim:servers=2,mean=5ms");
+    assert_string_equal(config.engines[2], "null:errors=3");
+    assert_string_equal(config.engines[3], "store");
+    assert_true(config.skip_missing && config.repeats == 4);
+    assert_int_equal(parse("compare --engines=null,store --pool=off"), ARGS_RUN);
+    assert_string_equal(config.pool, "off");
+    refused("compare", "--engines: compare needs a list of them");
+    refused("--engines=null", "--engines: only compare takes it");
+    refused("sweep --skip-missing", "--skip-missing: only compare takes it");
+    refused("compare --engines=", "--engines: a name is missing");
+    refused("compare --engines=null,", "--engines: a name is missing");
+    refused("compare --engines=servers=2,sim", "'servers=2' is not one of");
+    refused("compare --engines=null,swim", "'swim' is not one of store|null|");
+    refused("compare --engines=null:errors=1,error=odd", "--error: 'odd' is not one of");
+    refused("compare --engines=null --shards=2", "--shards: none of the engines has one");
+    refused("compare --engines=store,null --wal-sync-every=1", "the engine null keeps nothing");
+    refused("compare --engines=null --engine=null", "--engine: only run, sweep and benchmark take");
+    refused("compare --engines=store --dir=d", "--dir: only run takes it");
+    refused("compare --engines=store --require=errors=0", "--require: only run takes it");
+    char line[500] = "compare --engines=null";
+    for (int i = 1; i < ENGINES_MAX; i++)
+        strcat(line, ",null");
+    assert_int_equal(parse(line), ARGS_RUN);
+    strcat(line, ",null");
+    refused(line, "--engines: more than 16");
+}
+
+static void benchmark_takes_a_pattern_and_how_long(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("benchmark"), ARGS_RUN);
+    assert_int_equal(config.verb, VERB_BENCHMARK);
+    assert_null(config.pattern);
+    assert_int_equal(config.benchtime_ns, 1000000000);
+    assert_int_equal(config.count, 1);
+    assert_int_equal(parse("benchmark Get --benchtime=20ms --count=3 --engine=null -t1"), ARGS_RUN);
+    assert_string_equal(config.pattern, "Get");
+    assert_int_equal(config.benchtime_ns, 20000000);
+    assert_int_equal(config.count, 3);
+    refused("benchmark Get Put", "'Put': unexpected argument");
+    refused("--benchtime=1s", "--benchtime: only benchmark takes it");
+    refused("sweep --count=2", "--count: only benchmark takes it");
+    refused("benchmark --duration=1", "--duration: only run, sweep and compare take it");
+    refused("benchmark --workload=get", "--workload: only run, sweep and compare take it");
+    refused("benchmark --rate=5", "--rate: only run and compare take it");
+    refused("benchmark --json", "--json: only run, sweep and compare take it");
 }
 
 static void as_many_levels_as_there_is_room_for(void **state)
@@ -352,6 +414,8 @@ int main(void)
         cmocka_unit_test(help_and_version_are_told_apart_from_a_run),
         cmocka_unit_test(wrong_use_is_refused_with_its_reason),
         cmocka_unit_test(a_sweep_has_levels_in_order),
+        cmocka_unit_test(compare_takes_engines_each_with_its_parameters),
+        cmocka_unit_test(benchmark_takes_a_pattern_and_how_long),
         cmocka_unit_test(as_many_levels_as_there_is_room_for),
         cmocka_unit_test(a_hundred_requirements_are_too_many),
     };

@@ -37,15 +37,16 @@ static void every_level_runs_as_often(void **state)
     for (unsigned i = 0; i < 6; i++) {
         assert_int_equal(r.runs[i].threads, 1 + i / 2 * 2);
         assert_int_equal(r.runs[i].repeat, 1 + i % 2);
-        assert_int_equal(r.runs[i].errors, 0);
-        assert_true(r.runs[i].throughput > 0);
-        for (unsigned k = 1; k < SWEEP_LATENCIES - 1; k++) /* from p50 to max */
-            assert_true(r.runs[i].latency_ns[k] <= r.runs[i].latency_ns[k + 1]);
-        assert_true(r.runs[i].latency_ns[0] <= r.runs[i].latency_ns[SWEEP_LATENCIES - 1]);
+        assert_int_equal(r.runs[i].figures.errors, 0);
+        assert_true(r.runs[i].figures.throughput > 0);
+        for (unsigned k = 1; k < FIGURE_LATENCIES - 1; k++) /* from p50 to max */
+            assert_true(r.runs[i].figures.latency_ns[k] <= r.runs[i].figures.latency_ns[k + 1]);
+        assert_true(r.runs[i].figures.latency_ns[0] <=
+                    r.runs[i].figures.latency_ns[FIGURE_LATENCIES - 1]);
     }
-    assert_string_equal(sweep_latency_name(0), "avg");
-    assert_string_equal(sweep_latency_name(4), "p99");
-    assert_string_equal(sweep_latency_name(SWEEP_LATENCIES - 1), "max");
+    assert_string_equal(figure_latency_name(0), "avg");
+    assert_string_equal(figure_latency_name(4), "p99");
+    assert_string_equal(figure_latency_name(FIGURE_LATENCIES - 1), "max");
     sweep_result_release(&r);
 }
 
@@ -97,11 +98,11 @@ static void without_memory_nothing_leaks(void **state)
 /* --- output --- */
 
 static struct sweep_run runs[] = {
-    {1, 1, 100e3, {1, 2, 3, 4, 5, 6, 7}, 0},
-    {1, 2, 130e3, {1, 2, 3, 4, 50, 6, 7}, 0},
-    {1, 3, 110e3, {1, 2, 3, 4, 7, 6, 7}, 0},
-    {20, 1, 5, {1, 2, 3, 4, 50, 6, 70000}, 2},
-    {20, 2, 0, {NAN, NAN, NAN, NAN, NAN, NAN, NAN}, 9},
+    {1, 1, {100e3, {1, 2, 3, 4, 5, 6, 7}, 0}},
+    {1, 2, {130e3, {1, 2, 3, 4, 50, 6, 7}, 0}},
+    {1, 3, {110e3, {1, 2, 3, 4, 7, 6, 7}, 0}},
+    {20, 1, {5, {1, 2, 3, 4, 50, 6, 70000}, 2}},
+    {20, 2, {0, {NAN, NAN, NAN, NAN, NAN, NAN, NAN}, 9}},
 };
 
 static void the_table_shows_medians_and_spread(void **state)
