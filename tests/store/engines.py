@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Other people's databases behind --engine: what goes wrong with them is told, and nothing of them
-is left. Benchmarks in Go's format. A database that is not installed is skipped, redis never."""
+is left. Benchmarks in Go's format. A library that is not installed is skipped."""
 # test: timeout=60
 import glob
 import json
@@ -46,7 +46,7 @@ def servers():
 
 for engine in PEERS:
     if not there(engine) and engine != "redis":
-        skip(engine, "not installed: ./setup --peers")
+        skip(engine, "not installed: ./setup")
         continue
     got = bench(f"--engine={engine} --ops=2000 --verify --wal-sync-every=0 --json")
     result = json.loads(got.out)
