@@ -490,6 +490,11 @@ bool diff_followed(double predicted_calls, double delta_calls)
     return predicted_calls < 0 && delta_calls <= predicted_calls / 2;
 }
 
+bool diff_held_less(double a_ns, double b_ns)
+{
+    return a_ns > 0 && b_ns <= a_ns / 2;
+}
+
 static void advisor_compare(struct diff *d)
 {
     struct diff_advisor *a = &d->advisor;
@@ -558,6 +563,7 @@ int diff_build(struct diff *d, char *const *a, size_t a_count, char *const *b, s
     totals_compare(d);
     lists_build(d);
     advisor_compare(d);
+    diff_moved_compare(d);
     return 0;
 }
 

@@ -94,6 +94,16 @@ struct diff_advisor {
     double measured_calls, measured_ns; /* of CPU time */
 };
 
+/*
+ * What A's finding about work under a lock predicts of the whole cost, if B holds that lock for
+ * half of the time or less per unit; and what came of it. Changes per unit.
+ */
+enum { DIFF_LOCK_BYTES = 256 };
+struct diff_moved {
+    char lock[DIFF_LOCK_BYTES]; /* "" = A has no such finding, or B did not follow it */
+    double predicted_ns, measured_ns;
+};
+
 struct diff_list {
     struct diff_item *items;
     size_t count, room;
@@ -108,6 +118,7 @@ struct diff {
     struct diff_list sites;               /* by size of the change in calls */
     struct diff_list functions;           /* by size of the change in flat CPU time */
     struct diff_advisor advisor;
+    struct diff_moved moved;
     struct intern names;
 };
 
@@ -130,6 +141,11 @@ struct diff_scatter {
 
 /* Did a site change as its prediction says? By at least half of it, in that direction. Pure. */
 bool diff_followed(double predicted_calls, double delta_calls);
+
+/* Is a lock held for half of the time or less? NaN = not known. Pure. */
+bool diff_held_less(double a_ns, double b_ns);
+/* diff_moved.c: fills d->moved; all else is there. */
+void diff_moved_compare(struct diff *d);
 
 /* Compares the values of each side's runs (NaN in any of them = not measured). Pure. */
 struct diff_value diff_compare(const double *a, size_t n, const double *b, size_t m,

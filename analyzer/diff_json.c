@@ -103,6 +103,26 @@ static void put_advisor(struct json *j, const struct diff_advisor *a)
     json_end(j);
 }
 
+static void put_cost(struct json *j, const char *key, double ns)
+{
+    json_begin(j, key, '{');
+    json_put_real(j, "cost_ns", ns);
+    json_end(j);
+}
+
+static void put_moved(struct json *j, const struct diff_moved *moved)
+{
+    if (!*moved->lock) {
+        json_put_null(j, "lock_advisor");
+        return;
+    }
+    json_begin(j, "lock_advisor", '{');
+    json_put_string(j, "lock", moved->lock);
+    put_cost(j, "predicted", moved->predicted_ns);
+    put_cost(j, "measured", moved->measured_ns);
+    json_end(j);
+}
+
 void diff_json(const struct diff *d, FILE *out)
 {
     static const char *const units[] = {"op", "second", "total"};
@@ -124,5 +144,6 @@ void diff_json(const struct diff *d, FILE *out)
         put_item(&j, &d->sites.items[i], false);
     json_end(&j);
     put_advisor(&j, &d->advisor);
+    put_moved(&j, &d->moved);
     json_end(&j);
 }

@@ -18,9 +18,14 @@
     X(HELD_TOO_LONG, held_too_long, "held too long", "threads wait for a lock held during work")   \
     X(SYNC_UNDER_LOCK, sync_under_lock, "fsync under a lock", "threads wait while a holder syncs") \
     X(IO_UNDER_LOCK, io_under_lock, "I/O under a lock", "threads wait while a holder does I/O")    \
+    X(ALLOC_UNDER_LOCK, alloc_under_lock, "allocations under a lock", "threads wait for malloc")   \
+    X(CONVOY, convoy, "convoy", "threads wait for each other to wake up, not for work")            \
     X(CHECK_CONTENTION, check_contention, "check contention", "threads wait for a lock")           \
+    X(TAKEN_TOO_OFTEN, taken_too_often, "taken too often", "taking a lock costs 5%, not holding")  \
+    X(SYNC_OFTEN, sync_often, "fsync too often", "10% waits for the disk, with few bytes each")    \
     X(REDUCE_ALLOCATIONS, reduce_allocations, "reduce allocations", "the allocator takes 2%")      \
     X(RSS_OVER_LIVE, rss_over_live, "memory", "16 MiB and half of it resident, but not in use")    \
+    X(OVERSUBSCRIPTION, oversubscription, "too many threads", "more want to run than have a CPU")  \
     X(OPTIMISE, optimise, "optimise", "5% to 30%, in the program's own code")                      \
     X(NOT_WORTH_IT, not_worth_it, "not worth it", "little to gain")
 
@@ -40,6 +45,19 @@ enum finding_kind {
 #define FINDING_HELD_WORK         0.50 /* of the CPU time under a lock, in one callee: movable work */
 #define FINDING_HELD_IO           0.50 /* of the time a lock is held, inside calls of I/O */
 #define FINDING_HELD_RUN          0.10 /* of the run a lock must be held to be held too long */
+#define FINDING_HELD_ALLOCS       1.0  /* allocations each time it is held: many */
+#define FINDING_HELD_ALLOCATOR    0.25 /* of the CPU time under a lock, in malloc and its kind */
+#define FINDING_HANDOFF           0.50 /* of the waits for a lock: nobody had it meanwhile */
+#define FINDING_CONVOY_HOLDS      10.0 /* a wait in a convoy lasts so many holds or more */
+#define FINDING_CONVOY_CHANGES    0.01 /* … and the lock goes to another thread so often */
+#define FINDING_BRIEF_HOLD_NS     1000 /* up to here a hold is not what a lock costs */
+#define FINDING_WAITS_LEAST       20   /* what rests on fewer waits is no convoy */
+#define FINDING_SYNC_SHARE        0.10 /* syncing from here on: with group commit … */
+#define FINDING_SYNC_LEFT         0.05 /* … it would be this share */
+#define FINDING_SYNC_BYTES        (256 << 10) /* more for each sync: it is the disk's rate */
+#define FINDING_SYNC_GROUP_MOST   1000
+#define FINDING_BUSY_CPUS         0.80 /* of the CPUs: the program uses them all */
+#define FINDING_READY             0.25 /* of the CPU time: ready to run without a CPU */
 #define FINDING_TICKS_LEAST       20   /* what rests on fewer CPU ticks is no finding */
 #define FINDING_ALLOCATOR_TICKS   5    /* fewer do for it, since allocations are counted */
 #define FINDING_RUN_TICKS_LEAST   50   /* nor is anything of a run with fewer, unless it waited */
@@ -52,6 +70,7 @@ enum finding_subject {
     SUBJECT_LOCK,      /* waiting and spinning for it, and the calls that take and give it back */
     SUBJECT_ALLOCATOR, /* malloc, free and their kind */
     SUBJECT_MEMORY,    /* memcpy and its kind in libc */
+    SUBJECT_SYNC,      /* waiting for the disk: fsync and its kind, all calls together */
 };
 
 struct finding_evidence {
@@ -68,6 +87,14 @@ struct finding_evidence {
     double held_io;  /* lock: the share of the time it was held that its holders were in I/O */
     bool held_sync;  /* lock: the call that took most of that forces data to the disk */
     double held_run; /* lock: the share of the run that it was held (each, if there are several) */
+    double held_allocs;    /* lock: allocations each time it was held, 0 = none or not counted */
+    double held_allocator; /* lock: the share of the CPU time under it in malloc and its kind */
+    double calls_share;    /* lock, of the whole cost: CPU time in the calls that take it */
+    double hold_ns;        /* lock: the mean hold; NaN = not measured, as the next three */
+    double handoff;        /* lock: the share of its waits in which nobody had it */
+    double wait_holds;     /* lock: the mean wait, in mean holds */
+    double owner_changes;  /* lock: for each acquisition */
+    double sync_bytes;     /* sync: written before each; 0 = nothing that was seen */
 };
 
 enum finding_kind finding_judge(const struct finding_evidence *e);
@@ -75,6 +102,29 @@ enum finding_kind finding_judge(const struct finding_evidence *e);
 /* By what factor the cost falls at most, were all of the share gone (Amdahl): 1/(1 − share).
    Infinity at 1. */
 double finding_max_gain(double share);
+
+/*
+ * Of the waits for a lock, what is left once `moved_ns` of each hold is done outside of it: 0 … 1.
+ * A closed queue (mean value analysis): each of `threads` holds the lock for hold_ns and then does
+ * other things for outside_ns, over and over.
+ */
+double finding_wait_left(double hold_ns, double moved_ns, double outside_ns, unsigned threads);
+
+/* So many times what is written for a sync now makes syncing FINDING_SYNC_LEFT of the cost, if its
+   share is this: 1 … FINDING_SYNC_GROUP_MOST. */
+unsigned finding_sync_group(double share);
+
+/* How many threads at a time sync, or wait for a lock while another one does. */
+double finding_sync_waiting(int64_t sync_ns, int64_t locked_out_ns, int64_t wall_ns);
+
+/* Threads that want to run, against CPUs. Times in ns, of the whole process; < 0 = not known. */
+struct finding_threads {
+    int64_t wall_ns, cpu_ns, ready_ns, io_ns; /* ready: to run, without a CPU */
+    unsigned cpus, threads;                   /* threads: those that computed */
+};
+/* How many threads would do, by the part of their time in which they wait for I/O; 0 = there are
+   not too many. */
+unsigned finding_threads_judge(const struct finding_threads *t);
 
 /* The standard deviation of a share that `ticks` of `all` ticks tell. */
 double finding_deviation(double ticks, double all);

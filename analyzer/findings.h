@@ -4,6 +4,7 @@
  * Every part of the cost belongs to one subject, so that shares add up to at most 100 %:
  *  - waiting for a lock: the lock (all of one name together), with the CPU time spent in the calls
  *    that take it, and that of a function that spins for it;
+ *  - waiting for the disk to sync: all calls together;
  *  - CPU time in the allocator: allocations, all sites together;
  *  - CPU time in a memory routine of libc that own code called: that routine;
  *  - the rest: the innermost function of the program's own code (origin.h), with what it calls of
@@ -11,7 +12,8 @@
  *
  * What is wrong whatever it costs, a write past the end of a block, comes before all of them, also
  * where there is no CPU time to tell a cost from.
- * Beside them, without a cost in time: resident memory that nothing live accounts for (resident.h).
+ * Beside them, without a cost in time: resident memory that nothing live accounts for (resident.h),
+ * and more threads than CPUs.
  *
  * Only the selected stacks count; shares are of the whole cost. Not thread-safe; the model and the
  * frames must outlive the findings.
@@ -35,11 +37,15 @@ struct finding {
     char lock[LOCK_NAME_BYTES]; /* name, "" = it is about no lock */
     char lock_short[LOCK_NAME_BYTES];
     const struct frame *where; /* NULL = not known */
-    const struct frame *work;  /* held too long: what was done meanwhile; else NULL */
+    const struct frame *work;  /* what was done while it was held; else NULL */
+    double predicted_ns;       /* how the cost changes if the advice is followed; NaN = not known */
+    int64_t ready_ns;   /* oversubscription: of all threads, ready to run without a CPU; else 0 */
+    double ready_share; /* … of their time */
+    unsigned enough_threads; /* … how many would do */
     char evidence[FINDING_EVIDENCE_MOST][FINDING_TEXT_BYTES];
     unsigned evidence_count;
     const char *advice;                  /* says no name */
-    char prediction[FINDING_TEXT_BYTES]; /* what following it would save, "" = not known */
+    char prediction[FINDING_TEXT_BYTES]; /* what following it comes to, "" = not known */
 };
 
 enum findings_state { FINDINGS_MADE, FINDINGS_NO_TIME, FINDINGS_FEW_TICKS };

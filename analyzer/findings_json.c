@@ -1,3 +1,5 @@
+#include <math.h>
+
 #include "analyzer/findings.h"
 #include "analyzer/report_json.h"
 
@@ -17,8 +19,9 @@ static void finding_put(struct json *j, const struct frames *f, const struct fin
     json_put_int(j, "rank", item->rank);
     json_put_string(j, "kind", finding_kind_word(item->kind));
     json_put_string(j, "title", item->title);
-    bool is_memory = item->kind == FINDING_RSS_OVER_LIVE; /* it costs no time */
-    if (is_memory) {
+    bool is_memory = item->kind == FINDING_RSS_OVER_LIVE;
+    bool is_threads = item->kind == FINDING_OVERSUBSCRIPTION;
+    if (is_memory || is_threads) { /* in no cost */
         json_put_null(j, "cost_ns");
         json_put_null(j, "share");
         json_put_null(j, "max_gain");
@@ -41,6 +44,17 @@ static void finding_put(struct json *j, const struct frames *f, const struct fin
     } else {
         json_put_null(j, "over_bytes");
         json_put_null(j, "peak_share");
+    }
+    if (isnan(item->predicted_ns))
+        json_put_null(j, "predicted_ns");
+    else
+        json_put_int(j, "predicted_ns", llround(item->predicted_ns));
+    if (is_threads) {
+        json_put_int(j, "runqueue_ns", item->ready_ns);
+        json_put_int(j, "enough_threads", item->enough_threads);
+    } else {
+        json_put_null(j, "runqueue_ns");
+        json_put_null(j, "enough_threads");
     }
     json_end(j);
 }

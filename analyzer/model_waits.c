@@ -18,6 +18,12 @@ bool model_call_syncs(uint32_t call)
            call == PSHIM_CALL_SYNC_FILE_RANGE || call == PSHIM_CALL_SYNCFS;
 }
 
+bool model_call_writes(uint32_t call)
+{
+    return call == PSHIM_CALL_WRITE || call == PSHIM_CALL_PWRITE || call == PSHIM_CALL_WRITEV ||
+           call == PSHIM_CALL_PWRITEV;
+}
+
 const char *model_call_name(uint32_t call)
 {
     static const char *const names[] = {

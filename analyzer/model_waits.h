@@ -14,6 +14,8 @@
 const char *model_call_name(uint32_t call);
 /* Does it force data to the disk? */
 bool model_call_syncs(uint32_t call);
+/* Does it write bytes that a sync may be about? */
+bool model_call_writes(uint32_t call);
 
 /*
  * The call that a node is, or PSHIM_CALL_COUNT. *node becomes that of the call, and *lock the index

@@ -17,11 +17,16 @@ struct by_function {
     int64_t acquisitions, contentions; /* of all locks that it takes */
 };
 
+struct subject_works {
+    struct subject_work *items;
+    size_t count, room;
+};
+
 struct builder {
     struct subjects *s;
     struct by_function *functions;
     struct lock_groups groups; /* the i-th is the i-th subject */
-    size_t allocator;          /* index + 1 */
+    size_t allocator, sync;    /* index + 1 */
 };
 
 static size_t subject_new(struct subjects *s, enum finding_subject kind, uint32_t function)
@@ -49,6 +54,15 @@ static void locks_add(struct builder *b)
         to->waited_ns = group->counts.wait_ns;
         to->place = group->place;
     }
+    for (size_t i = 0; i < m->lock_count; i++) {
+        struct subject *to = &b->s->items[b->groups.of[i]];
+        const struct model_lock *lock = &m->locks[i];
+        to->wait_ns = metric_sum(to->wait_ns, lock->counts.wait_ns);
+        to->blamed_ns = metric_sum(to->blamed_ns, lock->blamed_ns);
+        to->owner_changes = lock->owner_changes < 0 || to->owner_changes < 0
+                                ? -1
+                                : metric_sum(to->owner_changes, lock->owner_changes);
+    }
     for (size_t i = 0; i < m->lock_site_count; i++) {
         const struct model_lock_site *site = &m->lock_sites[i];
         unsigned depth = frames_stack(b->s->frames, site->node, stack);
@@ -64,14 +78,34 @@ static void locks_add(struct builder *b)
     }
 }
 
+/* A place with its time, of several: returns it as it is now. */
+static struct subject_work work_add(struct subject_works *all, const struct frame *frame,
+                                    int64_t ns,
+                                    bool (*same)(const struct frame *, const struct frame *))
+{
+    size_t at = 0;
+    while (at < all->count && !same(all->items[at].frame, frame))
+        at++;
+    if (at == all->count) {
+        memory_grow((void **)&all->items, &all->room, all->count, sizeof *all->items);
+        all->items[all->count++] = (struct subject_work){.frame = frame};
+    }
+    all->items[at].cpu_ns = metric_sum(all->items[at].cpu_ns, ns);
+    return all->items[at];
+}
+
+static bool same_function(const struct frame *a, const struct frame *b)
+{
+    return a->function == b->function;
+}
+
 /* What critical sections called, over the locks of a group. */
 static void works_add(struct builder *b, size_t subject)
 {
     const struct model *m = b->s->model;
     struct subject *to = &b->s->items[subject];
-    struct subject_work *works = NULL;
+    struct subject_works works = {0};
     struct lock_works all = {0};
-    size_t count = 0, room = 0;
     for (size_t i = 0; i < m->lock_count; i++)
         if (b->groups.of[i] == subject)
             lock_works_add(&all, m, b->s->frames, i);
@@ -80,20 +114,41 @@ static void works_add(struct builder *b, size_t subject)
         to->held_cpu_ns = metric_sum(to->held_cpu_ns, w->cpu_ns);
         if (w->callee == w->section)
             continue;
-        size_t at = 0;
-        while (at < count && works[at].frame->function != w->callee)
-            at++;
-        if (at == count) {
-            memory_grow((void **)&works, &room, count, sizeof *works);
-            works[count++] = (struct subject_work){.frame = w->frame};
-        }
-        works[at].cpu_ns = metric_sum(works[at].cpu_ns, w->cpu_ns);
+        struct subject_work work = work_add(&works, w->frame, w->cpu_ns, same_function);
+        if (!to->work.frame || work.cpu_ns > to->work.cpu_ns)
+            to->work = work;
     }
-    for (size_t i = 0; i < count; i++)
-        if (!to->work.frame || works[i].cpu_ns > to->work.cpu_ns)
-            to->work = works[i];
-    free(works);
+    free(works.items);
     free(all.items);
+}
+
+/* CPU time in the allocator while the locks of a group were held, and who asked for most of it. */
+static void allocating_add(struct builder *b, const struct origins *origins, size_t subject)
+{
+    const struct model *m = b->s->model;
+    struct subject *to = &b->s->items[subject];
+    const struct frame *stack[FRAMES_STACK_MAX];
+    struct subject_works places = {0};
+    int64_t all = 0, most = 0;
+    for (size_t i = 0; i < m->held_count; i++) {
+        if (b->groups.of[m->held[i].lock] != subject)
+            continue;
+        unsigned depth = frames_stack(b->s->frames, m->held[i].node, stack);
+        if (!rank_selected(b->s->frames, frames_selection(b->s->frames), stack, depth))
+            continue;
+        struct origin o = origin_find(origins, b->s->frames, stack, depth);
+        if (o.service != ORIGIN_ALLOCATOR)
+            continue;
+        all = metric_sum(all, m->held[i].cpu_ns);
+        struct subject_work place =
+            work_add(&places, o.frame, m->held[i].cpu_ns, frames_same_place);
+        if (!to->allocating.frame || place.cpu_ns > most) {
+            most = place.cpu_ns;
+            to->allocating.frame = place.frame;
+        }
+    }
+    to->allocating.cpu_ns = all;
+    free(places.items);
 }
 
 /* I/O in critical sections, over the locks of a group. */
@@ -141,11 +196,16 @@ static size_t memory_subject(struct builder *b, uint32_t routine)
     return f->memory;
 }
 
-static size_t subject_of(struct builder *b, const struct origin *o)
+static size_t subject_of(struct builder *b, const struct origin *o, bool syncs)
 {
     const struct by_function *f = &b->functions[o->frame->function];
     if (o->service == ORIGIN_NOBODY)
         return 0;
+    if (syncs) {
+        if (!b->sync)
+            b->sync = subject_new(b->s, SUBJECT_SYNC, 0);
+        return b->sync;
+    }
     if (o->service == ORIGIN_ALLOCATOR) {
         if (!b->allocator)
             b->allocator = subject_new(b->s, SUBJECT_ALLOCATOR, 0);
@@ -158,6 +218,13 @@ static size_t subject_of(struct builder *b, const struct origin *o)
         (o->service == ORIGIN_LOCK || (known && finding_spins(f->acquisitions, f->contentions))))
         return f->lock;
     return function_subject(b, o);
+}
+
+/* Is the stack's leaf a call that forces data to the disk? */
+static bool sample_syncs(const struct model *m, uint32_t node)
+{
+    uint32_t lock;
+    return model_call_syncs(model_call_of(m, &node, &lock));
 }
 
 static void samples_add(struct builder *b, const struct origins *origins)
@@ -174,7 +241,7 @@ static void samples_add(struct builder *b, const struct origins *origins)
         if (!rank_selected(b->s->frames, frames_selection(b->s->frames), stack, depth))
             continue;
         part->origin = origin_find(origins, b->s->frames, stack, depth);
-        part->subject = subject_of(b, &part->origin);
+        part->subject = subject_of(b, &part->origin, sample_syncs(m, m->samples[i].node));
         if (!part->subject)
             continue;
         struct subject *to = &b->s->items[part->subject - 1];
@@ -213,6 +280,7 @@ void subjects_build(struct subjects *s, const struct model *m, struct frames *f)
         if (s->items[i].kind == SUBJECT_LOCK && (double)subject_cost(&s->items[i]) >= least) {
             works_add(&b, i);
             held_io_add(&b, i);
+            allocating_add(&b, origins, i);
         }
     origins_free(origins);
     free(b.functions);
@@ -241,33 +309,22 @@ static const struct frame *part_frame(const struct subject_part *p, enum subject
     return NULL;
 }
 
-static bool is_same(const struct frame *a, const struct frame *b, enum subject_by by)
-{
-    return by == SUBJECT_BY_CALLEE ? a->function == b->function : frames_same_place(a, b);
-}
-
 const struct frame *subject_most(const struct subjects *s, size_t subject, enum subject_by by,
                                  int64_t *ns)
 {
-    struct subject_work *places = NULL, most = {0};
-    size_t count = 0, room = 0;
+    struct subject_works places = {0};
+    struct subject_work most = {0};
     for (size_t i = 0; i < s->model->sample_count; i++) {
         const struct subject_part *p = &s->parts[i];
         const struct frame *frame = p->subject == subject + 1 ? part_frame(p, by) : NULL;
         if (!frame)
             continue;
-        size_t at = 0;
-        while (at < count && !is_same(places[at].frame, frame, by))
-            at++;
-        if (at == count) {
-            memory_grow((void **)&places, &room, count, sizeof *places);
-            places[count++] = (struct subject_work){.frame = frame};
-        }
-        places[at].cpu_ns = metric_sum(places[at].cpu_ns, p->cpu_ns);
-        if (!most.frame || places[at].cpu_ns > most.cpu_ns)
-            most = places[at];
+        struct subject_work place = work_add(
+            &places, frame, p->cpu_ns, by == SUBJECT_BY_CALLEE ? same_function : frames_same_place);
+        if (!most.frame || place.cpu_ns > most.cpu_ns)
+            most = place;
     }
-    free(places);
+    free(places.items);
     *ns = most.cpu_ns;
     return most.frame;
 }

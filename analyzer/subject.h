@@ -39,6 +39,10 @@ struct subject {
         struct model_wait_counts counts; /* of that call */
     } held_io;
     struct subject_work work; /* what a critical section called and that took most of it */
+    struct subject_work
+        allocating;             /* CPU time under it in malloc and its kind; the frame with most */
+    int64_t owner_changes;      /* −1 = not known */
+    int64_t wait_ns, blamed_ns; /* of the locks, whatever is selected: what holders answer for */
     const struct frame *place;
 };
 

@@ -384,6 +384,26 @@ static void advisor_line(const struct diff *d, FILE *out)
     text_wrap(out, 0, "", words);
 }
 
+static const char *signed_time(double ns, char to[static TEXT_BUF])
+{
+    char text[UNITS_BUF];
+    snprintf(to, TEXT_BUF, "%s%s", ns < 0 ? "-" : "+", units_duration(text, fabs(ns)));
+    return to;
+}
+
+static void moved_line(const struct diff *d, FILE *out)
+{
+    char predicted[TEXT_BUF], measured[TEXT_BUF], lock[64], words[6 * TEXT_BUF];
+    const struct diff_moved *m = &d->moved;
+    if (!*m->lock || isnan(m->measured_ns))
+        return;
+    snprintf(words, sizeof words, "Lock %s, held for less: predicted cost %s%s; measured %s%s%s.",
+             text_escape(lock, sizeof lock, m->lock, 40), signed_time(m->predicted_ns, predicted),
+             per_suffix(d), signed_time(m->measured_ns, measured), per_suffix(d),
+             d->totals[DIFF_COST_NS].noise ? " (may be noise)" : "");
+    text_wrap(out, 0, "", words);
+}
+
 static void runs_line(const struct diff *d, FILE *out)
 {
     size_t a = d->sides[DIFF_A].count, b = d->sides[DIFF_B].count;
@@ -414,6 +434,9 @@ static void next_line(const struct diff *d, FILE *out)
         else if (top->kind == FINDING_RSS_OVER_LIVE)
             snprintf(words, sizeof words, "%s, %.1f%% of B's peak RSS", top->title,
                      100 * top->peak_share);
+        else if (top->kind == FINDING_OVERSUBSCRIPTION)
+            snprintf(words, sizeof words, "%s, %.1f%% of B's time without a CPU", top->title,
+                     100 * top->ready_share);
         else
             snprintf(words, sizeof words, "%s, %.1f%% of B: %s", top->title, 100 * top->share,
                      text);
@@ -431,6 +454,7 @@ void view_diff(const struct diff *d, FILE *out, size_t limit, bool all)
     functions_line(d, out);
     sentence(d, out);
     advisor_line(d, out);
+    moved_line(d, out);
     runs_line(d, out);
     next_line(d, out);
 }

@@ -30,6 +30,13 @@ static void row_put(struct table *t, const struct view *v, const struct finding 
         table_cell(t, "%s", "");
         return;
     }
+    if (item->kind == FINDING_OVERSUBSCRIPTION) {
+        table_cell(t, "%s", text_scaled(text, scale, (double)item->ready_ns));
+        table_cell(t, "%s", text_percent(text, item->ready_share, 1));
+        table_cell(t, "of all time");
+        table_cell(t, "%s", "");
+        return;
+    }
     bool has_cost = item->kind != FINDING_OVERRUN;
     table_cell(t, "%s", has_cost ? text_scaled(text, scale, (double)item->cost_ns) : "");
     table_cell(t, "%s", has_cost ? text_percent(text, item->share, 1) : "");

@@ -12,7 +12,7 @@ from lib import *
 from figures import *
 
 KEYS = ["rank", "kind", "title", "cost_ns", "share", "max_gain", "lock", "where", "work",
-        "evidence", "advice", "over_bytes", "peak_share"]
+        "evidence", "advice", "over_bytes", "peak_share", "predicted_ns", "runqueue_ns", "enough_threads"]
 
 
 def recorded(program, *options):
@@ -103,6 +103,50 @@ for mode, count, call, kind in (("pipe", 60, "read", "io_under_lock"), ("sync", 
             match(" ".join(found[0]["evidence"]), rf"inside I/O, most of it in {call} \(\d+ calls", "and how long the call takes")
     else:
         equal(mode, "sync", f"{call} under a lock: threads wait for it")
+
+# What each shape of a lock's use is told as; how many waits there are is up to the machine.
+def shape(mode, threads, count):
+    done = preload([helper("lock_shapes"), mode, threads, count], f"{mode}.pshim", env={"PERFSHIM_CPU_HZ": "997"})
+    ok(done.status == 0 and done.out == "done\n", f"{mode}: runs as without the shim", done)
+    return report(f"{mode}.pshim")
+
+
+document = shape("often", 2, 25000000)
+found = of(document, "taken_too_often")
+if ok(len(found) == 1, "often: a lock that is taken too often is a finding", document["findings"]):
+    equal((found[0]["lock"], found[0]["where"]["name"]), ("guard", "count_one"), "often: with lock and place")
+    match(" ".join(found[0]["evidence"]), r"taken 50\.0 M times, 0 .*CPU time in the calls", "often: and how often")
+
+for mode, threads, count, kind in (("alloc", 4, 60000, "alloc_under_lock"), ("convoy", 4, 200000, "convoy")):
+    document = shape(mode, threads, count)
+    found, lock = of(document, kind), document["locks"][0]
+    equal((lock["name"], lock["acquisitions"], lock["held_alloc_calls"]),
+          ("guard", threads * count, 24 * threads * count if mode == "alloc" else 0), f"{mode}: counts of the lock")
+    enough = lock["contentions"] >= 20 and lock["wait_ns"] >= 0.05 * document["totals"]["cost_ns"]
+    if mode == "convoy":  # whom the machine lets run how long decides how often threads meet
+        enough = enough and lock["handoff_ns"] >= 0.6 * lock["wait_ns"] and lock["owner_changes"] >= 0.012 * threads * count and \
+            lock["wait_ns"] * lock["acquisitions"] >= 12 * lock["hold_ns"] * lock["contentions"]
+    if not enough:
+        note(f"{mode}: hardly anybody waited: {lock['wait_ns']} ns, {lock['contentions']} times, {lock['owner_changes']} owners")
+    elif ok(len(found) == 1, f"{mode}: {kind} is a finding", document["findings"]):
+        equal((found[0]["lock"], found[0]["where"]["name"]), ("guard", lock["site"]["name"]), f"{mode}: with lock and place")
+        if mode == "alloc":
+            equal(found[0]["work"]["name"], "list_renew", "alloc: and who allocates")
+            match(" ".join(found[0]["evidence"]), r"24\.00 allocations each time it is held", "alloc: how often")
+            ok(-document["totals"]["cost_ns"] < found[0]["predicted_ns"] < 0, "alloc: a gain is predicted", found[0])
+
+# One thread that syncs what it wrote, each time: there is room for group commit.
+done = preload([helper("sync_under_lock"), "file2", "each", 200], "each.pshim")
+ok(done.status == 0 and done.out == "done\n", "each write synced: runs as without the shim", done)
+document = report("each.pshim")
+syncs = [row for row in document["io"] if row["call"] == "fdatasync"]
+equal([row["calls"] for row in syncs], [200], "each write synced: all are counted")
+if sum(row["time_ns"] for row in syncs) >= 0.15 * document["totals"]["cost_ns"]:  # not on a disk that is memory
+    found = of(document, "sync_often")
+    if ok(len(found) == 1, "each write synced: fsync too often is a finding", document["findings"]):
+        match(" ".join(found[0]["evidence"]), r"^200 calls of fdatasync .*; 1\.0 write and 7 B for each, most of it by append".replace("; ", " "),
+              "with how many, and what is written for each")
+        match(found[0]["advice"], r"group commit: .* with \d+( or more)? times as many writes for each", "and how many writes would do")
 
 for case, want in (("off", list), ("locks", list), ("allocations", type(None)),
                    ("nothing", type(None)), ("hostile", type(None))):

@@ -3,7 +3,9 @@
  * Threads that append to a file under one mutex, and read from a pipe under another: what a lock is
  * held for is I/O.
  *
- * usage: sync_under_lock FILE sync|pipe COUNT
+ * usage: sync_under_lock FILE sync|pipe|each COUNT
+ *
+ * each: one thread alone appends and syncs.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -13,10 +15,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { threads = 3 };
+enum { threads_most = 3 };
 
 static pthread_mutex_t guard = PTHREAD_MUTEX_INITIALIZER;
 static int file, ends[2], count, with_sync;
+static int threads = threads_most;
 static volatile unsigned long work;
 
 __attribute__((noinline)) static void append(void)
@@ -51,11 +54,13 @@ static void *run(void *unused)
 
 int main(int argc, char **argv)
 {
-    pthread_t thread[threads];
+    pthread_t thread[threads_most];
     if (argc < 4 || (file = open(argv[1], O_WRONLY | O_CREAT | O_TRUNC, 0600)) < 0 ||
         pipe(ends) != 0)
         return 2;
-    with_sync = strcmp(argv[2], "sync") == 0;
+    with_sync = strcmp(argv[2], "pipe") != 0;
+    if (strcmp(argv[2], "each") == 0)
+        threads = 1;
     count = atoi(argv[3]);
     for (int i = 0; i < threads; i++)
         pthread_create(&thread[i], NULL, run, NULL);

@@ -264,6 +264,44 @@ static void site_that_did_not_follow_has_no_prediction(void **state)
     assert_false(diff_followed(-2, NAN));
 }
 
+/* Two threads under one lock; B holds it for `hold_ns`, and costs what is left. */
+static void holds_less(uint64_t hold_ns)
+{
+    char *const paths[] = {before, after};
+    const uint64_t holds[] = {1000000000, hold_ns}, waits[] = {1000000000, 100000000};
+    for (int i = 0; i < 2; i++) {
+        fixture_open(&f, paths[i], 1 << 20);
+        uint32_t m = fixture_own_module(&f), at = fixture_call(&f, 0, m, store_get);
+        fixture_lock(&f, 0, 0, false); /* record 0 */
+        uint32_t lock = fixture_lock(&f, 0x1000, at, true);
+        fixture_thread(&f, 1, "a", 5000000000u, 1000000000);
+        fixture_thread(&f, 2, "b", 5000000000u, 1000000000);
+        fixture_taken(&f, at, lock, 1000, 400, waits[i], holds[i]);
+        fixture_blame(&f, at, lock, at, 400, waits[i]);
+        fixture_held(&f, fixture_call(&f, at, m, pool_grow), lock, i ? 0 : 200);
+        fixture_cpu(&f, at, i ? 400 : 200);
+        fixture_progress(&f, "op", 1000);
+        fixture_close(&f);
+    }
+}
+
+static void what_was_predicted_of_a_lock_is_compared(void **state)
+{
+    (void)state;
+    holds_less(500000000);
+    assert_int_equal(built(-1), 0);
+    assert_int_equal(strncmp(d.moved.lock, "mutex of store_get", 18), 0);
+    assert_float_equal(d.moved.predicted_ns, -1000000, 1e-6); /* all of the wait */
+    assert_float_equal(d.moved.measured_ns, -900000, 1e-6);
+    diff_release(&d);
+    holds_less(501000000);
+    assert_int_equal(built(-1), 0);
+    assert_string_equal(d.moved.lock, ""); /* B did not follow it */
+    assert_true(diff_held_less(10, 0));
+    assert_false(diff_held_less(0, 0));
+    assert_false(diff_held_less(10, NAN));
+}
+
 static void unreadable_profile_is_told_by_name(void **state)
 {
     (void)state;
@@ -290,6 +328,7 @@ int main(void)
         TEST(what_was_not_measured_is_absent_not_zero),
         TEST(what_the_pool_advisor_predicted_is_compared),
         TEST(site_that_did_not_follow_has_no_prediction),
+        TEST(what_was_predicted_of_a_lock_is_compared),
         TEST(unreadable_profile_is_told_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

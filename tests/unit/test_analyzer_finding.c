@@ -248,6 +248,228 @@ static void more_attempts_in_vain_than_locks_taken_is_spinning(void **state)
     assert_true(finding_spins(10, 11));
 }
 
+/* A lock that threads wait for, held for most of the run, with nothing wrong inside. */
+static struct finding_evidence busy_lock(void)
+{
+    struct finding_evidence e = of(SUBJECT_LOCK, 0.200);
+    e.waited_share = 0.200;
+    e.acquisitions = 1000;
+    e.contentions = 100;
+    e.held_ticks = 100;
+    e.held_run = 0.5;
+    e.hold_ns = e.handoff = e.wait_holds = e.owner_changes = NAN;
+    return e;
+}
+
+static void allocations_under_a_lock_are_one_for_each_hold_and_a_quarter_of_it(void **state)
+{
+    (void)state;
+    struct finding_evidence e = busy_lock();
+    e.held_allocs = 1.0;
+    e.held_allocator = 0.249;
+    assert_int_equal(finding_judge(&e), FINDING_CHECK_CONTENTION);
+    e.held_allocator = 0.250;
+    assert_int_equal(finding_judge(&e), FINDING_ALLOC_UNDER_LOCK);
+    e.share = 0.800; /* more to the point than "focus first" */
+    assert_int_equal(finding_judge(&e), FINDING_ALLOC_UNDER_LOCK);
+    e.share = 0.200;
+    e.held_allocs = 0.999;
+    assert_int_equal(finding_judge(&e), FINDING_CHECK_CONTENTION);
+    e.held_allocs = 24;
+    e.held_run = 0.099;
+    assert_int_equal(finding_judge(&e), FINDING_CHECK_CONTENTION);
+    e.held_run = 0.100;
+    e.held_ticks = 19;
+    assert_int_equal(finding_judge(&e), FINDING_CHECK_CONTENTION);
+    e.held_ticks = 20;
+    e.waited_share = 0.009; /* nobody waits for it */
+    assert_int_equal(finding_judge(&e), FINDING_OPTIMISE);
+}
+
+static void work_that_allocates_a_little_is_held_too_long(void **state)
+{
+    (void)state;
+    struct finding_evidence e = busy_lock();
+    e.held_allocs = 1;
+    e.held_work = 0.9;
+    e.held_allocator = 0.499;
+    assert_int_equal(finding_judge(&e), FINDING_HELD_TOO_LONG);
+    e.held_allocator = 0.500;
+    assert_int_equal(finding_judge(&e), FINDING_ALLOC_UNDER_LOCK);
+    e.held_io = 0.5; /* I/O comes before both */
+    assert_int_equal(finding_judge(&e), FINDING_IO_UNDER_LOCK);
+}
+
+static void waiting_while_nobody_has_it_is_a_convoy(void **state)
+{
+    (void)state;
+    struct finding_evidence e = busy_lock();
+    e.handoff = 0.500;
+    e.wait_holds = 10;
+    e.owner_changes = 0.010;
+    e.contentions = 20;
+    assert_int_equal(finding_judge(&e), FINDING_CONVOY);
+    e.share = 0.800;
+    assert_int_equal(finding_judge(&e), FINDING_CONVOY);
+    e.share = 0.200;
+    struct finding_evidence less = e;
+    less.handoff = 0.499;
+    assert_int_equal(finding_judge(&less), FINDING_CHECK_CONTENTION);
+    less = e;
+    less.wait_holds = 9.9;
+    assert_int_equal(finding_judge(&less), FINDING_CHECK_CONTENTION);
+    less = e;
+    less.owner_changes = 0.0099;
+    assert_int_equal(finding_judge(&less), FINDING_CHECK_CONTENTION);
+    less = e;
+    less.contentions = 19;
+    assert_int_equal(finding_judge(&less), FINDING_CHECK_CONTENTION);
+    less = e;
+    less.handoff = NAN; /* holds were not measured */
+    assert_int_equal(finding_judge(&less), FINDING_CHECK_CONTENTION);
+    less = e;
+    less.waited_share = 0.009;
+    assert_int_equal(finding_judge(&less), FINDING_OPTIMISE);
+}
+
+static void calls_that_cost_5_percent_with_brief_holds_are_too_many(void **state)
+{
+    (void)state;
+    struct finding_evidence e = of(SUBJECT_LOCK, 0.050);
+    e.acquisitions = 1000000;
+    e.calls_share = 0.050;
+    e.hold_ns = 1000;
+    assert_int_equal(finding_judge(&e), FINDING_TAKEN_TOO_OFTEN);
+    e.calls_share = 0.049;
+    assert_int_equal(finding_judge(&e), FINDING_OPTIMISE);
+    e.calls_share = 0.050;
+    e.hold_ns = 1001;
+    assert_int_equal(finding_judge(&e), FINDING_OPTIMISE);
+    e.hold_ns = NAN; /* not measured */
+    assert_int_equal(finding_judge(&e), FINDING_OPTIMISE);
+    e.hold_ns = 40;
+    e.share = 0.100; /* half of it are waits */
+    e.waited_share = 0.050;
+    e.contentions = 100;
+    assert_int_equal(finding_judge(&e), FINDING_CHECK_CONTENTION);
+    e.share = 0.099;
+    assert_int_equal(finding_judge(&e), FINDING_TAKEN_TOO_OFTEN);
+    e.contentions = 1000001; /* it spins: not too many holds, but too many attempts */
+    assert_int_equal(finding_judge(&e), FINDING_CHECK_CONTENTION);
+    e.contentions = 0;
+    e.share = e.calls_share = 0.500;
+    assert_int_equal(finding_judge(&e), FINDING_TAKEN_TOO_OFTEN);
+    e.ticks = 19;
+    e.waited_share = 0.010;
+    assert_int_equal(finding_judge(&e), FINDING_FOCUS_FIRST);
+}
+
+static void syncing_for_few_bytes_is_too_often_from_10_percent_on(void **state)
+{
+    (void)state;
+    struct finding_evidence e = of(SUBJECT_SYNC, 0.100);
+    e.ticks = 0; /* it is timed */
+    e.sync_bytes = 512;
+    assert_int_equal(finding_judge(&e), FINDING_SYNC_OFTEN);
+    e.share = 0.099;
+    assert_int_equal(finding_judge(&e), FINDING_OPTIMISE);
+    e.share = 0.049;
+    assert_int_equal(finding_judge(&e), FINDING_NONE);
+    e.share = 0.800;
+    assert_int_equal(finding_judge(&e), FINDING_SYNC_OFTEN);
+    e.sync_bytes = (256 << 10) - 1;
+    assert_int_equal(finding_judge(&e), FINDING_SYNC_OFTEN);
+    e.sync_bytes = 256 << 10; /* that is what a disk can write meanwhile */
+    assert_int_equal(finding_judge(&e), FINDING_FOCUS_FIRST);
+    e.sync_bytes = 0; /* what was written went past our hooks */
+    assert_int_equal(finding_judge(&e), FINDING_FOCUS_FIRST);
+}
+
+static void group_makes_the_share_of_syncing_5_percent(void **state)
+{
+    (void)state;
+    static const double shares[] = {0.06, 0.1, 0.3, 0.5, 0.9, 0.98};
+    for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
+        unsigned n = finding_sync_group(shares[i]);
+        double s = shares[i] / n, one_less = shares[i] / (n - 1);
+        assert_true(s / (s + 1 - shares[i]) <= 0.05 + 1e-9);
+        assert_true(one_less / (one_less + 1 - shares[i]) > 0.05);
+    }
+    assert_int_equal(finding_sync_group(0.5), 19);
+    assert_int_equal(finding_sync_group(0.05), 1);
+    assert_int_equal(finding_sync_group(0), 1);
+    assert_int_equal(finding_sync_group(0.999), 1000);
+    assert_int_equal(finding_sync_group(1), 1000);
+}
+
+static void threads_that_wait_for_a_syncing_one_count(void **state)
+{
+    (void)state;
+    assert_float_equal(finding_sync_waiting(800, 0, 1000), 1, 1e-9);    /* one thread, one file */
+    assert_float_equal(finding_sync_waiting(800, 1600, 1000), 3, 1e-9); /* under one lock */
+    assert_float_equal(finding_sync_waiting(4000, 0, 1000), 4, 1e-9);   /* each for itself */
+    assert_float_equal(finding_sync_waiting(0, 0, 1000), 0, 0);
+    assert_float_equal(finding_sync_waiting(10, 0, 0), 0, 0);
+}
+
+static void wait_that_is_left_is_that_of_a_closed_queue(void **state)
+{
+    (void)state;
+    /* Two threads, hold 1, outside 1: R(2) = 1 + 1/2, so the wait is 1/2. Moved by 1/2: R = 1/2 *
+       (1 + 1/4): the wait is 1/8. */
+    assert_float_equal(finding_wait_left(1000, 500, 1000, 2), 0.25, 1e-9);
+    assert_float_equal(finding_wait_left(1000, 0, 1000, 2), 1, 0);
+    assert_float_equal(finding_wait_left(1000, 1000, 1000, 2), 0, 0);
+    assert_float_equal(finding_wait_left(1000, 2000, 1000, 2), 0, 0); /* no more than there is */
+    assert_float_equal(finding_wait_left(1000, -1, 1000, 2), 1, 0);
+    assert_float_equal(finding_wait_left(1000, 500, 1000, 1), 1, 0); /* nobody waits: as it was */
+    assert_float_equal(finding_wait_left(1000, 500, 1000, 0), 1, 0);
+    assert_float_equal(finding_wait_left(0, 0, 1000, 4), 1, 0);
+    assert_float_equal(finding_wait_left(NAN, 0, 1000, 4), 1, 0);
+    double crowd = finding_wait_left(1000, 100, -5, 4000000000u); /* a lock that is never free */
+    assert_true(crowd > 0.8 && crowd < 1);
+}
+
+static struct finding_threads too_many(void)
+{
+    return (struct finding_threads){
+        .wall_ns = 1000, .cpu_ns = 1600, .ready_ns = 400, .cpus = 2, .threads = 8};
+}
+
+static void more_that_want_to_run_than_cpus_are_too_many(void **state)
+{
+    (void)state;
+    struct finding_threads t = too_many();
+    assert_int_equal(finding_threads_judge(&t), 2);
+    t.ready_ns = 399; /* a quarter of the CPU time is the least */
+    assert_int_equal(finding_threads_judge(&t), 0);
+    t.ready_ns = -1; /* no schedstat */
+    assert_int_equal(finding_threads_judge(&t), 0);
+    t = too_many();
+    t.cpu_ns = 1599; /* others had the CPUs */
+    t.ready_ns = 5000;
+    assert_int_equal(finding_threads_judge(&t), 0);
+    t = too_many();
+    t.threads = 2; /* others on the machine are in the way */
+    assert_int_equal(finding_threads_judge(&t), 0);
+    t.threads = 3;
+    assert_int_equal(finding_threads_judge(&t), 2);
+    t.cpus = 0;
+    assert_int_equal(finding_threads_judge(&t), 0);
+}
+
+static void threads_that_wait_for_io_need_no_cpu_of_their_own(void **state)
+{
+    (void)state;
+    struct finding_threads t = too_many();
+    t.io_ns = 1600; /* as long as they compute */
+    assert_int_equal(finding_threads_judge(&t), 4);
+    t.io_ns = 1601;
+    assert_int_equal(finding_threads_judge(&t), 5);
+    t.io_ns = 6400;
+    assert_int_equal(finding_threads_judge(&t), 0); /* ten would do, there are eight */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +489,16 @@ int main(void)
         cmocka_unit_test(what_was_timed_needs_no_ticks),
         cmocka_unit_test(gain_is_amdahls),
         cmocka_unit_test(scatter_is_that_of_a_share_of_ticks),
+        cmocka_unit_test(allocations_under_a_lock_are_one_for_each_hold_and_a_quarter_of_it),
+        cmocka_unit_test(work_that_allocates_a_little_is_held_too_long),
+        cmocka_unit_test(waiting_while_nobody_has_it_is_a_convoy),
+        cmocka_unit_test(calls_that_cost_5_percent_with_brief_holds_are_too_many),
+        cmocka_unit_test(syncing_for_few_bytes_is_too_often_from_10_percent_on),
+        cmocka_unit_test(group_makes_the_share_of_syncing_5_percent),
+        cmocka_unit_test(threads_that_wait_for_a_syncing_one_count),
+        cmocka_unit_test(wait_that_is_left_is_that_of_a_closed_queue),
+        cmocka_unit_test(more_that_want_to_run_than_cpus_are_too_many),
+        cmocka_unit_test(threads_that_wait_for_io_need_no_cpu_of_their_own),
         cmocka_unit_test(more_attempts_in_vain_than_locks_taken_is_spinning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
