@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "analyzer/advisor.h"
+#include "analyzer/bypass.h"
 #include "analyzer/findings.h"
 #include "analyzer/io_json.h"
 #include "analyzer/locks_json.h"
@@ -393,7 +394,7 @@ void json_put_losses(struct json *j, const struct model *m)
     json_end(j);
 }
 
-static void put_threads(struct json *j, const struct model *m)
+static void put_threads(struct json *j, const struct model *m, struct frames *f)
 {
     json_begin(j, "threads", '[');
     for (size_t i = 0; i < m->threads_kept; i++) {
@@ -411,6 +412,7 @@ static void put_threads(struct json *j, const struct model *m)
     for (int k = 0; k < LEDGER_PART_COUNT; k++)
         put_ledger_part(j, &m->ledger, k);
     json_put_int(j, "thread_wall_ns", m->thread_wall_ns);
+    bypass_json(j, m, f);
     json_end(j);
 }
 
@@ -445,7 +447,7 @@ void report_json(FILE *out, const struct model *m, struct frames *f)
     put_named(&j, m);
     put_functions(&j, m, f);
     put_sites(&j, m, f);
-    put_threads(&j, m);
+    put_threads(&j, m, f);
     put_rest(&j, m, f);
     json_end(&j);
 }

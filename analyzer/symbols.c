@@ -2,17 +2,14 @@
 #include <elfutils/libdw.h>
 #include <elfutils/libdwfl.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "analyzer/codemap.h"
-#include "analyzer/elf_image.h"
+#include "analyzer/elf_file.h"
 #include "analyzer/ifunc.h"
 #include "analyzer/memory.h"
 #include "analyzer/names.h"
@@ -50,8 +47,7 @@ struct symbols_module {
     struct symbols_module *next;
     struct symbols *all;
     char problem[96];
-    struct elf_image image;
-    void *bytes;
+    struct elf_file file;
     Dwfl *dwfl;
     Dwfl_Module *module;
     struct codemap map;
@@ -90,8 +86,7 @@ void symbols_free(struct symbols *s)
         codemap_release(&m->objects);
         if (m->dwfl)
             dwfl_end(m->dwfl);
-        if (m->bytes)
-            munmap(m->bytes, m->image.size);
+        elf_file_unmap(&m->file);
         free(m);
     }
     free(s);
@@ -108,34 +103,6 @@ static void problem(struct symbols_module *m, const char *text)
 }
 
 /* ---- the module's file ---- */
-
-/* Maps the file and checks that it is the one that ran. 0, or −1 with m->problem. */
-static int image_open(struct symbols_module *m, int fd, const uint8_t *id, size_t id_bytes)
-{
-    struct stat st;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size == 0) {
-        problem(m, "not a file");
-        return -1;
-    }
-    void *bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (bytes == MAP_FAILED) {
-        problem(m, strerror(errno));
-        return -1;
-    }
-    m->bytes = bytes;
-    int error = elf_image_init(&m->image, bytes, (size_t)st.st_size);
-    if (error) {
-        problem(m, "not an x86-64 ELF file");
-        return -1;
-    }
-    const uint8_t *now = NULL;
-    size_t now_bytes = elf_image_build_id(&m->image, &now);
-    if (id_bytes && (now_bytes != id_bytes || memcmp(now, id, id_bytes) != 0)) {
-        problem(m, "changed since it was recorded (another build-id)");
-        return -1;
-    }
-    return 0;
-}
 
 static void dwfl_open(struct symbols_module *m, const char *path, int fd)
 {
@@ -217,7 +184,7 @@ static void symbols_add(struct symbols_module *m, struct codemap *map, unsigned 
             struct codemap known = {map->entries, sorted, 0};
             const struct codemap_entry *e = codemap_find(&known, address);
             if (GELF_ST_BIND(symbol.st_info) == STB_LOCAL || (e && e->name) ||
-                !is_code(&m->image, address))
+                !is_code(&m->file.image, address))
                 continue;
         }
         codemap_add(map, address, address + symbol.st_size, symbol_name(m, name));
@@ -226,9 +193,9 @@ static void symbols_add(struct symbols_module *m, struct codemap *map, unsigned 
 
 static void map_fill(struct symbols_module *m)
 {
-    elf_image_functions(&m->image, function_found, m);
-    ifunc_resolve(&m->image, ifunc_found, m);
-    plt_stubs(&m->image, stub_found, m);
+    elf_image_functions(&m->file.image, function_found, m);
+    ifunc_resolve(&m->file.image, ifunc_found, m);
+    plt_stubs(&m->file.image, stub_found, m);
     symbols_add(m, &m->map,
                 STT_FUNC); /* an indirect function's symbol names its resolver, not its body */
     codemap_sort(&m->map);
@@ -547,15 +514,15 @@ struct symbols_module *symbols_open_vdso(struct symbols *s, const uint8_t *id, s
     if (!here)
         return m;
     size_t size = here->e_shoff + (size_t)here->e_shnum * here->e_shentsize;
-    if (elf_image_init(&m->image, here, size) != ELF_IMAGE_OK ||
-        elf_image_build_id(&m->image, &now) != id_bytes || memcmp(now, id, id_bytes) != 0)
+    if (elf_image_init(&m->file.image, here, size) != ELF_IMAGE_OK ||
+        elf_image_build_id(&m->file.image, &now) != id_bytes || memcmp(now, id, id_bytes) != 0)
         return m; /* another kernel's */
     size_t count;
     uint32_t names;
-    const Elf64_Sym *symbols = elf_image_symbols(&m->image, SHT_DYNSYM, &count, &names);
-    elf_image_functions(&m->image, function_found, m);
+    const Elf64_Sym *symbols = elf_image_symbols(&m->file.image, SHT_DYNSYM, &count, &names);
+    elf_image_functions(&m->file.image, function_found, m);
     for (size_t i = 0; i < count; i++) {
-        const char *name = elf_image_string(&m->image, names, symbols[i].st_name);
+        const char *name = elf_image_string(&m->file.image, names, symbols[i].st_name);
         if (strncmp(name, "__vdso_", 7) == 0) /* not its alias, which is libc's name too */
             codemap_add(&m->map, symbols[i].st_value, symbols[i].st_value + symbols[i].st_size,
                         intern_get(s->names, name));
@@ -568,12 +535,14 @@ struct symbols_module *symbols_open(struct symbols *s, const char *path, const u
                                     size_t id_bytes)
 {
     struct symbols_module *m = module_new(s);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int fd = elf_file_open(path);
     if (fd < 0) {
         problem(m, strerror(errno));
         return m;
     }
-    if (image_open(m, fd, id, id_bytes) != 0) {
+    const char *wrong = elf_file_map(&m->file, fd, id, id_bytes);
+    if (wrong) {
+        problem(m, wrong);
         close(fd);
         return m;
     }

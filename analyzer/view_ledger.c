@@ -1,3 +1,6 @@
+#include <string.h>
+
+#include "analyzer/bypass.h"
 #include "analyzer/view.h"
 #include "common/units.h"
 
@@ -71,6 +74,52 @@ static void parts_table(const struct view *v)
     table_release(&t);
 }
 
+/* Who may have waited where no hook is. */
+static void bypass_put(const struct view *v)
+{
+    struct bypass b;
+    struct table t = {0};
+    enum { name_columns = 60 };
+    char share[TEXT_BUF], text[256];
+    bypass_build(&b, v->model, v->frames);
+    if (b.asked) {
+        text_percent(share, b.share, 1);
+        fprintf(v->out, "\nBYPASS  %s of all time no hook saw", share);
+        if (b.thread)
+            fprintf(v->out, ", most of it in %s (%s of its time)",
+                    text_escape(text, sizeof text, b.thread->name, 16),
+                    text_percent(share, (double)b.thread->ledger.v[LEDGER_UNEXPLAINED],
+                                 (double)b.thread->ledger.wall_ns));
+        fputs(b.count
+                  ? "\n        code that calls the system itself, most CPU time first:\n\n"
+                  : "\n        no module that can be read calls the system itself: calls that are "
+                    "not hooked,\n        waits inside libc, page faults, or stops\n",
+              v->out);
+        table_column(&t, "cpu", TABLE_RIGHT);
+        table_column(&t, "system calls", TABLE_RIGHT);
+        table_column(&t, "module", TABLE_NAME);
+        struct text_scale scale = text_scale_for(b.count ? (double)b.items[0].cpu_ns : 0);
+        for (size_t i = 0; i < b.count && (v->all || i < v->limit); i++) {
+            table_cell(&t, "%s", text_scaled(text, scale, (double)b.items[i].cpu_ns));
+            table_cell(&t, "%zu", b.items[i].calls);
+            const char *slash = strrchr(b.items[i].path, '/');
+            table_cell(
+                &t, "%s",
+                text_escape(text, sizeof text, slash ? slash + 1 : b.items[i].path, name_columns));
+        }
+        if (b.count)
+            table_print(&t, v->out);
+        table_release(&t);
+        if (b.made_code)
+            fputs(" code of no module (made at run time) ran as well: it cannot be looked at\n",
+                  v->out);
+        if (b.unread)
+            fprintf(v->out, " %zu module%s could not be read: gone, or changed since\n", b.unread,
+                    b.unread == 1 ? "" : "s");
+    }
+    bypass_release(&b);
+}
+
 void view_ledger(const struct view *v)
 {
     view_header(v);
@@ -78,4 +127,5 @@ void view_ledger(const struct view *v)
     parts_table(v);
     fputc('\n', v->out);
     view_threads_table(v, true);
+    bypass_put(v);
 }

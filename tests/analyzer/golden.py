@@ -4,6 +4,7 @@
 GOLDEN_UPDATE=1 writes what is printed into tests/analyzer/golden/ instead of comparing."""
 import difflib
 import os
+import re
 import sys
 
 sys.path.insert(0, os.environ["SRC"] + "/tests")
@@ -84,6 +85,8 @@ SCREENS = {  # name of the golden file: command
 
 for name, command in SCREENS.items():
     done = run([PERFSHIM, *command.split()], env=clean_env())
+    # How many system calls the helper's own code makes is up to the compiler.
+    done.out = re.sub(r"^( +\S+ +)\d+(?=  make_profile$)", r"\1N", done.out, flags=re.M)
     path = os.path.join(GOLDEN, name + ".txt")
     if UPDATE:
         with open(path, "w", encoding="utf-8") as f:

@@ -61,6 +61,15 @@ if document:
     near(threads["waits"]["idle_ns"], threads["waits"]["wall_ns"],
          "a wait that never ends is idle until now", rel=0.03)
     ledger, totals = document["ledger"], document["totals"]
+    bypass = ledger["bypass"]
+    near(bypass["share"], ledger["unexplained_ns"] / ledger["thread_wall_ns"], "what bypassed the hooks, as a share",
+         abs=1e-6)
+    equal([(os.path.basename(row["module"]), row["system_calls"]) for row in bypass["modules"]], [("ledger_truth", 3)],
+          "and whose code calls the system itself: by name, with how many calls are in it")
+    near(bypass["modules"][0]["cpu_ns"], totals["cpu_ns"], "with the CPU time in and below it", rel=0.1)
+    match(run([PERFSHIM, "report", "--view=ledger", "t.pshim"], env=clean_env()).out,
+          r"(?s)BYPASS  [\d.]+% of all time no hook saw, most of it in unseen \([\d.]+% of its time\)\n.* 3  ledger_truth\n",
+          "on the screen, with the thread")
     equal({key: totals[key] for key in ("idle_ns", "runqueue_ns", "unexplained_ns", "paused_ns",
                                         "thread_wall_ns")},
           {key: ledger[key] for key in ("idle_ns", "runqueue_ns", "unexplained_ns", "paused_ns",
@@ -78,6 +87,9 @@ done = run([STORE_BENCH, "-t", "3", "-d", SECONDS, "--workload=mixed"],
 document = report("s.pshim") if ok(done.status == 0, "store_bench runs", done) else None
 if document and has_delay:
     closed(document, "store_bench")
+    bypass = document["ledger"]["bypass"]
+    ok(all(row["system_calls"] for row in bypass["modules"] or []) and "store_bench" not in str(bypass),
+       "store_bench: none of its own code bypasses the hooks", bypass)
 
 # Real programs under load.
 LOAD_S = 1.1
