@@ -97,24 +97,63 @@ static int view_choose(const struct options *o, const struct model *m, struct vi
     return CMD_FINE;
 }
 
-/* Views of sites alone, which are gathered by nothing else, and whose order is by what is
- * allocated.
+/* Views with rows of their own, which are gathered by nothing else and have an order of their own.
  */
-static const char *const site_views[] = {"temporary", "lifetime", "sizes", "pool"};
+static const struct row_view {
+    const char *name, *row, *order;
+    const char *by;        /* what --by may say; NULL = nothing else than function */
+    enum metric sorted[2]; /* what --sort may say */
+} row_views[] = {
+#define SITES(name)                                                                                \
+    {                                                                                              \
+        name, "has one row a site", "is sorted by allocs or bytes", NULL,                          \
+        {                                                                                          \
+            METRIC_ALLOC_CALLS, METRIC_ALLOC_BYTES                                                 \
+        }                                                                                          \
+    }
+    SITES("temporary"),
+    SITES("lifetime"),
+    SITES("sizes"),
+    SITES("pool"),
+#undef SITES
+    {"locks",
+     "has one row a lock",
+     "is sorted by lock",
+     "lock",
+     {METRIC_LOCK_WAIT_NS, METRIC_LOCK_WAIT_NS}},
+    {"blame",
+     "has one row a holder and waiter",
+     "is sorted by lock",
+     NULL,
+     {METRIC_LOCK_WAIT_NS, METRIC_LOCK_WAIT_NS}},
+    {"io",
+     "has one row a call and place",
+     "is sorted by io",
+     NULL,
+     {METRIC_IO_WAIT_NS, METRIC_IO_WAIT_NS}},
+};
 
-static int site_view_check(const struct options *o, const struct view *v)
+/* `--by=lock` alone is the view of locks, by another word. */
+static const char *row_view_name(const struct options *o)
 {
-    for (size_t i = 0; o->view && i < sizeof site_views / sizeof *site_views; i++) {
-        if (strcmp(o->view, site_views[i]) != 0)
+    return o->view ? o->view : o->by && strcmp(o->by, "lock") == 0 ? "locks" : "summary";
+}
+
+static int row_view_check(const struct options *o, const struct view *v)
+{
+    const char *name = row_view_name(o);
+    for (size_t i = 0; i < sizeof row_views / sizeof *row_views; i++) {
+        const struct row_view *r = &row_views[i];
+        if (strcmp(name, r->name) != 0)
             continue;
-        if (o->by && strcmp(o->by, "function") != 0) {
-            fprintf(stderr, PROG ": --by=%s: --view=%s has one row a site\n", o->by, o->view);
+        if (o->by && strcmp(o->by, "function") != 0 && !(r->by && strcmp(o->by, r->by) == 0)) {
+            fprintf(stderr, PROG ": --by=%s: --view=%s %s\n", o->by, name, r->row);
             return CMD_USAGE;
         }
-        if (v->sort != METRIC_COUNT && v->sort != METRIC_ALLOC_CALLS &&
-            v->sort != METRIC_ALLOC_BYTES) {
-            fprintf(stderr, PROG ": --sort=%s: --view=%s is sorted by allocs or bytes\n", o->sort,
-                    o->view);
+        bool flat = v->sort == METRIC_COUNT && v->sort_flat;
+        if (flat ||
+            (v->sort != METRIC_COUNT && v->sort != r->sorted[0] && v->sort != r->sorted[1])) {
+            fprintf(stderr, PROG ": --sort=%s: --view=%s %s\n", o->sort, name, r->order);
             return CMD_USAGE;
         }
     }
@@ -149,7 +188,7 @@ static int screen(const struct options *o, const struct model *m, struct frames 
     struct view v = {.model = m, .frames = f, .out = stdout, .limit = o->limit, .all = o->all != 0};
     int error = view_choose(o, m, &v);
     if (!error)
-        error = site_view_check(o, &v);
+        error = row_view_check(o, &v);
     if (!error)
         error = whole_view_check(o);
     if (error)

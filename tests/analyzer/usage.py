@@ -52,6 +52,31 @@ refuses("sites by file", 2, "perfshim report: --by=file: --view=sizes has one ro
         "--view=sizes", "--by=file", "off.pshim")
 refuses("sites by CPU time", 2, "perfshim report: --sort=cpu: --view=pool is sorted by allocs or bytes",
         "report", "--view=pool", "--sort=cpu", "off.pshim")
+run([MAKE, "locks", "locks.pshim"])
+for view, row, order in (("blame", "one row a holder and waiter", "lock"), ("io", "one row a call and place", "io"),
+                         ("locks", "one row a lock", "lock")):
+    for by in ("file", "module", "thread") + (("lock",) if view != "locks" else ()):
+        refuses(f"{view} by {by}", 2, f"perfshim report: --by={by}: --view={view} has {row}", "report",
+                f"--view={view}", f"--by={by}", "locks.pshim")
+    for sort in ("cpu", "flat", "allocs"):
+        refuses(f"{view} by {sort}", 2, f"perfshim report: --sort={sort}: --view={view} is sorted by {order}", "report",
+                f"--view={view}", f"--sort={sort}", "locks.pshim")
+for view in ("ledger", "threads"):
+    for option in ("--by=file", "--sort=cpu", "--focus=get", "--ignore=get", "--hide=get"):
+        refuses(f"{view} with {option}", 2, f"perfshim report: {option.split('=')[0]}: --view={view} is of the whole process",
+                "report", f"--view={view}", option, "locks.pshim")
+
+
+def shown(*options):
+    done = run([PERFSHIM, "report", *options, "locks.pshim"], env=clean_env())
+    ok(done.status == 0, f"report {' '.join(options)}", done)
+    return done.out
+
+
+equal(shown("--view=locks", "--by=lock", "--sort=lock"), shown("--view=locks"), "what locks are sorted by may be said")
+equal(shown("--view=blame", "--sort=lock"), shown("--view=blame"), "so may the order of blame")
+ok("wal_append" in shown("--view=blame") and "wal_append" not in shown("--view=blame", "--ignore=store_put") and
+   "wal_append" not in shown("--view=blame", "--hide=wal_append"), "blame is of the selected stacks")
 refuses("a focus of the timeline", 2, "perfshim report: --focus: --view=timeline is of the whole process",
         "report", "--view=timeline", "--focus=main", "off.pshim")
 refuses("a sorted timeline", 2, "perfshim report: --sort: --view=timeline is of the whole process",
