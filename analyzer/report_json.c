@@ -2,6 +2,7 @@
 
 #include "analyzer/advisor.h"
 #include "analyzer/bypass.h"
+#include "analyzer/children.h"
 #include "analyzer/findings.h"
 #include "analyzer/io_json.h"
 #include "analyzer/locks_json.h"
@@ -104,8 +105,11 @@ void json_put_process(struct json *j, const struct model *m)
     put_name(j, "off_reason", model_off_reason(m->header));
     json_begin(j, "notes", '[');
     const char *note;
+    char children[CHILDREN_NOTE_BYTES];
     for (unsigned i = 0; (note = model_note(m, i)); i++)
         json_put_string(j, NULL, note);
+    if (children_note(m, children))
+        json_put_string(j, NULL, children);
     json_end(j);
     json_end(j);
 }

@@ -1,6 +1,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "analyzer/children.h"
 #include "analyzer/view.h"
 #include "common/units.h"
 
@@ -119,7 +120,7 @@ static void losses_print(const struct view *v)
 
 static void remarks_print(const struct view *v)
 {
-    char text[4 * TEXT_COLUMNS];
+    char text[4 * TEXT_COLUMNS], children[CHILDREN_NOTE_BYTES];
     const struct model *m = v->model;
     const char *note, *path, *why;
     if (m->header->alloc_hidden)
@@ -132,6 +133,8 @@ static void remarks_print(const struct view *v)
               v->out);
     for (unsigned i = 0; (note = model_note(m, i)); i++)
         fprintf(v->out, "NOTE    %s\n", text_escape(text, sizeof text, note, TEXT_COLUMNS - 8));
+    if (children_note(m, children))
+        text_wrap(v->out, 0, "NOTE    ", children);
     losses_print(v);
     for (unsigned i = 0; frames_problem(v->frames, i, &path, &why); i++)
         fprintf(v->out, "SYMBOLS %s: %s\n", text_escape(text, sizeof text, path, 160), why);

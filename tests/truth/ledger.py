@@ -81,6 +81,17 @@ if document:
     near(totals["cost_ns"], totals["cpu_ns"] + totals["lock_wait_ns"] - spun + totals["io_wait_ns"],
          "spinning for a lock is in the cost once", abs=2)
 
+# What was profiled is not always what was meant: a preload in front of a launcher.
+done = preload(["timeout", "10", "sleep", "0.3"], "launcher.pshim")
+document = report("launcher.pshim") if ok(done.status == 0, "timeout runs", done) else None
+if document:
+    match(" ".join(document["process"]["notes"]), r"it waited [\d.]+ ?m?s for a child .* --follow", "it is told that it only waited")
+    match(run([PERFSHIM, "report", "launcher.pshim"], env=clean_env()).out, r"(?s)NOTE +it waited .*--follow", "on the screen")
+done = preload(["sh", "-c", "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; sleep 0.1; :"], "worker.pshim")
+document = report("worker.pshim") if ok(done.status == 0, "a shell that works runs", done) else None
+if document:
+    equal(document["process"]["notes"], [], "a program that did work itself is told nothing")
+
 # A thread that lived briefly is not worth the question; a killed program was not asked.
 done = run([STORE_BENCH, "-t", "3", "-d", SECONDS, "--workload=mixed"],
            env=clean_env(LD_PRELOAD=SHIM, PERFSHIM_OUT=os.path.abspath("s.pshim")))
