@@ -21,11 +21,21 @@ static enum finding_kind function_judge(const struct finding_evidence *e)
     return e->share >= FINDING_OPTIMISE_SHARE ? FINDING_OPTIMISE : FINDING_NOT_WORTH_IT;
 }
 
+/* Its waits are for others to wake up: it is free meanwhile. What is NaN is not so. */
+static bool is_convoy(const struct finding_evidence *e)
+{
+    return e->contentions >= FINDING_WAITS_LEAST && e->waited_share >= e->share / 2 &&
+           e->handoff >= FINDING_HANDOFF && e->wait_holds >= FINDING_CONVOY_HOLDS &&
+           e->owner_changes >= FINDING_CONVOY_CHANGES && e->held_run < FINDING_CONVOY_RUN;
+}
+
 /* What holders do meanwhile, where that is most of why others wait. */
 static enum finding_kind held_judge(const struct finding_evidence *e)
 {
     if (e->held_io >= FINDING_HELD_IO)
         return e->held_sync ? FINDING_SYNC_UNDER_LOCK : FINDING_IO_UNDER_LOCK;
+    if (is_convoy(e))
+        return FINDING_CONVOY; /* with shorter holds they would wait as long */
     if (e->held_run < FINDING_HELD_RUN || e->held_ticks < FINDING_TICKS_LEAST)
         return FINDING_NONE;
     bool work = e->held_work >= FINDING_HELD_WORK;
@@ -34,13 +44,6 @@ static enum finding_kind held_judge(const struct finding_evidence *e)
     if (allocates && (!work || e->held_allocator >= FINDING_HELD_WORK))
         return FINDING_ALLOC_UNDER_LOCK; /* of the work that could move it is the most */
     return work ? FINDING_HELD_TOO_LONG : FINDING_NONE;
-}
-
-/* Its waits are for others to wake up: it is free meanwhile. What is NaN is not so. */
-static bool is_convoy(const struct finding_evidence *e)
-{
-    return e->contentions >= FINDING_WAITS_LEAST && e->handoff >= FINDING_HANDOFF &&
-           e->wait_holds >= FINDING_CONVOY_HOLDS && e->owner_changes >= FINDING_CONVOY_CHANGES;
 }
 
 static bool is_taken_too_often(const struct finding_evidence *e)
@@ -60,8 +63,6 @@ static enum finding_kind lock_judge(const struct finding_evidence *e)
         return held; /* more to the point than how much it is */
     if (is_taken_too_often(e))
         return FINDING_TAKEN_TOO_OFTEN;
-    if (contended && is_convoy(e))
-        return FINDING_CONVOY;
     if (e->share >= FINDING_FOCUS_SHARE)
         return FINDING_FOCUS_FIRST;
     if (contended)

@@ -49,7 +49,8 @@ enum finding_kind {
 #define FINDING_HELD_ALLOCATOR    0.25 /* of the CPU time under a lock, in malloc and its kind */
 #define FINDING_HANDOFF           0.50 /* of the waits for a lock: nobody had it meanwhile */
 #define FINDING_CONVOY_HOLDS      10.0 /* a wait in a convoy lasts so many holds or more */
-#define FINDING_CONVOY_CHANGES    0.01 /* … and the lock goes to another thread so often */
+#define FINDING_CONVOY_CHANGES    0.01 /* … the lock goes to another thread so often */
+#define FINDING_CONVOY_RUN        0.50 /* … and it is held for less of the run */
 #define FINDING_BRIEF_HOLD_NS     1000 /* up to here a hold is not what a lock costs */
 #define FINDING_WAITS_LEAST       20   /* what rests on fewer waits is no convoy */
 #define FINDING_SYNC_SHARE        0.10 /* syncing from here on: with group commit … */

@@ -308,10 +308,16 @@ static void waiting_while_nobody_has_it_is_a_convoy(void **state)
     e.wait_holds = 10;
     e.owner_changes = 0.010;
     e.contentions = 20;
+    e.held_run = 0.499;
     assert_int_equal(finding_judge(&e), FINDING_CONVOY);
-    e.share = 0.800;
+    e.share = 0.400; /* more to the point than "focus first", if half of it are waits */
     assert_int_equal(finding_judge(&e), FINDING_CONVOY);
+    e.share = 0.401;
+    assert_int_equal(finding_judge(&e), FINDING_FOCUS_FIRST);
     e.share = 0.200;
+    e.held_work = 1; /* and than work that it is held for */
+    assert_int_equal(finding_judge(&e), FINDING_CONVOY);
+    e.held_work = 0;
     struct finding_evidence less = e;
     less.handoff = 0.499;
     assert_int_equal(finding_judge(&less), FINDING_CHECK_CONTENTION);
@@ -320,6 +326,9 @@ static void waiting_while_nobody_has_it_is_a_convoy(void **state)
     assert_int_equal(finding_judge(&less), FINDING_CHECK_CONTENTION);
     less = e;
     less.owner_changes = 0.0099;
+    assert_int_equal(finding_judge(&less), FINDING_CHECK_CONTENTION);
+    less = e;
+    less.held_run = 0.500;
     assert_int_equal(finding_judge(&less), FINDING_CHECK_CONTENTION);
     less = e;
     less.contentions = 19;
