@@ -99,14 +99,14 @@ void findings_threads_make(struct findings *to, const struct model *m)
                              .predicted_ns = NAN};
     item->ready_share = findings_ratio((double)t.ready_ns, (double)m->ledger.wall_ns);
     to->worth++;
-    findings_evidence_add(item,
-                          "%u threads computed on %u CPU%s, which were busy for %.0f%% of the run",
+    findings_evidence_add(item, "%u threads computed on %u CPU%s, busy for %.0f%% of the run",
                           t.threads, t.cpus, t.cpus == 1 ? "" : "s",
                           100 * findings_ratio((double)t.cpu_ns, (double)t.wall_ns * t.cpus));
     findings_evidence_add(item, "%s ready to run, without a CPU: %.1f threads at a time",
                           units_duration(ready, (double)t.ready_ns),
                           findings_ratio((double)t.ready_ns, (double)t.wall_ns));
     item->advice = "run fewer";
-    snprintf(item->prediction, sizeof item->prediction, "%u keep the CPUs busy%s", enough,
+    snprintf(item->prediction, sizeof item->prediction,
+             "%u thread%s would keep busy what CPUs there are%s", enough, enough == 1 ? "" : "s",
              enough > t.cpus ? ", since some wait for I/O" : "; more only take turns");
 }

@@ -135,6 +135,22 @@ for mode, threads, count, kind in (("alloc", 4, 60000, "alloc_under_lock"), ("co
             match(" ".join(found[0]["evidence"]), r"24\.00 allocations each time it is held", "alloc: how often")
             ok(-document["totals"]["cost_ns"] < found[0]["predicted_ns"] < 0, "alloc: a gain is predicted", found[0])
 
+# Six that compute on one CPU, as far as others leave it to them.
+cpu = str(max(os.sched_getaffinity(0)))
+done = preload(["taskset", "-c", cpu, helper("lock_shapes"), "many", 6, 100000], "many.pshim")
+ok(done.status == 0 and done.out == "done\n", "many: runs as without the shim", done)
+document = report("many.pshim")
+ledger, found = document["ledger"], of(document, "oversubscription")
+equal(document["process"]["cpus"], 1, "many: on one CPU")
+busy = ledger["cpu_ns"] / document["process"]["wall_ns"]
+if ledger["runqueue_ns"] is None or busy < 0.78:
+    equal(found, [], "many: who does not have the CPU is not told to run fewer threads")
+elif busy < 0.82:
+    note(f"many: busy for {busy:.1%}: either may be said")
+elif ok(len(found) == 1, "many: more threads than CPUs are a finding", document["findings"]):
+    equal((found[0]["enough_threads"], found[0]["runqueue_ns"], found[0]["cost_ns"]), (1, ledger["runqueue_ns"], None),
+          "many: with how many would do, and no cost")
+
 # One thread that syncs what it wrote, each time: there is room for group commit.
 done = preload([helper("sync_under_lock"), "file2", "each", 200], "each.pshim")
 ok(done.status == 0 and done.out == "done\n", "each write synced: runs as without the shim", done)
