@@ -51,8 +51,8 @@ static void layout_fill(struct pshim_header *h, uint64_t file_bytes)
         r->id = i;
         offset += bytes;
     }
-    /* Ids of both stand in 24 bits. */
-    static const uint8_t limited[] = {PSHIM_REGION_NODE, PSHIM_REGION_ACCOUNT};
+    /* Their ids stand in 24 bits. */
+    static const uint8_t limited[] = {PSHIM_REGION_NODE, PSHIM_REGION_ACCOUNT, PSHIM_REGION_LOCK};
     for (unsigned i = 0; i < sizeof limited; i++)
         if (h->regions[limited[i]].capacity > PSHIM_NODE_MAX - 1)
             h->regions[limited[i]].capacity = PSHIM_NODE_MAX - 1;

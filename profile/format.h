@@ -92,7 +92,7 @@ struct pshim_region {
     X(unlock_unknown, "unlocks of locks that were not seen taken by the same thread")              \
     X(timeline_full, "moments put into the timeline's last: it is full (raise PERFSHIM_MAX_MB)")   \
     X(histogram_table_full,                                                                        \
-      "sizes and lifetimes not kept by stack: the table is full (raise PERFSHIM_MAX_MB)")          \
+      "sizes, lifetimes, waits and holds not kept by stack: the table is full (raise PERFSHIM_MAX_MB)")          \
     X(mark_table_full, "lifetimes not known: too many of the blocks looked at live at once")       \
     X(region_unbegun, "ends of regions that the thread had not begun")                             \
     X(region_unended, "regions without an end: another one around them ended first")               \
@@ -196,8 +196,8 @@ struct pshim_header {
 
     /* Resident memory at the end, 0 = not known: all of it, and of that what is anonymous. */
     uint64_t end_rss_bytes, end_anon_bytes;
-    uint32_t maps_mode; /* enum pshim_switch: are its mappings counted? */
-    uint32_t reserved0;
+    uint32_t maps_mode;       /* enum pshim_switch: are its mappings counted? */
+    uint32_t lock_histograms; /* 1: waits and holds have histograms, as far as they are measured */
     uint64_t reserved_bytes; /* atomic: address space the program reserved itself (PROT_NONE) */
 
     uint64_t paused_ns;       /* atomic: how long recording was off, without a pause under way */
@@ -450,19 +450,36 @@ struct pshim_progress {
  * first 64 calls of a stack and recorder count one each; after that one call in each 64, at a place
  * in them that is hard to foresee, counts 64. Published by `node`. Counters are atomic and end at
  * UINT32_MAX. Record 0 stands for all stacks that found no room.
+ *
+ * Of a node that ends in a LOCK: the waits for the lock and its holds, from the account beside it.
+ * Every wait; of the acquisitions of a recorder the first 64 holds, then one in about 64, which
+ * counts 64. At most a half of the table is theirs, and what found no room stands nowhere.
  */
-#define PSHIM_BUCKETS    64u
-#define PSHIM_SIZES      4u
-#define PSHIM_LIFE_SHIFT 8 /* lifetimes are put by units of the header's clock >> this */
+#define PSHIM_BUCKETS         64u
+#define PSHIM_SIZES           4u
+#define PSHIM_LIFE_SHIFT      8 /* lifetimes are put by units of the header's clock >> this */
+#define PSHIM_LOCK_TIME_SHIFT 4 /* likewise waits and holds */
 struct pshim_histogram {
     uint32_t node;              /* atomic, stored last; 0 in record 0 */
     uint32_t size_count;        /* distinct sizes seen; PSHIM_SIZES + 1 = more than `size` holds */
     uint64_t size[PSHIM_SIZES]; /* the first ones */
     uint64_t size_max;
-    uint64_t asked_count; /* sum of `asked` */
-    uint64_t lived_count; /* sum of `lived`: those that were freed */
-    uint32_t asked[PSHIM_BUCKETS];
-    uint32_t lived[PSHIM_BUCKETS];
+    union {
+        uint64_t asked_count;  /* sum of `asked` */
+        uint64_t waited_count; /* of a lock: sum of `waited` */
+    };
+    union {
+        uint64_t lived_count; /* sum of `lived`: those that were freed */
+        uint64_t held_count;
+    };
+    union {
+        uint32_t asked[PSHIM_BUCKETS];
+        uint32_t waited[PSHIM_BUCKETS];
+    };
+    union {
+        uint32_t lived[PSHIM_BUCKETS];
+        uint32_t held[PSHIM_BUCKETS];
+    };
 };
 
 /* Two buckets an octave: 0, 1, 2, 3, 4–5, 6–7, 8–11, 12–15 …; the last has no end. */

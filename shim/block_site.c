@@ -1,5 +1,6 @@
 #include "shim/block_site.h"
 
+#include "shim/histograms.h"
 #include "shim/marks.h"
 #include "shim/recorder.h"
 #include "shim/tag.h"
@@ -46,7 +47,7 @@ static bool tag_mend(const void *p, size_t usable, struct tag *out)
     uint64_t word = tag_load(p, usable);
     uint32_t drawn = __atomic_load_n(&shim.serials, __ATOMIC_RELAXED);
     tag_unpack(word, p, shim.tag_key, out);
-    if (!marks_has(out->node))
+    if (!histograms_have(out->node))
         return false;
     for (uint32_t i = 0; i < drawn && i < threads_most; i++) {
         out->owner = tag_serial(i, shim.tag_key);

@@ -21,9 +21,25 @@ struct held_lock {
     uint64_t since;                /* units of the lock clock */
     uint64_t allocs;               /* allocations of the thread until then */
     uint32_t lock;                 /* index of the LOCK record */
-    uint32_t depth;                /* of a recursive hold: 1 = taken once */
+    uint32_t depth;                /* held_depth(), and above it held_weight() */
     uint32_t stops;                /* how often recording had been stopped */
 };
+
+/* How often a recursive hold was taken; 1 = once. */
+static inline uint32_t held_depth(const struct held_lock *h)
+{
+    return h->depth & 0xffffff;
+}
+/* For how many holds this one goes into a histogram; 0: it does not, as most. Beside the depth, so
+   that who gives a lock back asks for both at once. */
+static inline uint32_t held_weight(const struct held_lock *h)
+{
+    return h->depth >> 24;
+}
+static inline void held_weigh(struct held_lock *h, uint32_t weight)
+{
+    h->depth |= weight << 24;
+}
 
 struct held {
     uint32_t count;

@@ -18,11 +18,11 @@
 
 #include "profile/sys.h"
 #include "shim/environment.h"
+#include "shim/histograms.h"
 #include "shim/hook_alloc.h"
 #include "shim/io_recorder.h"
 #include "shim/lock_clock.h"
 #include "shim/locks.h"
-#include "shim/marks.h"
 #include "shim/nodes.h"
 #include "shim/process.h"
 #include "shim/real.h"
@@ -337,8 +337,9 @@ static int set_up(int argc, char **argv, char **envp, bool *follow)
         __atomic_store_n(&h->ready, 1, __ATOMIC_RELEASE);
         return -1;
     }
-    if (s.alloc_mode == PSHIM_ALLOC_EXACT)
-        marks_init();
+    if (s.alloc_mode == PSHIM_ALLOC_EXACT || s.locks_mode != PSHIM_OFF)
+        histograms_init();
+    h->lock_histograms = s.locks_mode != PSHIM_OFF;
     if (nodes_init() != 0 || locks_init() != 0 || thread_init() != 0 ||
         (s.cpu_hz && tick_init() != 0)) {
         h->off_reason = PSHIM_OFF_INTERNAL;

@@ -37,8 +37,8 @@ static void sites_follow_modules(struct thread_state *ts)
     ts->sites_generation = generation;
 }
 
-const struct lock_book *lock_book_make(struct thread_state *ts, const void *lock,
-                                       struct lock_call call, uint32_t stack)
+struct lock_book *lock_book_make(struct thread_state *ts, const void *lock,
+                                 struct lock_call call, uint32_t stack)
 {
     struct lock_book *b = lock_book_slot(ts->books, lock, stack);
     b->address = NULL; /* until it is whole: a signal handler may take locks */
@@ -49,6 +49,8 @@ const struct lock_book *lock_book_make(struct thread_state *ts, const void *lock
         account_get(ts->recorder, PSHIM_KIND_LOCK, site_node(ts, stack, call.call, b->index));
     b->stack = stack;
     b->call = call.call;
+    b->until_mark = lock_times_until(pshim_load(&b->account->counter[PSHIM_LOCK_ACQUISITIONS]),
+                                     b->account->node);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     b->address = lock;
     return b;
@@ -85,18 +87,18 @@ static uint32_t stack_at(struct thread_state *ts, const struct unwind_regs *regs
     return lock_site_walk(ts, regs, caller);
 }
 
-static const struct lock_book *book_at(struct thread_state *ts, const void *lock,
-                                       struct lock_call call, uint32_t stack)
+static struct lock_book *book_at(struct thread_state *ts, const void *lock,
+                                 struct lock_call call, uint32_t stack)
 {
-    const struct lock_book *b = lock_book_slot(ts->books, lock, stack);
+    struct lock_book *b = lock_book_slot(ts->books, lock, stack);
     if (lock_book_is(b, lock, stack, call.call, ts->recorder) && lock_is_at(b->lock, lock))
         return b;
     return lock_book_make(ts, lock, call, stack);
 }
 
-const struct lock_book *lock_book_walk(struct thread_state *ts, const void *lock,
-                                       struct lock_call call, const struct unwind_regs *regs,
-                                       struct lock_caller caller)
+struct lock_book *lock_book_walk(struct thread_state *ts, const void *lock,
+                                 struct lock_call call, const struct unwind_regs *regs,
+                                 struct lock_caller caller)
 {
     return book_at(ts, lock, call, lock_site_walk(ts, regs, caller));
 }
@@ -131,7 +133,21 @@ void lock_hold_begin(struct thread_state *ts, const void *lock, struct pshim_acc
     h->since = lock_clock(); /* last: our own work is not in it */
 }
 
-void lock_hold_end(struct thread_state *ts, const struct held_lock *held, uint64_t now)
+COLD void lock_hold_begin_kept(struct thread_state *ts, const void *lock, struct pshim_account *a,
+                               uint32_t index, uint32_t weight)
+{
+    lock_hold_begin(ts, lock, a, index);
+    struct held_lock *h = held_find(&ts->held, lock);
+    if (unlikely(!h || !weight))
+        return; /* no room: it is not timed */
+    held_weigh(h, weight);
+    h->since = lock_clock();
+}
+
+/* A hold that ends at `now` (units of the lock clock) goes into the file. It calls nothing: who
+   gives a lock back has no registers to save for it. */
+static __attribute__((noinline)) void hold_book(struct thread_state *ts,
+                                                const struct held_lock *held, uint64_t now)
 {
     struct pshim_account *a = held->account;
     if (unlikely(!a || !shim_control->recording || held->stops != shim_control->stops))
@@ -143,6 +159,22 @@ void lock_hold_end(struct thread_state *ts, const struct held_lock *held, uint64
     uint64_t allocs = ts->alloc_events - held->allocs;
     if (allocs)
         counter_add(&a->counter[PSHIM_LOCK_HELD_ALLOCS], allocs, shared);
+}
+
+/* The same, and of a hold that goes there into the histogram; then it is held no more. */
+static COLD void hold_end(struct thread_state *ts, struct held_lock *held, uint64_t now)
+{
+    hold_book(ts, held, now);
+    if (held_weight(held) && shim_control->recording && held->stops == shim_control->stops)
+        lock_times_held(held->account, lock_clock_since(held->since, now), held_weight(held));
+    held_remove(&ts->held, held);
+}
+
+/* A hold that no book counts begins. */
+static void hold_begin_apart(struct thread_state *ts, const void *lock, struct pshim_account *a,
+                             uint32_t index)
+{
+    lock_hold_begin_kept(ts, lock, a, index, a ? lock_times_weight(a) : 0);
 }
 
 /* They are CPU time already: whoever adds waits to it must know. */
@@ -213,10 +245,11 @@ void lock_wait_end(struct lock_wait *w, int error)
         counter_max(&a->counter[PSHIM_LOCK_WAIT_MAX], w->span.took, shared);
         if (unlikely(w->span.ticks))
             wait_ticks_book(ts, a->node, w->span.ticks);
+        lock_times_waited(a, w->span.took);
         ts->lock_wait += w->span.took;
     }
     if (got && lock_is_owned(lock_kind_of(w->call)) && lock_mode() == PSHIM_ON)
-        lock_hold_begin(ts, w->lock, a, w->index);
+        hold_begin_apart(ts, w->lock, a, w->index);
     lock_leave(ts, a);
 }
 
@@ -237,7 +270,7 @@ void lock_claim(struct claims *claims, const void *lock, enum pshim_lock_kind ki
 {
     struct thread_state *ts = shim_tls.self;
     const struct held_lock *h = ts ? held_find(&ts->held, lock) : NULL;
-    if (kind == PSHIM_LOCK_MUTEX ? is_given_back(ts, lock) : !h || h->depth == 1)
+    if (kind == PSHIM_LOCK_MUTEX ? is_given_back(ts, lock) : !h || held_depth(h) == 1)
         blame_claim(claims, ts, lock, h ? h->since : 0, now);
 }
 
@@ -255,6 +288,12 @@ void lock_blame(const struct claims *claims, const struct unwind_regs *regs,
     guard_leave(ts, stack);
 }
 
+static COLD void given_back_apart(struct thread_state *ts, struct held_lock *h, uint64_t now)
+{
+    hold_end(ts, h, now);
+    guard_leave(ts, 0);
+}
+
 void lock_given_back(const void *lock, uint64_t now)
 {
     if (unlikely(!guard_enter()))
@@ -263,10 +302,13 @@ void lock_given_back(const void *lock, uint64_t now)
     struct held_lock *h = likely(ts != NULL) ? held_find(&ts->held, lock) : NULL;
     if (likely(h != NULL)) {
         if (likely(h->depth == 1)) {
-            lock_hold_end(ts, h, now);
+            hold_book(ts, h, now);
             held_remove(&ts->held, h);
-        } else {
+        } else if (held_depth(h) > 1) {
             h->depth--;
+        } else {
+            given_back_apart(ts, h, now);
+            return;
         }
     } else if (!shim_tls.ended && (!ts || !held_overflow_left(&ts->held))) {
         shim_lost(PSHIM_LOSS_unlock_unknown);
@@ -282,7 +324,7 @@ void lock_pause_begin(struct lock_pause *p, const pthread_mutex_t *m, enum pshim
     if (!ts)
         return;
     struct held_lock *h = held_find(&ts->held, m);
-    if (h && h->depth > 1) { /* glibc gives back one of several: it stays held */
+    if (h && held_depth(h) > 1) { /* glibc gives back one of several: it stays held */
         guard_leave(ts, 0);
         return;
     }
@@ -294,8 +336,7 @@ void lock_pause_begin(struct lock_pause *p, const pthread_mutex_t *m, enum pshim
     if (h) {
         p->was_held = true;
         p->held = *h;
-        lock_hold_end(ts, h, now);
-        held_remove(&ts->held, h);
+        hold_end(ts, h, now);
     } else {
         p->was_overflow = held_overflow_left(&ts->held);
     }
@@ -320,7 +361,7 @@ void lock_pause_end(struct lock_pause *p, int error)
             counter_add(&a->counter[PSHIM_LOCK_ACQUISITIONS], 1, account_is_shared(a));
             owner_note(ts, p->index);
         }
-        lock_hold_begin(ts, p->mutex, a, p->index);
+        hold_begin_apart(ts, p->mutex, a, p->index);
     } else if (error != ENOTRECOVERABLE) { /* refused: it was not given back at all */
         if (p->was_held)
             lock_hold_begin(ts, p->mutex, p->held.account, p->held.lock);

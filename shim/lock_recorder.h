@@ -15,6 +15,7 @@
 
 #include "shim/blame.h"
 #include "shim/lock_clock.h"
+#include "shim/lock_times.h"
 #include "shim/locks.h"
 #include "shim/modules.h"
 #include "shim/recorder.h"
@@ -97,12 +98,12 @@ uint32_t lock_site_walk(struct thread_state *ts, const struct unwind_regs *regs,
  * What a hook's caller taking this lock is booked on, by a walk from the hook's registers; never
  * NULL. With the guard held.
  */
-const struct lock_book *lock_book_walk(struct thread_state *ts, const void *lock,
+struct lock_book *lock_book_walk(struct thread_state *ts, const void *lock,
                                        struct lock_call call, const struct unwind_regs *regs,
                                        struct lock_caller caller);
 
 /* The same at a stack that is known. */
-const struct lock_book *lock_book_make(struct thread_state *ts, const void *lock,
+struct lock_book *lock_book_make(struct thread_state *ts, const void *lock,
                                        struct lock_call call, uint32_t stack);
 
 /* One more time. With the guard held. */
@@ -112,8 +113,10 @@ void lock_taken_again(struct thread_state *ts, const void *lock);
 void lock_hold_begin(struct thread_state *ts, const void *lock, struct pshim_account *a,
                      uint32_t index);
 
-/* A hold that ends at `now` (units of the lock clock) goes into the file. With the guard held. */
-void lock_hold_end(struct thread_state *ts, const struct held_lock *held, uint64_t now);
+/* Likewise, of a hold that the account has counted and that goes into the histogram, for `weight`
+   of them; 0 = not there. */
+void lock_hold_begin_kept(struct thread_state *ts, const void *lock, struct pshim_account *a,
+                          uint32_t index, uint32_t weight);
 
 /* Sets the guard. NULL, and counted, if the thread is in one of our hooks, or has ended. */
 HOT_INLINE struct thread_state *lock_enter(void)
@@ -140,13 +143,13 @@ HOT_INLINE void lock_leave(struct thread_state *ts, const struct pshim_account *
  * What the exported function that this stands in, taking a lock, is booked on: as kept, or by a
  * walk. With the guard held.
  */
-HOT_INLINE const struct lock_book *lock_book_here(struct thread_state *ts, const void *lock,
-                                                  enum pshim_call call)
+HOT_INLINE struct lock_book *lock_book_here(struct thread_state *ts, const void *lock,
+                                            enum pshim_call call)
 {
     struct lock_caller caller = LOCK_CALLER();
     const struct lock_site *site = lock_site_slot(ts->sites, caller);
     if (likely(ts->sites_generation == modules_generation() && lock_site_is(site, caller))) {
-        const struct lock_book *b = lock_book_slot(ts->books, lock, site->stack);
+        struct lock_book *b = lock_book_slot(ts->books, lock, site->stack);
         if (likely(lock_book_is(b, lock, site->stack, call, ts->recorder) &&
                    lock_is_at(b->lock, lock)))
             return b;
@@ -168,19 +171,26 @@ HOT_INLINE void lock_taken(const void *lock, enum pshim_call call)
         lock_leave(ts, NULL);
         return;
     }
+    struct lock_book *book = NULL;
     struct pshim_account *a = NULL;
     uint32_t index = 0;
     if (likely(shim_control->recording)) {
-        const struct lock_book *book = lock_book_here(ts, lock, call);
+        book = lock_book_here(ts, lock, call);
         a = book->account;
         index = book->index;
         counter_add(&a->counter[PSHIM_LOCK_ACQUISITIONS], 1, account_is_shared(a));
         if (lock_has_owner(call) && unlikely(book->lock->owner != ts->tid))
             locks_owner_changed(index, ts->tid);
+        if (lock_is_owned(lock_kind_of(call)) && unlikely(--book->until_mark < 0)) {
+            lock_hold_begin_kept(ts, lock, a, index, lock_times_reached(book));
+            lock_leave(ts, book->account);
+            return;
+        }
     }
     if (lock_is_owned(lock_kind_of(call)))
         lock_hold_begin(ts, lock, a, index);
-    lock_leave(ts, a);
+    /* The book's account, not `a`, which no register would have to hold over the call. */
+    guard_leave(ts, unlikely(ts->pending_ticks) && book ? lock_stack(book->account) : 0);
 }
 
 /* A call that has to wait for a lock, on the hook's stack. */

@@ -37,17 +37,11 @@ static inline uint64_t marks_next(uint64_t calls, uint32_t node)
     }
 }
 
-/* Maps what finds a node's histogram, for the open profile; without memory there is one for all. */
-void marks_init(void);
-
 /*
  * A block of n bytes at p, the call to come of account *a, if it is to be marked: its size into the
  * histogram, its birth into the table. Returns the flag for its tag, or 0 if there is no room.
  */
 uint32_t marks_new(const struct pshim_account *a, const void *p, size_t n);
-
-/* Were blocks of this node marked? */
-bool marks_has(uint32_t node);
 
 /* What the table knows of a block. False: nothing. */
 bool marks_find(const void *p, struct block *mark);

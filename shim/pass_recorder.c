@@ -47,6 +47,7 @@ void pass_waited(const void *lock, struct lock_call call, const struct unwind_re
     counter_add(&a->counter[PSHIM_LOCK_CONTENTIONS], 1, shared);
     counter_add(&a->counter[PSHIM_LOCK_WAIT], took, shared);
     counter_max(&a->counter[PSHIM_LOCK_WAIT_MAX], took, shared);
+    lock_times_waited(a, took);
     if (unlikely(ticks)) { /* they are CPU time already: not to be counted twice */
         struct pshim_account *beside = account_get(ts->recorder, PSHIM_KIND_WAIT, a->node);
         counter_add(&beside->counter[PSHIM_WAIT_TICKS], ticks, account_is_shared(beside));
@@ -69,6 +70,8 @@ void pass_done(const void *lock, struct lock_call call, const struct unwind_regs
     counter_add(&a->counter[PSHIM_LOCK_ACQUISITIONS], 1, shared);
     counter_add(&a->counter[PSHIM_LOCK_HOLD], worked, shared);
     counter_max(&a->counter[PSHIM_LOCK_HOLD_MAX], worked, shared);
+    if (worked)
+        lock_times_held(a, worked, 1);
     lock_leave(ts, a);
     errno = kept;
 }

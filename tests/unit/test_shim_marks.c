@@ -13,6 +13,7 @@
 
 #include "shim/block_site.h"
 #include "shim/lock_clock.h"
+#include "shim/histograms.h"
 #include "shim/marks.h"
 #include "shim/nodes.h"
 #include "shim/tag.h"
@@ -30,7 +31,7 @@ static int profile_set_up(void **state)
     me.serial = tag_serial(1, shim.tag_key);
     shim_tls.self = &me;
     shim_tls.until_timed = 0;
-    marks_init();
+    histograms_init();
     return nodes_init();
 }
 
