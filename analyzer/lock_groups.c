@@ -122,8 +122,8 @@ struct place {
     struct model_lock_counts counts;
 };
 
-static void site_count(struct lock_groups *groups, const struct model_lock_site *site,
-                       struct frames *f, struct place **places)
+static void site_count(struct lock_groups *groups, const struct model *m,
+                       const struct model_lock_site *site, struct frames *f, struct place **places)
 {
     struct place *p;
     struct place_key key;
@@ -142,21 +142,22 @@ static void site_count(struct lock_groups *groups, const struct model_lock_site 
     }
     model_lock_counts_add(&p->counts, &site->counts);
     model_lock_counts_add(&g->counts, &site->counts);
+    lock_times_add(&g->times, m, site);
     if (!g->place || is_more(&p->counts, &g->place_counts)) {
         g->place = frame;
         g->place_counts = p->counts;
     }
 }
 
-static void sites_count(struct lock_groups *groups, const struct model_lock_site *sites,
-                        size_t count, struct frames *f)
+static void sites_count(struct lock_groups *groups, const struct model *m,
+                        const struct model_lock_site *sites, size_t count, struct frames *f)
 {
     const struct frame *stack[FRAMES_STACK_MAX];
     struct place *places = NULL, *p, *next;
     for (size_t i = 0; i < count; i++) {
         unsigned depth = frames_stack(f, sites[i].node, stack);
         if (rank_selected(f, frames_selection(f), stack, depth))
-            site_count(groups, &sites[i], f, &places);
+            site_count(groups, m, &sites[i], f, &places);
     }
     HASH_ITER(hh, places, p, next)
     {
@@ -169,7 +170,7 @@ void lock_groups_build(struct lock_groups *groups, const struct model *m, struct
 {
     *groups = (struct lock_groups){.of = memory_new(m->lock_count, sizeof *groups->of)};
     names_gather(groups, m->locks, m->lock_count, f);
-    sites_count(groups, m->lock_sites, m->lock_site_count, f);
+    sites_count(groups, m, m->lock_sites, m->lock_site_count, f);
 }
 
 void lock_groups_build_idle(struct lock_groups *groups, const struct model *m, struct frames *f)
@@ -179,7 +180,7 @@ void lock_groups_build_idle(struct lock_groups *groups, const struct model *m, s
     if (!m->idle_lock_count)
         return;
     names_gather(groups, m->locks + m->lock_count, m->idle_lock_count, f);
-    sites_count(groups, m->lock_sites + m->lock_site_count, m->idle_lock_site_count, f);
+    sites_count(groups, m, m->lock_sites + m->lock_site_count, m->idle_lock_site_count, f);
 }
 
 void lock_groups_release(struct lock_groups *groups)

@@ -6,6 +6,7 @@
 #define PERFSHIM_ANALYZER_LOCK_GROUPS_H
 
 #include "analyzer/lock.h"
+#include "analyzer/lock_times.h"
 
 /* Variables of an array: so many parts of one variable, first taken (or made) at one place. */
 enum { LOCK_ARRAY_LEAST = 4 };
@@ -16,6 +17,7 @@ struct lock_group {
     size_t locks; /* how many */
     /* Of the selected stacks: */
     struct model_lock_counts counts;
+    struct lock_times times;
     const struct frame *place; /* that waited most, else had it longest; NULL = not known */
     struct model_lock_counts place_counts;
 };

@@ -4,6 +4,7 @@
 #include "analyzer/blame.h"
 #include "analyzer/io_json.h"
 #include "analyzer/lock.h"
+#include "analyzer/lock_times.h"
 #include "analyzer/locks_json.h"
 #include "analyzer/memory.h"
 #include "analyzer/model_locks.h"
@@ -37,6 +38,52 @@ static void counts_put(struct json *j, const struct model *m, uint32_t kind,
     }
 }
 
+static void quantile_put(struct json *j, const char *key, const struct model *m,
+                         const struct lock_times *times, enum lock_time which, double q)
+{
+    int64_t ns = times ? lock_times_quantile_ns(times, m, which, q) : -1;
+    if (ns >= 0)
+        json_put_int(j, key, ns);
+    else
+        json_put_null(j, key);
+}
+
+static void histogram_put(struct json *j, const char *key, const struct model *m,
+                          const struct lock_times *times, enum lock_time which)
+{
+    if (!times) {
+        json_put_null(j, key);
+        return;
+    }
+    json_begin(j, key, '[');
+    for (unsigned i = 0; i < PSHIM_BUCKETS; i++) {
+        if (!times->counts[which][i])
+            continue;
+        json_begin(j, NULL, '{');
+        json_put_int(j, "from", lock_times_bucket_ns(m, i));
+        json_put_int(j, "count", (int64_t)times->counts[which][i]);
+        json_end(j);
+    }
+    json_end(j);
+}
+
+/* Null: not measured; of quantiles also where there was none. */
+static void times_put(struct json *j, const struct model *m, uint32_t kind,
+                      const struct lock_times *times, bool whole)
+{
+    const struct lock_times *waits = lock_times_measured(m) ? times : NULL;
+    const struct lock_times *holds =
+        waits && has_hold(kind) && model_has(m, METRIC_LOCK_HOLD_NS) ? times : NULL;
+    quantile_put(j, "wait_p50_ns", m, waits, LOCK_TIME_WAIT, 0.5);
+    quantile_put(j, "wait_p99_ns", m, waits, LOCK_TIME_WAIT, 0.99);
+    quantile_put(j, "hold_p50_ns", m, holds, LOCK_TIME_HOLD, 0.5);
+    quantile_put(j, "hold_p99_ns", m, holds, LOCK_TIME_HOLD, 0.99);
+    if (whole) {
+        histogram_put(j, "wait_histogram", m, waits, LOCK_TIME_WAIT);
+        histogram_put(j, "hold_histogram", m, holds, LOCK_TIME_HOLD);
+    }
+}
+
 /* A read-write lock's two sides. */
 static void sides_put(struct json *j, const struct model *m, struct frames *f, size_t lock)
 {
@@ -44,15 +91,19 @@ static void sides_put(struct json *j, const struct model *m, struct frames *f, s
     size_t sites, first = lock_first_site(m, lock, &sites);
     for (int reads = 1; reads >= 0; reads--) {
         struct model_lock_counts side = {0};
+        struct lock_times times = {0};
         if (!apart) {
             json_put_null(j, reads ? "read" : "write");
             continue;
         }
         for (size_t i = first; i < first + sites; i++)
-            if (lock_call_reads(m->lock_sites[i].node, f) == reads)
+            if (lock_call_reads(m->lock_sites[i].node, f) == reads) {
                 model_lock_counts_add(&side, &m->lock_sites[i].counts);
+                lock_times_add(&times, m, &m->lock_sites[i]);
+            }
         json_begin(j, reads ? "read" : "write", '{');
         counts_put(j, m, PSHIM_LOCK_RWLOCK, &side);
+        times_put(j, m, PSHIM_LOCK_RWLOCK, &times, false);
         json_end(j);
     }
 }
@@ -62,6 +113,7 @@ struct place {
     const struct frame *frame;
     const char *call; /* that took it there; NULL = not known */
     struct model_lock_counts counts;
+    struct lock_times times;
 };
 
 static int places_compare(const void *a, const void *b)
@@ -92,14 +144,17 @@ static void sites_put(struct json *j, const struct model *m, struct frames *f, s
         const struct model_lock_site *s = &m->lock_sites[first + i];
         places[i] = (struct place){
             .frame = lock_place(s->node, f), .call = lock_call(s->node, f), .counts = s->counts};
+        lock_times_add(&places[i].times, m, s);
     }
     if (sites)
         qsort(places, sites, sizeof *places, places_compare);
     for (size_t i = 0; i < sites; i++) {
-        if (count && places_compare(&places[count - 1], &places[i]) == 0)
+        if (count && places_compare(&places[count - 1], &places[i]) == 0) {
             model_lock_counts_add(&places[count - 1].counts, &places[i].counts);
-        else
+            lock_times_merge(&places[count - 1].times, &places[i].times);
+        } else {
             places[count++] = places[i];
+        }
     }
     if (count)
         qsort(places, count, sizeof *places, most_first);
@@ -115,6 +170,7 @@ static void sites_put(struct json *j, const struct model *m, struct frames *f, s
             json_put_null(j, "line");
         json_put_string(j, "call", p->call);
         counts_put(j, m, m->locks[lock].kind, &p->counts);
+        times_put(j, m, m->locks[lock].kind, &p->times, false);
         json_end(j);
     }
     json_end(j);
@@ -192,11 +248,15 @@ static void lock_put(struct json *j, const struct model *m, struct frames *f, si
     const struct model_lock *l = &m->locks[lock];
     bool holds = model_has(m, METRIC_LOCK_HOLD_NS);
     size_t count, first = lock_first_site(m, lock, &count);
+    struct lock_times times = {0};
     json_begin(j, NULL, '{');
     json_put_string(j, "name", lock_name(l, f, name));
     json_put_string(j, "kind", lock_kind_name(l->kind));
     json_put_int(j, "instances", metric_sum(1, l->again));
     counts_put(j, m, l->kind, &l->counts);
+    for (size_t i = first; i < first + count; i++)
+        lock_times_add(&times, m, &m->lock_sites[i]);
+    times_put(j, m, l->kind, &times, true);
     sides_put(j, m, f, lock);
     if (l->owner_changes >= 0)
         json_put_int(j, "owner_changes", l->owner_changes);

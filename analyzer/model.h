@@ -64,8 +64,9 @@ struct model_lock {
 
 /* One lock, taken by one call at one stack. */
 struct model_lock_site {
-    size_t lock;   /* index in model.locks */
-    uint32_t node; /* the call, below the stack that made it */
+    size_t lock;             /* index in model.locks */
+    uint32_t node;           /* the call, below the stack that made it */
+    uint32_t histogram_node; /* of its waits and holds: model_histogram(); 0 = none */
     struct model_lock_counts counts;
 };
 

@@ -3,6 +3,8 @@
  * two buckets an octave (pshim_bucket() in format.h), of a sample in which each block counts for as
  * many as it stands for. Exact mode only.
  *
+ * A lock's site has one too, with its waits in `asked` and its holds in `lived`: lock_times.h.
+ *
  * Sizes are in bytes asked for. Lifetimes are those of blocks that were freed, in buckets of
  * lifetime units: 2^PSHIM_LIFE_SHIFT units of the profile's clock, about 100 ns; model_life_ns()
  * makes them ns. A block that realloc changed lived until then, and its next life began there.

@@ -132,8 +132,8 @@ int model_locks_add(struct model_locks *l, const struct pshim_account *a, uint32
         .hold_max_ns = model_clock_ns(l->m, pshim_load(&a->counter[PSHIM_LOCK_HOLD_MAX])),
         .held_allocs = count_of(a, PSHIM_LOCK_HELD_ALLOCS),
     };
-    l->sites[l->site_count++] =
-        (struct model_lock_site){.lock = lock, .node = *node, .counts = *counts};
+    l->sites[l->site_count++] = (struct model_lock_site){
+        .lock = lock, .node = *node, .histogram_node = lock ? a->node : 0, .counts = *counts};
     return 0;
 }
 

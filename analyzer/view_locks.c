@@ -3,6 +3,7 @@
 
 #include "analyzer/call_site.h"
 #include "analyzer/lock_groups.h"
+#include "analyzer/lock_times.h"
 #include "analyzer/model_waits.h"
 #include "analyzer/memory.h"
 #include "analyzer/model_locks.h"
@@ -57,16 +58,37 @@ static void duration_cell(struct table *t, int64_t ns)
     table_cell(t, "%s", ns ? units_duration(text, (double)ns) : "-");
 }
 
-static void row_put(struct table *t, const struct view *v, const struct lock_group *g,
-                    struct text_scale wait, struct text_scale hold, bool holds)
+/* What a table of locks says, and in which units. */
+struct look {
+    void (*row)(struct table *t, const struct view *v, const struct lock_group *g,
+                const struct look *look);
+    struct text_scale wait, hold;
+    bool holds;   /* they are measured */
+    bool longest; /* stand in this table */
+};
+
+static void name_cell(struct table *t, const struct lock_group *g)
 {
-    char text[256], escaped[name_columns + 1];
+    char escaped[name_columns + 1];
+    text_escape(escaped, sizeof escaped, g->short_name, name_columns);
+    if (g->locks > 1)
+        table_cell(t, "%zu x %s", g->locks, escaped);
+    else
+        table_cell(t, "%s", escaped);
+}
+
+static void row_put(struct table *t, const struct view *v, const struct lock_group *g,
+                    const struct look *look)
+{
+    char text[256];
     const struct model_lock_counts *c = &g->counts;
-    time_cell(t, wait, c->wait_ns);
-    duration_cell(t, c->wait_max_ns);
-    if (holds) {
-        time_cell(t, hold, c->hold_ns);
-        duration_cell(t, c->hold_max_ns);
+    time_cell(t, look->wait, c->wait_ns);
+    if (look->longest)
+        duration_cell(t, c->wait_max_ns);
+    if (look->holds) {
+        time_cell(t, look->hold, c->hold_ns);
+        if (look->longest)
+            duration_cell(t, c->hold_max_ns);
         table_cell(t, "%s", view_calls(v, text, c->acquisitions));
         table_cell(t, "%s",
                    c->contentions
@@ -75,19 +97,28 @@ static void row_put(struct table *t, const struct view *v, const struct lock_gro
     } else {
         table_cell(t, "%s", view_calls(v, text, c->contentions));
     }
-    text_escape(escaped, sizeof escaped, g->short_name, name_columns);
-    if (g->locks > 1)
-        table_cell(t, "%zu x %s", g->locks, escaped);
-    else
-        table_cell(t, "%s", escaped);
+    name_cell(t, g);
     sites_place_text(v, g->place, text, sizeof text, 36);
     table_cell(t, "%s", text);
 }
 
+static void times_row_put(struct table *t, const struct view *v, const struct lock_group *g,
+                          const struct look *look)
+{
+    static const double quantiles[] = {0.5, 0.99};
+    for (unsigned which = 0; which < (look->holds ? LOCK_TIMES : 1); which++) {
+        for (unsigned i = 0; i < sizeof quantiles / sizeof *quantiles; i++) {
+            int64_t ns = lock_times_quantile_ns(&g->times, v->model, which, quantiles[i]);
+            duration_cell(t, ns < 0 ? 0 : ns);
+        }
+        duration_cell(t, g->times.max_ns[which]);
+    }
+    name_cell(t, g);
+}
+
 /* A read-write lock is two: what was taken to read, and to write. */
 static void apart_put(struct table *t, const struct view *v, const struct lock_groups *groups,
-                      const struct row *row, struct text_scale wait, struct text_scale hold,
-                      bool holds)
+                      const struct row *row, const struct look *look)
 {
     const struct model *m = v->model;
     const struct frame *stack[FRAMES_STACK_MAX];
@@ -102,6 +133,7 @@ static void apart_put(struct table *t, const struct view *v, const struct lock_g
                                frames_stack(v->frames, s->node, stack)))
                 continue;
             model_lock_counts_add(&part.counts, &s->counts);
+            lock_times_add(&part.times, m, s);
             if (!part.place || model_lock_counts_compare(&s->counts, &most) < 0) {
                 part.place = lock_place(s->node, v->frames);
                 most = s->counts;
@@ -109,8 +141,39 @@ static void apart_put(struct table *t, const struct view *v, const struct lock_g
         }
         snprintf(name, sizeof name, "%s (%s)", row->group->short_name, reads ? "read" : "write");
         if (part.place)
-            row_put(t, v, &part, wait, hold, holds);
+            look->row(t, v, &part, look);
     }
+}
+
+static void rows_put(struct table *t, const struct view *v, const struct lock_groups *groups,
+                     const struct row *rows, size_t count, const struct look *look)
+{
+    for (size_t i = 0; i < count && (v->all || i < v->limit); i++)
+        if (rows[i].group->kind == PSHIM_LOCK_RWLOCK)
+            apart_put(t, v, groups, &rows[i], look);
+        else
+            look->row(t, v, rows[i].group, look);
+    table_print(t, v->out);
+    table_release(t);
+}
+
+/* How long a single wait, a single hold took. */
+static void times_put(const struct view *v, const struct lock_groups *groups,
+                      const struct row *rows, size_t count, struct look look)
+{
+    struct table t = {0};
+    look.row = times_row_put;
+    table_column(&t, "wait p50", TABLE_RIGHT);
+    table_column(&t, "p99", TABLE_RIGHT);
+    table_column(&t, "longest", TABLE_RIGHT);
+    if (look.holds) {
+        table_column(&t, "hold p50", TABLE_RIGHT);
+        table_column(&t, "p99", TABLE_RIGHT);
+        table_column(&t, "longest", TABLE_RIGHT);
+    }
+    table_column(&t, "one wait, one hold of", TABLE_NAME);
+    fputc('\n', v->out);
+    rows_put(&t, v, groups, rows, count, &look);
 }
 
 static void table_put(const struct view *v, const struct lock_groups *groups,
@@ -118,17 +181,23 @@ static void table_put(const struct view *v, const struct lock_groups *groups,
 {
     struct table t = {0};
     bool holds = model_has(v->model, METRIC_LOCK_HOLD_NS), ops = model_ops(v->model) != 0;
+    bool times = lock_times_measured(v->model);
     int64_t longest = 0;
     for (size_t i = 0; i < count; i++)
         if (rows[i].group->counts.hold_ns > longest)
             longest = rows[i].group->counts.hold_ns;
-    struct text_scale wait = text_scale_for((double)rows[0].group->counts.wait_ns);
-    struct text_scale hold = text_scale_for((double)longest);
+    struct look look = {.row = row_put,
+                        .wait = text_scale_for((double)rows[0].group->counts.wait_ns),
+                        .hold = text_scale_for((double)longest),
+                        .holds = holds,
+                        .longest = !times};
     table_column(&t, "wait", TABLE_RIGHT);
-    table_column(&t, "longest", TABLE_RIGHT);
+    if (look.longest)
+        table_column(&t, "longest", TABLE_RIGHT);
     if (holds) {
         table_column(&t, "hold", TABLE_RIGHT);
-        table_column(&t, "longest", TABLE_RIGHT);
+        if (look.longest)
+            table_column(&t, "longest", TABLE_RIGHT);
         table_column(&t, ops ? "taken/op" : "taken", TABLE_RIGHT);
         table_column(&t, "waits", TABLE_RIGHT);
     } else {
@@ -136,15 +205,11 @@ static void table_put(const struct view *v, const struct lock_groups *groups,
     }
     table_column(&t, "lock", TABLE_NAME);
     table_column(&t, "most at", TABLE_NAME);
-    for (size_t i = 0; i < count && (v->all || i < v->limit); i++)
-        if (rows[i].group->kind == PSHIM_LOCK_RWLOCK)
-            apart_put(&t, v, groups, &rows[i], wait, hold, holds);
-        else
-            row_put(&t, v, rows[i].group, wait, hold, holds);
-    table_print(&t, v->out);
-    table_release(&t);
+    rows_put(&t, v, groups, rows, count, &look);
     if (!v->all && count > v->limit)
         fprintf(v->out, " %zu more: --all\n", count - v->limit);
+    if (times)
+        times_put(v, groups, rows, count, look);
 }
 
 /* The I/O and the waits in a critical section. */
@@ -234,7 +299,7 @@ void view_locks_line(const struct view *v, const struct model_lock_counts *total
 /* What idle threads waited for: who wants to know finds it here, but it is nobody's cost. */
 static void idle_put(const struct view *v)
 {
-    char a[UNITS_BUF], b[UNITS_BUF], text[256], escaped[name_columns + 1];
+    char a[UNITS_BUF], b[UNITS_BUF], text[256];
     struct lock_groups groups;
     struct model_lock_counts totals = {0};
     struct table t = {0};
@@ -259,11 +324,7 @@ static void idle_put(const struct view *v)
             duration_cell(&t, g->counts.wait_max_ns);
             table_cell(&t, "%s", view_calls(v, text, g->counts.contentions));
             table_cell(&t, "%s", lock_kind_name(g->kind));
-            text_escape(escaped, sizeof escaped, g->short_name, name_columns);
-            if (g->locks > 1)
-                table_cell(&t, "%zu x %s", g->locks, escaped);
-            else
-                table_cell(&t, "%s", escaped);
+            name_cell(&t, g);
             sites_place_text(v, g->place, text, sizeof text, 36);
             table_cell(&t, "%s", text);
         }

@@ -91,8 +91,8 @@ struct pshim_region {
     X(held_overflow, "holds not timed: the thread held more locks at once than are tracked")       \
     X(unlock_unknown, "unlocks of locks that were not seen taken by the same thread")              \
     X(timeline_full, "moments put into the timeline's last: it is full (raise PERFSHIM_MAX_MB)")   \
-    X(histogram_table_full,                                                                        \
-      "sizes, lifetimes, waits and holds not kept by stack: the table is full (raise PERFSHIM_MAX_MB)")          \
+    X(histogram_table_full, "sizes, lifetimes, waits and holds not kept by stack: the table is "   \
+                            "full (raise PERFSHIM_MAX_MB)")                                        \
     X(mark_table_full, "lifetimes not known: too many of the blocks looked at live at once")       \
     X(region_unbegun, "ends of regions that the thread had not begun")                             \
     X(region_unended, "regions without an end: another one around them ended first")               \
@@ -198,7 +198,7 @@ struct pshim_header {
     uint64_t end_rss_bytes, end_anon_bytes;
     uint32_t maps_mode;       /* enum pshim_switch: are its mappings counted? */
     uint32_t lock_histograms; /* 1: waits and holds have histograms, as far as they are measured */
-    uint64_t reserved_bytes; /* atomic: address space the program reserved itself (PROT_NONE) */
+    uint64_t reserved_bytes;  /* atomic: address space the program reserved itself (PROT_NONE) */
 
     uint64_t paused_ns;       /* atomic: how long recording was off, without a pause under way */
     uint64_t paused_since_ns; /* atomic: CLOCK_MONOTONIC when it was switched off; 0 = it is on */

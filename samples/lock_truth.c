@@ -6,7 +6,7 @@
  * Every mutex is a variable of its own, and what happens to it is fixed: how often it is taken and
  * how often it is not free then. A holder leaves only after it has seen its waiter asleep on the
  * mutex, so that a contention is one on any machine. Waits and holds are measured around the calls
- * by CLOCK_MONOTONIC and printed as JSON.
+ * by CLOCK_MONOTONIC and printed as JSON, their sums and each of them.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -23,6 +23,11 @@ enum {
     TRY_ROUNDS = 9,
     ALLOC_ROUNDS = 10,
     ALLOC_BLOCKS = 4,
+    OFTEN_ROUNDS = 64 + 6400,
+    OFTEN_EACH = 10, /* one in so many is long */
+    OFTEN_NS = 10000,
+    OFTEN_LONG_NS = 100000,
+    TIMES_MAX = OFTEN_ROUNDS,
     HOLD_NS = 1000000,
     WAIT_NS = 20000000,
 };
@@ -31,13 +36,17 @@ struct counts {
     const char *name;
     int acquisitions, contentions, held_allocs;
     uint64_t wait_ns, hold_ns;
+    /* each for itself; atomic, since a holder and its waiter count at once */
+    int waits, holds;
+    uint32_t wait[TIMES_MAX], hold[TIMES_MAX];
 };
 
 static pthread_mutex_t alone = PTHREAD_MUTEX_INITIALIZER, busy = PTHREAD_MUTEX_INITIALIZER,
                        timed = PTHREAD_MUTEX_INITIALIZER, tried = PTHREAD_MUTEX_INITIALIZER,
                        allocating = PTHREAD_MUTEX_INITIALIZER, waiting = PTHREAD_MUTEX_INITIALIZER,
                        recursive = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP,
-                       checked = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
+                       checked = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP,
+                       often = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t ready = PTHREAD_COND_INITIALIZER;
 static int is_ready;
 static pthread_mutex_t *held_by_other; /* atomic: the mutex that the other thread holds now */
@@ -45,6 +54,20 @@ static pthread_mutex_t *held_by_other; /* atomic: the mutex that the other threa
 static uint64_t now_ns(void)
 {
     return truth_clock_ns(CLOCK_MONOTONIC);
+}
+
+/* A wait, a hold, that began at `from`, ends. */
+static void note_wait(struct counts *c, uint64_t from)
+{
+    uint64_t ns = now_ns() - from;
+    __atomic_fetch_add(&c->wait_ns, ns, __ATOMIC_RELAXED);
+    c->wait[__atomic_fetch_add(&c->waits, 1, __ATOMIC_RELAXED)] = (uint32_t)ns;
+}
+static void note_hold(struct counts *c, uint64_t from)
+{
+    uint64_t ns = now_ns() - from;
+    __atomic_fetch_add(&c->hold_ns, ns, __ATOMIC_RELAXED);
+    c->hold[__atomic_fetch_add(&c->holds, 1, __ATOMIC_RELAXED)] = (uint32_t)ns;
 }
 
 static void pause_ns(uint64_t ns)
@@ -73,7 +96,7 @@ static SITE void keep_taken(pthread_mutex_t *m, int depth, uint64_t ns, struct c
         expect(pthread_mutex_lock(m), 0, "pthread_mutex_lock");
     uint64_t from = now_ns();
     pause_ns(ns);
-    c->hold_ns += now_ns() - from;
+    note_hold(c, from);
     for (int i = 0; i < depth; i++)
         expect(pthread_mutex_unlock(m), 0, "pthread_mutex_unlock");
     c->acquisitions++;
@@ -104,7 +127,7 @@ static SITE void *hold_against(void *arg)
             sched_yield();
         pause_ns(WAIT_NS);
         __atomic_store_n(&held_by_other, NULL, __ATOMIC_RELEASE);
-        h->counts->hold_ns += now_ns() - from;
+        note_hold(h->counts, from);
         expect(pthread_mutex_unlock(h->mutex), 0, "the holder's pthread_mutex_unlock");
         h->counts->acquisitions++;
         while (__atomic_load_n(&held_by_other, __ATOMIC_ACQUIRE) != h->mutex + 1)
@@ -128,24 +151,21 @@ static void wait_for_busy(struct counts *c)
 {
     pthread_t other;
     struct holder h = {&busy, BUSY_ROUNDS, c};
-    uint64_t wait_ns = 0, hold_ns = 0;
     expect(pthread_create(&other, NULL, hold_against, &h), 0, "pthread_create");
     for (int i = 0; i < BUSY_ROUNDS; i++) {
         wait_until_held(&busy);
         uint64_t from = now_ns();
         expect(pthread_mutex_lock(&busy), 0, "pthread_mutex_lock after a wait");
-        uint64_t got = now_ns();
-        wait_ns += got - from;
+        note_wait(c, from);
+        from = now_ns();
         pause_ns(HOLD_NS);
-        hold_ns += now_ns() - got;
+        note_hold(c, from);
         expect(pthread_mutex_unlock(&busy), 0, "pthread_mutex_unlock");
         tell_done(&busy);
     }
     pthread_join(other, NULL);
     c->acquisitions += BUSY_ROUNDS;
     c->contentions += BUSY_ROUNDS;
-    c->wait_ns += wait_ns;
-    c->hold_ns += hold_ns;
 }
 
 static SITE void *wait_in_vain(void *arg)
@@ -157,11 +177,11 @@ static SITE void *wait_in_vain(void *arg)
         struct timespec until = after_ns(CLOCK_REALTIME, WAIT_NS);
         uint64_t from = now_ns();
         expect(pthread_mutex_timedlock(&timed, &until), ETIMEDOUT, "timedlock");
-        c->wait_ns += now_ns() - from;
+        note_wait(c, from);
         until = after_ns(CLOCK_MONOTONIC, WAIT_NS);
         from = now_ns();
         expect(pthread_mutex_clocklock(&timed, CLOCK_MONOTONIC, &until), ETIMEDOUT, "clocklock");
-        c->wait_ns += now_ns() - from;
+        note_wait(c, from);
         c->contentions += 2;
     }
     return NULL;
@@ -175,7 +195,7 @@ static void time_out(struct counts *c)
     uint64_t from = now_ns();
     expect(pthread_create(&other, NULL, wait_in_vain, c), 0, "pthread_create");
     pthread_join(other, NULL);
-    c->hold_ns += now_ns() - from;
+    note_hold(c, from);
     expect(pthread_mutex_unlock(&timed), 0, "pthread_mutex_unlock");
     c->acquisitions++;
 }
@@ -186,8 +206,23 @@ static void try_free(struct counts *c)
         expect(pthread_mutex_trylock(&tried), 0, "trylock of a free mutex");
         uint64_t from = now_ns();
         pause_ns(HOLD_NS);
-        c->hold_ns += now_ns() - from;
+        note_hold(c, from);
         expect(pthread_mutex_unlock(&tried), 0, "pthread_mutex_unlock");
+        c->acquisitions++;
+    }
+}
+
+/* So often that not every hold is looked at. */
+static void take_often(struct counts *c)
+{
+    for (int i = 0; i < OFTEN_ROUNDS; i++) {
+        uint64_t ns = i % OFTEN_EACH == OFTEN_EACH - 1 ? OFTEN_LONG_NS : OFTEN_NS;
+        expect(pthread_mutex_lock(&often), 0, "pthread_mutex_lock");
+        uint64_t from = now_ns();
+        while (now_ns() - from < ns)
+            ;
+        note_hold(c, from);
+        expect(pthread_mutex_unlock(&often), 0, "pthread_mutex_unlock");
         c->acquisitions++;
     }
 }
@@ -200,7 +235,7 @@ static void refuse(struct counts *c)
     for (int i = 0; i < TRY_ROUNDS; i++)
         expect(pthread_mutex_lock(&checked), EDEADLK, "lock of one's own mutex");
     pause_ns(WAIT_NS);
-    c->hold_ns += now_ns() - from;
+    note_hold(c, from);
     expect(pthread_mutex_unlock(&checked), 0, "pthread_mutex_unlock");
     expect(pthread_mutex_unlock(&checked), EPERM, "unlock of a free mutex");
     c->acquisitions++;
@@ -217,7 +252,7 @@ static void allocate_inside(struct counts *c)
             free(p);
         }
         pause_ns(HOLD_NS);
-        c->hold_ns += now_ns() - from;
+        note_hold(c, from);
         expect(pthread_mutex_unlock(&allocating), 0, "pthread_mutex_unlock");
         c->acquisitions++;
         c->held_allocs += ALLOC_BLOCKS;
@@ -244,20 +279,32 @@ static SITE void *wait_for_ready(void *arg)
     return NULL;
 }
 
+static void put_times(const char *key, const uint32_t *ns, int count)
+{
+    truth_put(",\"%s\":[", key);
+    for (int i = 0; i < count; i++)
+        truth_put("%s%u", i ? "," : "", ns[i]);
+    truth_put("]");
+}
+
 static void put(const struct counts *c, const char *comma)
 {
     truth_put("{\"name\":\"%s\",\"acquisitions\":%d,\"contentions\":%d,\"wait_ns\":%llu,"
-              "\"hold_ns\":%llu,\"held_alloc_calls\":%d}%s\n",
+              "\"hold_ns\":%llu,\"held_alloc_calls\":%d",
               c->name, c->acquisitions, c->contentions, (unsigned long long)c->wait_ns,
-              (unsigned long long)c->hold_ns, c->held_allocs, comma);
+              (unsigned long long)c->hold_ns, c->held_allocs);
+    put_times("waits", c->wait, c->waits);
+    put_times("holds", c->hold, c->holds);
+    truth_put("}%s\n", comma);
 }
 
 int main(int argc, char **argv)
 {
     unsigned seconds = argc > 1 ? (unsigned)atoi(argv[1]) : 10;
-    struct counts of[] = {
-        {.name = "alone"}, {.name = "recursive"}, {.name = "busy"},    {.name = "timed"},
-        {.name = "tried"}, {.name = "checked"},   {.name = "waiting"}, {.name = "allocating"},
+    static struct counts of[] = {
+        {.name = "alone"},   {.name = "recursive"},  {.name = "busy"},
+        {.name = "timed"},   {.name = "tried"},      {.name = "checked"},
+        {.name = "waiting"}, {.name = "allocating"}, {.name = "often"},
     };
     enum { N = sizeof of / sizeof *of };
     pthread_t waiter;
@@ -272,6 +319,7 @@ int main(int argc, char **argv)
     try_free(&of[4]);
     refuse(&of[5]);
     allocate_inside(&of[7]);
+    take_often(&of[8]);
     uint64_t end = begin + seconds * 1000000000ull;
     if (now_ns() < end)
         pause_ns(end - now_ns());

@@ -37,8 +37,8 @@ static void sites_follow_modules(struct thread_state *ts)
     ts->sites_generation = generation;
 }
 
-struct lock_book *lock_book_make(struct thread_state *ts, const void *lock,
-                                 struct lock_call call, uint32_t stack)
+struct lock_book *lock_book_make(struct thread_state *ts, const void *lock, struct lock_call call,
+                                 uint32_t stack)
 {
     struct lock_book *b = lock_book_slot(ts->books, lock, stack);
     b->address = NULL; /* until it is whole: a signal handler may take locks */
@@ -87,8 +87,8 @@ static uint32_t stack_at(struct thread_state *ts, const struct unwind_regs *regs
     return lock_site_walk(ts, regs, caller);
 }
 
-static struct lock_book *book_at(struct thread_state *ts, const void *lock,
-                                 struct lock_call call, uint32_t stack)
+static struct lock_book *book_at(struct thread_state *ts, const void *lock, struct lock_call call,
+                                 uint32_t stack)
 {
     struct lock_book *b = lock_book_slot(ts->books, lock, stack);
     if (lock_book_is(b, lock, stack, call.call, ts->recorder) && lock_is_at(b->lock, lock))
@@ -96,9 +96,8 @@ static struct lock_book *book_at(struct thread_state *ts, const void *lock,
     return lock_book_make(ts, lock, call, stack);
 }
 
-struct lock_book *lock_book_walk(struct thread_state *ts, const void *lock,
-                                 struct lock_call call, const struct unwind_regs *regs,
-                                 struct lock_caller caller)
+struct lock_book *lock_book_walk(struct thread_state *ts, const void *lock, struct lock_call call,
+                                 const struct unwind_regs *regs, struct lock_caller caller)
 {
     return book_at(ts, lock, call, lock_site_walk(ts, regs, caller));
 }

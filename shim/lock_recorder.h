@@ -98,13 +98,12 @@ uint32_t lock_site_walk(struct thread_state *ts, const struct unwind_regs *regs,
  * What a hook's caller taking this lock is booked on, by a walk from the hook's registers; never
  * NULL. With the guard held.
  */
-struct lock_book *lock_book_walk(struct thread_state *ts, const void *lock,
-                                       struct lock_call call, const struct unwind_regs *regs,
-                                       struct lock_caller caller);
+struct lock_book *lock_book_walk(struct thread_state *ts, const void *lock, struct lock_call call,
+                                 const struct unwind_regs *regs, struct lock_caller caller);
 
 /* The same at a stack that is known. */
-struct lock_book *lock_book_make(struct thread_state *ts, const void *lock,
-                                       struct lock_call call, uint32_t stack);
+struct lock_book *lock_book_make(struct thread_state *ts, const void *lock, struct lock_call call,
+                                 uint32_t stack);
 
 /* One more time. With the guard held. */
 void lock_taken_again(struct thread_state *ts, const void *lock);

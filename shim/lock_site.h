@@ -44,7 +44,7 @@ struct lock_book {
     const struct pshim_lock *lock;
     struct pshim_account *account;
     uint32_t index : 24; /* of the lock */
-    int8_t until_mark; /* acquisitions before the one whose hold goes into the histogram */
+    int8_t until_mark;   /* acquisitions before the one whose hold goes into the histogram */
     uint32_t stack : 24;
     uint32_t call : 8; /* enum pshim_call */
 };

@@ -125,6 +125,17 @@ static void allocations_only(void)
     f.h->peak_bytes = 9000;
 }
 
+/* Most waits and holds took about so long, a few in a hundred twice that. */
+static void lock_times(uint32_t node, uint32_t waits, uint64_t wait_ns, uint32_t holds,
+                       uint64_t hold_ns)
+{
+    struct pshim_histogram *h = fixture_histogram(&f, node);
+    fixture_waited(h, wait_ns, waits - waits / 50);
+    fixture_waited(h, 2 * wait_ns, waits / 50);
+    fixture_kept(h, hold_ns, holds - holds / 50);
+    fixture_kept(h, 2 * hold_ns, holds / 50);
+}
+
 /* A store whose writers wait for one mutex of its log, and whose shards have mutexes on the heap.
  */
 static void locks(bool waits_only)
@@ -139,11 +150,15 @@ static void locks(bool waits_only)
     uint32_t append = call(call(root, store_put), wal_append), get = call(root, store_get);
     fixture_lock(&f, 0, 0, false); /* record 0 stands for those without room */
     uint32_t log = fixture_lock(&f, a, call(0, worker), true);
-    fixture_wait_ticks(
-        &f, fixture_taken(&f, append, log, 1500000, 420000, 3100000000u, 4700000000u)->node, 60);
+    uint32_t logged =
+        fixture_taken(&f, append, log, 1500000, 420000, 3100000000u, 4700000000u)->node;
+    fixture_wait_ticks(&f, logged, 60);
     for (unsigned i = 0; i < 4; i++) {
         uint32_t shard = fixture_lock(&f, 0x1000 + 64 * i, call(root, store_get), true);
-        fixture_taken(&f, get, shard, 375000, 100 * i, 2000000 * i, 90000000);
+        uint32_t taken =
+            fixture_taken(&f, get, shard, 375000, 100 * i, 2000000 * i, 90000000)->node;
+        if (!waits_only)
+            lock_times(taken, 100 * i, 20000, 375000, 240);
     }
     fixture_waits(threads[0], 0, 9900000000u, 30000000);
     fixture_waits(threads[1], 1556000000, 300000000, 1000000000);
@@ -154,8 +169,11 @@ static void locks(bool waits_only)
     uint32_t waited = fixture_special(&f, append, PSHIM_SPECIAL_CALL + PSHIM_CALL_MUTEX_LOCK);
     fixture_blame(&f, append, log, waited, 405000, 2500000000u);
     fixture_blame(&f, call(root, store_put), log, waited, 15000, 300000000);
+    f.h->lock_histograms = !waits_only; /* the other is as an earlier writer left it */
     if (waits_only)
         f.h->locks_mode = PSHIM_WAIT;
+    else
+        lock_times(logged, 420000, 7400, 1500000, 3100);
 }
 
 /* One site of --view=lifetime, sizes and pool: calls, of which some live, and what is rarer. */

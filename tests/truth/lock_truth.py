@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # test: timeout=60 timing
 """Mutexes of known use: acquisitions, contentions and allocations within exact, waits and holds
-within 2 % of what the program measured itself, and a wait on a condition is no hold."""
+within 2 % of what the program measured itself, each of them in its bucket of the histogram, and a
+wait on a condition is no hold."""
 import json
+import math
 import os
 import sys
 
@@ -12,6 +14,39 @@ from figures import *
 
 SECONDS = 1  # in a wait on a condition, beside everything else; ledger.py has one of 10 s
 COUNTS = ("acquisitions", "contentions", "held_alloc_calls")
+
+
+KEPT = 64  # holds of a site and thread that are all kept; then one in so many, for all of them
+
+
+def in_their_buckets(got, want, what):
+    """Each of the program's own times below the start of a bucket, give or take 2 % and 2 us, was
+    put below it."""
+    wrong = []
+    for at in sorted(bucket["from"] for bucket in got)[1:]:
+        below = sum(bucket["count"] for bucket in got if bucket["from"] < at)
+        least = sum(ns < at * 0.98 - 2000 for ns in want)
+        most = sum(ns < at * 1.02 + 2000 for ns in want)
+        if not least <= below <= most:
+            wrong.append(f"below {at}: {below}, not {least} to {most}")
+    ok(not wrong, what, *wrong)
+
+
+def times_are_kept(got, want, name, kind):
+    times, kept = want[kind + "s"], got[f"{kind}_histogram"]
+    count = sum(bucket["count"] for bucket in kept)
+    if kind == "wait" or len(times) <= KEPT:
+        equal(count, len(times), f"{name}: every {kind} is in its histogram")
+        in_their_buckets(kept, times, f"{name}: and in its bucket")
+    else:
+        near(count, len(times), f"{name}: {kind}s in its histogram stand for all", abs=KEPT)
+    points = 5 if kind == "hold" and len(times) > KEPT else 0  # what a sample may be off
+    for percent in (50, 99):
+        low, high = (sorted(times)[max(math.ceil(len(times) * p / 100), 1) - 1]
+                     for p in (percent - points, min(percent + points, 100)))
+        ok(low / 1.5 <= got[f"{kind}_p{percent}_ns"] <= high * 1.5,
+           f"{name}: p{percent} of a {kind} is in the bucket of the true one",
+           got[f"{kind}_p{percent}_ns"], low, high)
 
 
 def truth_of(mode):
@@ -38,8 +73,13 @@ if truth:
             near(got["wait_ns"], want["wait_ns"], f"{name}: wait", rel=0.02)
             ok(got["wait_max_ns"] * got["contentions"] >= got["wait_ns"] >= got["wait_max_ns"],
                f"{name}: the longest wait is one of them", got)
+            times_are_kept(got, want, name, "wait")
+        else:
+            equal((got["wait_histogram"], got["wait_p50_ns"]), ([], None), f"{name}: nobody waited")
         if name != "waiting":
-            near(got["hold_ns"], want["hold_ns"], f"{name}: hold", rel=0.02)
+            times_are_kept(got, want, name, "hold")
+            if name != "often": # thousands: between the lock and the program's own clock it is preempted
+                near(got["hold_ns"], want["hold_ns"], f"{name}: hold", rel=0.02)
             ok(got["hold_max_ns"] * got["acquisitions"] >= got["hold_ns"] >= got["hold_max_ns"],
                f"{name}: the longest hold is one of them", got)
     waiting = measured.get("waiting", {"hold_ns": None, "wait_ns": None})
@@ -56,6 +96,9 @@ if truth:
             got = measured.get(name, {})
             equal(got.get("contentions"), want["contentions"], f"waits only, {name}: contentions exact")
             near(got.get("wait_ns"), want["wait_ns"], f"waits only, {name}: wait", rel=0.02)
+            times_are_kept(got, want, f"waits only, {name}", "wait")
+            equal((got["hold_histogram"], got["hold_p99_ns"]), (None, None),
+                  f"waits only, {name}: no holds")
     locks = sorted(name for name in measured if measured[name]["kind"] != "cond")
     equal(locks, sorted(n for n in truth if truth[n]["contentions"]),
           "waits only: locks that nobody waited for are not there")

@@ -227,6 +227,18 @@ static inline void fixture_lived(struct pshim_histogram *h, uint64_t ns, uint32_
     h->lived_count += count;
 }
 
+/* Waits for a lock and holds of it, each of so many ns, at the node of its account. */
+static inline void fixture_waited(struct pshim_histogram *h, uint64_t ns, uint32_t count)
+{
+    h->waited[pshim_bucket(ns >> PSHIM_LOCK_TIME_SHIFT)] += count;
+    h->waited_count += count;
+}
+static inline void fixture_kept(struct pshim_histogram *h, uint64_t ns, uint32_t count)
+{
+    h->held[pshim_bucket(ns >> PSHIM_LOCK_TIME_SHIFT)] += count;
+    h->held_count += count;
+}
+
 /* A mutex at an address; its accounts hang below node_special(…, PSHIM_SPECIAL_LOCK + index). */
 static inline uint32_t fixture_lock(struct fixture *f, uint64_t address, uint32_t site_node,
                                     bool initialised)

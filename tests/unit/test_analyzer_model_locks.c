@@ -421,6 +421,52 @@ static void elements_of_an_array_are_one_group_and_members_are_not(void **state)
     released();
 }
 
+static void times_of_sites_add_up_to_the_locks(void **state)
+{
+    struct lock_times times = {0};
+    (void)state;
+    uint32_t site = call(call(0, worker), get), other = call(call(0, worker), find);
+    uint32_t lock = fixture_lock(&f, 0x1000, site, true);
+    struct pshim_account *a = fixture_taken(&f, site, lock, 100, 4, 4000, 150000);
+    a->counter[PSHIM_LOCK_WAIT_MAX] = 1000;
+    struct pshim_histogram *h = fixture_histogram(&f, a->node);
+    fixture_waited(h, 1000, 4);
+    fixture_kept(h, 1000, 98);
+    h = fixture_histogram(&f, fixture_taken(&f, other, lock, 2, 0, 0, 120000)->node);
+    fixture_kept(h, 60000, 2);
+    f.h->lock_histograms = 1;
+    loaded();
+    assert_true(lock_times_measured(&m));
+    for (size_t i = 0; i < m.lock_site_count; i++)
+        lock_times_add(&times, &m, &m.lock_sites[i]);
+    assert_int_equal(times.counts[LOCK_TIME_WAIT][pshim_bucket(1000 / 16)], 4);
+    assert_int_equal(times.counts[LOCK_TIME_HOLD][pshim_bucket(1000 / 16)], 98);
+    assert_int_equal(times.counts[LOCK_TIME_HOLD][pshim_bucket(60000 / 16)], 2);
+    assert_in_range(lock_times_quantile_ns(&times, &m, LOCK_TIME_HOLD, 0.5), 768, 1024);
+    assert_in_range(lock_times_quantile_ns(&times, &m, LOCK_TIME_HOLD, 0.99), 49152, 65536);
+    /* No quantile passes the longest. */
+    assert_int_equal(lock_times_quantile_ns(&times, &m, LOCK_TIME_WAIT, 1), 1000);
+    assert_int_equal(lock_times_bucket_ns(&m, pshim_bucket(1000 / 16)), 768);
+    released();
+}
+
+static void times_that_are_not_there_are_none(void **state)
+{
+    struct lock_times times = {0};
+    (void)state;
+    uint32_t site = call(call(0, worker), get);
+    fixture_taken(&f, site, fixture_lock(&f, 0x1000, site, true), 10, 0, 0, 1000);
+    fixture_taken(&f, site, 0, 10, 0, 0, 1000); /* of locks without a record */
+    loaded();
+    assert_false(lock_times_measured(&m)); /* an earlier writer's */
+    for (size_t i = 0; i < m.lock_site_count; i++)
+        lock_times_add(&times, &m, &m.lock_sites[i]);
+    assert_int_equal(lock_times_quantile_ns(&times, &m, LOCK_TIME_HOLD, 0.5), -1);
+    assert_int_equal(lock_times_quantile_ns(&times, &m, LOCK_TIME_WAIT, 0.5), -1);
+    assert_true(lock_times_bucket_ns(&m, PSHIM_BUCKETS - 1) > 0);
+    released();
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, profile_make, profile_remove)
 int main(void)
 {
@@ -443,6 +489,8 @@ int main(void)
         TEST(work_inside_is_where_the_stacks_part),
         TEST(neither_the_profiler_nor_the_unlock_is_work_inside),
         TEST(calls_that_take_and_give_back_are_known_by_libcs_names),
+        TEST(times_of_sites_add_up_to_the_locks),
+        TEST(times_that_are_not_there_are_none),
         TEST(elements_of_an_array_are_one_group_and_members_are_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

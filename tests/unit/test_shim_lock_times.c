@@ -105,7 +105,8 @@ static void half_of_the_table_is_left_to_sizes(void **state)
     assert_int_equal(losses(), 1);
 }
 
-/* As lock_taken() counts. Returns the sum of the weights of `n` acquisitions, the first at `from`. */
+/* As lock_taken() counts. Returns the sum of the weights of `n` acquisitions, the first at `from`.
+ */
 static uint64_t taken(struct lock_book *b, uint64_t n, uint64_t *kept)
 {
     uint64_t sum = 0;
