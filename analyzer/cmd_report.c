@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "analyzer/cmd.h"
+#include "analyzer/lock.h"
 #include "analyzer/report_json.h"
 #include "analyzer/view.h"
 #include "common/opt.h"
@@ -214,6 +215,7 @@ static void stacks_name(const struct model *m, struct frames *f)
     const struct frame *stack[FRAMES_STACK_MAX];
     for (size_t i = 0; i < m->sample_count; i++)
         frames_stack(f, m->samples[i].node, stack);
+    lock_blocks_place(m, f);
 }
 
 static int report(const struct options *o, const char *path, const struct selection *selection)

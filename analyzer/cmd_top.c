@@ -10,6 +10,7 @@
 
 #include "analyzer/cmd.h"
 #include "analyzer/json_write.h"
+#include "analyzer/lock.h"
 #include "analyzer/memory.h"
 #include "analyzer/process.h"
 #include "analyzer/text.h"
@@ -129,6 +130,7 @@ static void stacks_name(struct watch *w)
     const struct frame *stack[FRAMES_STACK_MAX];
     for (size_t i = 0; i < now(w)->sample_count; i++)
         frames_stack(w->output.frames, now(w)->samples[i].node, stack);
+    lock_blocks_place(now(w), w->output.frames);
 }
 
 static void change_build(const struct watch *w, struct top_change *c)

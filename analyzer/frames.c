@@ -38,6 +38,13 @@ struct module {
     struct symbols_module *symbols;
 };
 
+/* What a person would call the place of a stack, where that is not its leaf. */
+struct site_entry {
+    uint32_t node;
+    const struct frame *frame;
+    UT_hash_handle hh;
+};
+
 struct frames {
     struct reader *reader;
     const struct selection *selection;
@@ -53,6 +60,7 @@ struct frames {
     struct function_entry *function_index;
     struct function *functions;
     size_t function_count, function_room;
+    struct site_entry *sites;
 };
 
 static const char *base_name(const char *path)
@@ -280,6 +288,12 @@ void frames_free(struct frames *f)
         HASH_DEL(f->function_index, e);
         free(e);
     }
+    struct site_entry *s, *s_next;
+    HASH_ITER(hh, f->sites, s, s_next)
+    {
+        HASH_DEL(f->sites, s);
+        free(s);
+    }
     free(f->profiler);
     free(f->empty);
     free(f->crowd);
@@ -289,6 +303,25 @@ void frames_free(struct frames *f)
     symbols_free(f->symbols);
     intern_release(&f->names);
     free(f);
+}
+
+void frames_set_site(struct frames *f, uint32_t node, const struct frame *frame)
+{
+    struct site_entry *s;
+    HASH_FIND(hh, f->sites, &node, sizeof node, s);
+    if (!s) {
+        s = memory_new(1, sizeof *s);
+        s->node = node;
+        HASH_ADD(hh, f->sites, node, sizeof s->node, s);
+    }
+    s->frame = frame;
+}
+
+const struct frame *frames_site(const struct frames *f, uint32_t node)
+{
+    struct site_entry *s;
+    HASH_FIND(hh, f->sites, &node, sizeof node, s);
+    return s ? s->frame : NULL;
 }
 
 const struct selection *frames_selection(const struct frames *f)

@@ -64,6 +64,11 @@ bool frames_same_place(const struct frame *a, const struct frame *b);
 /* Modules that could not be symbolised: the i-th's path and why; false past the last. */
 bool frames_problem(const struct frames *f, unsigned i, const char **path, const char **why);
 
+/* The frame of a stack that a person would look at, as whoever knows the whole program told it
+   (lock_blocks_place()); NULL = nobody did. */
+void frames_set_site(struct frames *f, uint32_t node, const struct frame *frame);
+const struct frame *frames_site(const struct frames *f, uint32_t node);
+
 /*
  * The variable at an address of the profiled process: "cache_lock", "cache+0x28" or, where its file
  * has no name for it, "libx.so+0x4028". NULL: in no module's mapping, so on a heap or a stack.

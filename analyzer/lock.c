@@ -4,6 +4,8 @@
 
 #include "analyzer/lock.h"
 #include "analyzer/memory.h"
+#include "analyzer/site.h"
+#include "common/units.h"
 
 const char *lock_kind_name(uint32_t kind)
 {
@@ -51,6 +53,64 @@ bool lock_call_reads(uint32_t node, struct frames *f)
     return call && strstr(call, "rdlock");
 }
 
+void lock_blocks_place(const struct model *m, struct frames *f)
+{
+    const struct frame *stack[FRAMES_STACK_MAX];
+    struct sites layers = {0};
+    bool built = false;
+    for (size_t i = 0; i < m->lock_count + m->idle_lock_count; i++) {
+        uint32_t node = m->locks[i].block_node;
+        if (!node || frames_site(f, node))
+            continue;
+        if (!built)
+            sites_build_layers(&layers, m, f);
+        built = true;
+        unsigned depth = frames_stack(f, node, stack);
+        frames_set_site(f, node, stack[sites_frame(&layers, f, stack, depth)]);
+    }
+    sites_release(&layers);
+}
+
+const struct frame *lock_block_place(const struct model_lock *lock, struct frames *f)
+{
+    const struct frame *told = frames_site(f, lock->block_node);
+    return told ? told : lock_place(lock->block_node, f);
+}
+
+/* In a block; without an offset: an array there. */
+static const char *block_name(const struct model_lock *lock, struct frames *f,
+                              char to[static LOCK_NAME_BYTES], bool with_place, bool with_offset)
+{
+    char place[80] = "", size[UNITS_BUF], offset[32] = "";
+    const struct frame *frame = lock_block_place(lock, f);
+    if (with_place)
+        frames_place(f, frame, place, sizeof place);
+    if (with_offset)
+        snprintf(offset, sizeof offset, "+%llu ", (unsigned long long)lock->block_offset);
+    snprintf(to, LOCK_NAME_BYTES, "%s %sin %s from %.100s%s%s", lock_kind_name(lock->kind), offset,
+             units_size(size, (double)lock->block_bytes), frames_function(f, frame->function)->name,
+             *place ? " " : "", place);
+    return to;
+}
+
+const char *lock_array_name(const struct model_lock *lock, struct frames *f,
+                            char to[static LOCK_NAME_BYTES], bool with_place)
+{
+    return block_name(lock, f, to, with_place, false);
+}
+
+const char *lock_brief_name(const struct model_lock *lock, struct frames *f,
+                            char to[static LOCK_NAME_BYTES], bool array)
+{
+    char offset[32] = "[]";
+    const struct frame *frame = lock_block_place(lock, f);
+    if (!array)
+        snprintf(offset, sizeof offset, "+%llu", (unsigned long long)lock->block_offset);
+    snprintf(to, LOCK_NAME_BYTES, "%s %.120s%s", lock_kind_name(lock->kind),
+             frames_function(f, frame->function)->name, offset);
+    return to;
+}
+
 static const char *name_make(const struct model_lock *lock, struct frames *f,
                              char to[static LOCK_NAME_BYTES], bool with_place)
 {
@@ -59,6 +119,8 @@ static const char *name_make(const struct model_lock *lock, struct frames *f,
         return strcpy(to, lock->record ? "other conditions" : "other locks");
     if (frames_object(f, lock->address, to, LOCK_NAME_BYTES))
         return to;
+    if (lock->in_block)
+        return block_name(lock, f, to, with_place, true);
     const char *kind = lock_kind_name(lock->kind);
     if (!lock->site_node) {
         snprintf(to, LOCK_NAME_BYTES, "%s at 0x%llx", kind, (unsigned long long)lock->address);

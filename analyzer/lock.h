@@ -12,15 +12,29 @@
 enum { LOCK_NAME_BYTES = 256 };
 
 /*
- * A lock's name: its variable's ("cache_lock", "cache+0x28"); for one on a heap or a stack the
- * place that initialised it or first took it ("mutex of cache_new cache.c:41"). Locks made at one
- * place have one name.
+ * A lock's name: its variable's ("cache_lock", "cache+0x28"); for one on a heap where it lies in
+ * the block, and where that was allocated ("mutex +40 in 128 B from cache_new cache.c:31"); where
+ * that is not known, and on a stack, the place that initialised it or first took it ("mutex of
+ * cache_init cache.c:41"). Locks made at one place have one name.
  */
 const char *lock_name(const struct model_lock *lock, struct frames *f,
                       char to[static LOCK_NAME_BYTES]);
 /* Without the file and line of a place: for columns that are narrow. */
 const char *lock_short_name(const struct model_lock *lock, struct frames *f,
                             char to[static LOCK_NAME_BYTES]);
+/* Finds where the blocks of locks were allocated, past layers that all allocations go through
+   (site.h). Without it that is the innermost frame. */
+void lock_blocks_place(const struct model *m, struct frames *f);
+/* There, of a lock with a block_node. */
+const struct frame *lock_block_place(const struct model_lock *lock, struct frames *f);
+/* The elements of an array in one block: "mutex in 8.0 KiB from table_new table.c:20". Both are
+   only of a lock with in_block. */
+const char *lock_array_name(const struct model_lock *lock, struct frames *f,
+                            char to[static LOCK_NAME_BYTES], bool with_place);
+/* Of a lock with in_block, in few characters: "mutex cache_new+40" or, of an array, "mutex
+   table_new[]". */
+const char *lock_brief_name(const struct model_lock *lock, struct frames *f,
+                            char to[static LOCK_NAME_BYTES], bool array);
 const char *lock_kind_name(uint32_t kind);
 
 /* Does the function belong to the calls that take and give back mutexes? */

@@ -40,16 +40,22 @@ static void entries_free(struct entry **all)
     }
 }
 
-/* The variable that the lock is a part of, and where it was made or first taken; NULL = none. */
+/* The variable or the block that the lock is a part of, and where it was made or first taken; NULL
+   = none. */
 static const char *part_key(const struct model_lock *lock, struct frames *f,
                             char to[static LOCK_NAME_BYTES])
 {
     uint64_t offset;
     const char *variable =
         lock->record && lock->site_node ? frames_variable(f, lock->address, &offset) : NULL;
-    if (!variable)
+    if (!variable && !(lock->in_block && lock->site_node))
         return NULL;
     const struct frame *place = lock_place(lock->site_node, f);
+    if (!variable) {
+        snprintf(to, LOCK_NAME_BYTES, "%u:%u:%u:@%llx", place->function, place->line,
+                 lock->block_node, (unsigned long long)(lock->address - lock->block_offset));
+        return to;
+    }
     snprintf(to, LOCK_NAME_BYTES, "%u:%u:%.200s", place->function, place->line, variable);
     return to;
 }
@@ -64,12 +70,30 @@ static bool is_array(const struct model_lock *lock, struct frames *f, struct ent
     return e && e->value >= LOCK_ARRAY_LEAST;
 }
 
+static const char *array_name(const struct model_lock *lock, struct frames *f,
+                              char to[static LOCK_NAME_BYTES], bool with_place)
+{
+    uint64_t offset;
+    const char *variable = frames_variable(f, lock->address, &offset);
+    if (!variable)
+        return lock_array_name(lock, f, to, with_place);
+    snprintf(to, LOCK_NAME_BYTES, "%s", variable);
+    return to;
+}
+
 static void group_name(struct lock_group *g, const struct model_lock *lock, struct frames *f,
                        const char *name, bool array)
 {
     char text[LOCK_NAME_BYTES];
     g->name = memory_string(name);
-    g->short_name = memory_string(array ? name : lock_short_name(lock, f, text));
+    if (!array)
+        lock_short_name(lock, f, text);
+    else
+        array_name(lock, f, text, false);
+    g->short_name = memory_string(text);
+    if (lock->in_block)
+        lock_brief_name(lock, f, text, array);
+    g->brief_name = memory_string(text);
     g->kind = lock->kind;
 }
 
@@ -83,11 +107,10 @@ static void names_gather(struct lock_groups *groups, const struct model_lock *lo
         if (part_key(&locks[i], f, name))
             entry_get(&parts, name, 0)->value++;
     for (size_t i = 0; i < count; i++) {
-        uint64_t offset;
         const struct model_lock *lock = &locks[i];
         bool array = is_array(lock, f, parts);
         if (array)
-            snprintf(name, sizeof name, "%s", frames_variable(f, lock->address, &offset));
+            array_name(lock, f, name, true);
         else
             lock_name(lock, f, name);
         size_t group = entry_get(&names, name, groups->count)->value;
@@ -188,6 +211,7 @@ void lock_groups_release(struct lock_groups *groups)
     for (size_t i = 0; i < groups->count; i++) {
         free(groups->items[i].name);
         free(groups->items[i].short_name);
+        free(groups->items[i].brief_name);
     }
     free(groups->items);
     free(groups->of);

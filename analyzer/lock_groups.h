@@ -8,11 +8,14 @@
 #include "analyzer/lock.h"
 #include "analyzer/lock_times.h"
 
-/* Variables of an array: so many parts of one variable, first taken (or made) at one place. */
+/* Locks of an array: so many parts of one variable, or of one block, first taken (or made) at one
+   place. */
 enum { LOCK_ARRAY_LEAST = 4 };
 
 struct lock_group {
-    char *name, *short_name; /* lock_name(), lock_short_name(); an array's: its variable's */
+    /* lock_name(), lock_short_name(), lock_brief_name() or the second again; an array's: its
+       variable's or block's. */
+    char *name, *short_name, *brief_name;
     uint32_t kind;
     size_t locks; /* how many */
     /* Of the selected stacks: */

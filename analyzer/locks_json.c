@@ -242,6 +242,25 @@ static void blockers_put(struct json *j, const struct model *m, struct frames *f
     blame_pairs_release(&holders);
 }
 
+/* Where it came from. */
+static void origin_put(struct json *j, const struct model_lock *l, struct frames *f)
+{
+    place_put(j, "first_site", f, l->site_node ? lock_place(l->site_node, f) : NULL);
+    if (l->site_node)
+        json_put_bool(j, "initialised", l->initialised);
+    else
+        json_put_null(j, "initialised");
+    if (!l->block_node) {
+        json_put_null(j, "allocation");
+        return;
+    }
+    json_begin(j, "allocation", '{');
+    json_put_frame(j, "site", f, lock_block_place(l, f));
+    json_put_int(j, "offset", (int64_t)l->block_offset);
+    json_put_int(j, "bytes", (int64_t)l->block_bytes);
+    json_end(j);
+}
+
 static void lock_put(struct json *j, const struct model *m, struct frames *f, size_t lock)
 {
     char name[LOCK_NAME_BYTES];
@@ -253,6 +272,7 @@ static void lock_put(struct json *j, const struct model *m, struct frames *f, si
     json_put_string(j, "name", lock_name(l, f, name));
     json_put_string(j, "kind", lock_kind_name(l->kind));
     json_put_int(j, "instances", metric_sum(1, l->again));
+    origin_put(j, l, f);
     counts_put(j, m, l->kind, &l->counts);
     for (size_t i = first; i < first + count; i++)
         lock_times_add(&times, m, &m->lock_sites[i]);

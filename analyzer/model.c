@@ -444,7 +444,8 @@ static int stacks_check(struct model *m)
         if (reader_stack(m->reader, m->histograms[i].node, nodes) < 0)
             return -1;
     for (size_t i = 0; i < m->lock_count + m->idle_lock_count; i++)
-        if (reader_stack(m->reader, m->locks[i].site_node, nodes) < 0)
+        if (reader_stack(m->reader, m->locks[i].site_node, nodes) < 0 ||
+            reader_stack(m->reader, m->locks[i].block_node, nodes) < 0)
             return -1;
     return 0;
 }

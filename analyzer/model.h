@@ -52,6 +52,9 @@ struct model_lock {
     uint64_t address; /* 0 with record 0 */
     uint32_t site_node;
     bool initialised; /* site_node initialised it; else it took it first */
+    bool in_block;    /* it and all locks that came from site_node lie in blocks that are known: */
+    uint32_t block_node;                /* where its block was allocated; 0 = not known */
+    uint64_t block_offset, block_bytes; /* of the lock in it; asked for */
     struct model_lock_counts counts;
     int64_t again; /* locks of the same place, one after the other, that it stands for too */
     int64_t owner_changes; /* another thread took it than had it before; −1 = not known */

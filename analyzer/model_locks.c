@@ -262,6 +262,9 @@ static void locks_make(struct model_locks *l)
                 to->owner_changes = (int64_t)pshim_load(&record->owner_changes);
             to->initialised = record->initialised != 0;
             to->again = (int64_t)pshim_load(&record->again);
+            to->block_node = pshim_load32(&record->block_node) & ~PSHIM_LOCK_ASKED;
+            to->block_offset = record->block_offset;
+            to->block_bytes = record->block_bytes;
         }
     }
     m->locks = locks;
@@ -273,11 +276,41 @@ static void locks_make(struct model_locks *l)
     }
 }
 
+static int by_origin(const void *a, const void *b)
+{
+    const struct model_lock *const *x = a, *const *y = b;
+    if ((*x)->site_node != (*y)->site_node)
+        return (*x)->site_node < (*y)->site_node ? -1 : 1;
+    if (!(*x)->block_node != !(*y)->block_node)
+        return (*x)->block_node ? 1 : -1;
+    return 0;
+}
+
+/* Of the locks that came from one stack either all are named after their blocks, or none: not two
+   names for what is the same. */
+static void blocks_settle(struct model *m)
+{
+    size_t count = m->lock_count + m->idle_lock_count;
+    struct model_lock **all = memory_new(count, sizeof(struct model_lock *));
+    for (size_t i = 0; i < count; i++)
+        all[i] = &m->locks[i];
+    if (count)
+        qsort(all, count, sizeof *all, by_origin);
+    bool known = false;
+    for (size_t i = 0; i < count; i++) {
+        if (i == 0 || all[i]->site_node != all[i - 1]->site_node)
+            known = all[i]->block_node != 0;
+        all[i]->in_block = known;
+    }
+    free(all);
+}
+
 void model_locks_finish(struct model_locks *l)
 {
     struct model *m = l->m;
     recorders_join(l);
     locks_make(l);
+    blocks_settle(m);
     size_t *of_record = memory_new(places(l), sizeof *of_record);
     for (size_t i = 0; i < m->lock_count + m->idle_lock_count; i++)
         of_record[m->locks[i].record == MODEL_LOCK_OTHER_IDLE ? idle_place(l)

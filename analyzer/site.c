@@ -226,6 +226,15 @@ void sites_build_by_place(struct sites *s, const struct model *m, struct frames 
     build(s, m, f, metric, true);
 }
 
+void sites_build_layers(struct sites *s, const struct model *m, struct frames *f)
+{
+    const struct frame *stack[FRAMES_STACK_MAX];
+    *s = (struct sites){0};
+    for (size_t i = 0; i < m->sample_count; i++)
+        if (m->samples[i].alloc)
+            leaf_note(s, f, stack, frames_stack(f, m->samples[i].node, stack));
+}
+
 struct model_histogram *sites_histograms(const struct sites *s, const struct model *m)
 {
     struct model_histogram *all = memory_new(s->count, sizeof *all);

@@ -43,6 +43,9 @@ void sites_build(struct sites *s, const struct model *m, struct frames *f, enum 
 /* The same, whatever they go through: one site a line. */
 void sites_build_by_place(struct sites *s, const struct model *m, struct frames *f,
                           enum metric metric);
+/* No sites, but the layers that all stacks that allocated tell of, selected or not: for
+   sites_frame(). */
+void sites_build_layers(struct sites *s, const struct model *m, struct frames *f);
 void sites_release(struct sites *s);
 
 /* Sizes and lifetimes of the blocks of each site, by its index, of the model that the sites were

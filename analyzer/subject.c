@@ -48,7 +48,7 @@ static void locks_add(struct builder *b)
         size_t made = subject_new(b->s, SUBJECT_LOCK, 0);
         struct subject *to = &b->s->items[made - 1];
         snprintf(to->lock, sizeof to->lock, "%s", group->name);
-        snprintf(to->lock_short, sizeof to->lock_short, "%s", group->short_name);
+        snprintf(to->lock_short, sizeof to->lock_short, "%s", group->brief_name);
         to->locks = group->locks;
         to->counts = group->counts;
         to->waited_ns = group->counts.wait_ns;

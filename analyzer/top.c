@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyzer/lock_groups.h"
 #include "analyzer/memory.h"
 #include "analyzer/top.h"
 
@@ -203,27 +204,31 @@ enum top_sort top_sort_next(const struct model *m, enum top_sort sort)
 
 size_t top_locks(const struct top_change *c, struct frames *f, struct top_lock *rows, size_t room)
 {
-    char name[LOCK_NAME_BYTES];
+    struct lock_groups groups;
     size_t count = 0;
+    lock_groups_build(&groups, &c->m, f);
+    size_t *row_of = memory_new(groups.count, sizeof *row_of); /* + 1; 0 = none yet */
     for (size_t i = 0; i < c->m.lock_count; i++) {
-        const struct model_lock_counts *n = &c->m.locks[i].counts;
-        size_t at = 0;
-        lock_name(&c->m.locks[i], f, name);
-        while (at < count && strcmp(rows[at].name, name) != 0)
-            at++;
-        if (at == room)
+        const struct model_lock *lock = &c->m.locks[i];
+        const struct lock_group *group = &groups.items[groups.of[i]];
+        size_t *at = &row_of[groups.of[i]];
+        if (!*at && count == room)
             continue;
-        if (at == count) {
-            rows[count] = (struct top_lock){.kind = c->m.locks[i].kind};
-            strcpy(rows[count++].name, name);
+        if (!*at) {
+            const char *name = lock->in_block ? group->brief_name : group->name;
+            rows[count] = (struct top_lock){.kind = lock->kind};
+            snprintf(rows[count].name, sizeof rows[count].name, "%s", name);
+            *at = ++count;
         }
-        struct model_lock_counts *to = &rows[at].counts;
-        rows[at].locks++;
-        to->acquisitions = metric_sum(to->acquisitions, n->acquisitions);
-        to->contentions = metric_sum(to->contentions, n->contentions);
-        to->wait_ns = metric_sum(to->wait_ns, n->wait_ns);
-        to->hold_ns = metric_sum(to->hold_ns, n->hold_ns);
+        struct model_lock_counts *to = &rows[*at - 1].counts;
+        rows[*at - 1].locks++;
+        to->acquisitions = metric_sum(to->acquisitions, lock->counts.acquisitions);
+        to->contentions = metric_sum(to->contentions, lock->counts.contentions);
+        to->wait_ns = metric_sum(to->wait_ns, lock->counts.wait_ns);
+        to->hold_ns = metric_sum(to->hold_ns, lock->counts.hold_ns);
     }
+    free(row_of);
+    lock_groups_release(&groups);
     return count;
 }
 

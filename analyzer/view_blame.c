@@ -43,7 +43,7 @@ static void table_put(const struct view *v, const struct lock_groups *groups,
         table_cell(&t, "%s", view_calls(v, text, p->waits));
         place_cell(&t, v, p->holder);
         place_cell(&t, v, p->waiter);
-        text_escape(text, sizeof text, g->short_name, name_columns);
+        text_escape(text, sizeof text, g->brief_name, name_columns);
         if (g->locks > 1)
             table_cell(&t, "%zu x %s", g->locks, text);
         else

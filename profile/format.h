@@ -423,6 +423,7 @@ enum pshim_lock_kind {
 #undef X
 };
 enum pshim_lock_state { PSHIM_LOCK_ALIVE = 0, PSHIM_LOCK_DESTROYED = 1 };
+#define PSHIM_LOCK_ASKED (1u << 31)
 struct pshim_lock {
     uint64_t address;
     uint32_t kind;        /* atomic: enum pshim_lock_kind; 0 = not there */
@@ -433,9 +434,11 @@ struct pshim_lock {
     /* Of mutexes, spin locks, and read-write locks taken to write; in record 0 they say nothing. */
     uint64_t owner_changes; /* times that another thread took it than had it before */
     uint32_t owner;         /* tid of who took it last; 0 = nobody, or holds are not recorded */
-    uint32_t reserved0;
+    /* The block that it lies in: where it was allocated, of all that it stands for; 0 = not known.
+       Atomic, stored last; PSHIM_LOCK_ASKED: it was looked for. */
+    uint32_t block_node;
     uint64_t again; /* locks from the same place that it stood for after the first was destroyed */
-    uint64_t reserved[2];
+    uint64_t block_offset, block_bytes; /* of the lock in it; asked for */
 };
 
 /* What the program names: progress points (what one unit of its work is), regions, pools. Published

@@ -91,3 +91,16 @@ bool blocks_take(struct blocks *table, const void *address, struct block *out)
     __atomic_store_n(&s->address, 0, __ATOMIC_RELEASE);
     return true;
 }
+
+const void *blocks_around(struct blocks *table, const void *address)
+{
+    const struct blocks_slot *s = __atomic_load_n(&table->level[table->first], __ATOMIC_ACQUIRE);
+    if (!s)
+        return NULL;
+    for (const struct blocks_slot *end = s + level_slots[table->first] + window; s < end; s++) {
+        uintptr_t start = __atomic_load_n(&s->address, __ATOMIC_RELAXED);
+        if (start && (uintptr_t)address - start < s->block.bytes)
+            return (const void *)start;
+    }
+    return NULL;
+}

@@ -41,4 +41,8 @@ bool blocks_take(struct blocks *table, const void *address, struct block *out);
 /* Finds. */
 bool blocks_find(struct blocks *table, const void *address, struct block *out);
 
+/* The start of a block with this address in it, or NULL: in the smallest level of the table alone,
+   whose slots are looked at one by one. Others may put and take meanwhile: ask blocks_find(). */
+const void *blocks_around(struct blocks *table, const void *address);
+
 #endif

@@ -74,6 +74,7 @@ __attribute__((noinline)) uint32_t block_new(void *p, size_t n, bool has_tag_roo
         a = recorder_account(ts, node);
         if (unlikely(recorder_mark_reached(ts, node)))
             owner |= recorder_mark(ts, node, a, p, n);
+        ts->last_blocks[node % shim_accounts_at_hand] = p;
     }
     if (likely(block_note(p, n, has_tag_room, a ? a->node : 0, owner) && a))
         recorder_alloc(ts, a, n, p);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "shim/lock_block.h"
 #include "shim/nodes.h"
 #include "shim/waits.h"
 
@@ -37,6 +38,20 @@ static void sites_follow_modules(struct thread_state *ts)
     ts->sites_generation = generation;
 }
 
+/* Nobody has waited for the lock or taken it there yet. */
+static bool account_is_new(const struct pshim_account *a)
+{
+    return (pshim_load(&a->counter[PSHIM_LOCK_ACQUISITIONS]) |
+            pshim_load(&a->counter[PSHIM_LOCK_CONTENTIONS])) == 0;
+}
+
+/* Does its record stand for locks one after the other, of which this may be the next? Those that
+   are initialised are looked at then. */
+static bool lock_is_of_many(const struct pshim_lock *lock)
+{
+    return pshim_load(&lock->again) && !lock->initialised;
+}
+
 struct lock_book *lock_book_make(struct thread_state *ts, const void *lock, struct lock_call call,
                                  uint32_t stack)
 {
@@ -47,6 +62,8 @@ struct lock_book *lock_book_make(struct thread_state *ts, const void *lock, stru
     b->lock = locks_record(b->index);
     b->account =
         account_get(ts->recorder, PSHIM_KIND_LOCK, site_node(ts, stack, call.call, b->index));
+    if (b->index && (account_is_new(b->account) || lock_is_of_many(b->lock)))
+        lock_block_note(ts, locks_record(b->index));
     b->stack = stack;
     b->call = call.call;
     b->until_mark = lock_times_until(pshim_load(&b->account->counter[PSHIM_LOCK_ACQUISITIONS]),
@@ -376,7 +393,9 @@ void lock_made(const void *lock, enum pshim_lock_kind kind, const struct unwind_
         return;
     bool room = locks_have_room() || ts->spare_lock;
     uint32_t stack = room ? recorder_stack(ts, regs) : 0;
-    locks_made(lock, kind, stack, &ts->spare_lock);
+    uint32_t index = locks_made(lock, kind, stack, &ts->spare_lock);
+    if (index)
+        lock_block_note(ts, locks_record(index));
     guard_leave(ts, stack);
 }
 

@@ -243,10 +243,11 @@ uint32_t locks_get(const void *address, enum pshim_lock_kind kind, uint32_t site
     return lock_find_or_add(address, kind, site_node, false, spare);
 }
 
-void locks_made(const void *address, enum pshim_lock_kind kind, uint32_t site_node, uint32_t *spare)
+uint32_t locks_made(const void *address, enum pshim_lock_kind kind, uint32_t site_node,
+                    uint32_t *spare)
 {
     locks_destroyed(address);
-    lock_find_or_add(address, kind, site_node, true, spare);
+    return lock_find_or_add(address, kind, site_node, true, spare);
 }
 
 void locks_destroyed(const void *address)

@@ -28,9 +28,9 @@ int locks_init(void);
 uint32_t locks_get(const void *address, enum pshim_lock_kind kind, uint32_t site_node,
                    uint32_t *spare);
 
-/* It was initialised at this stack: from now on it is a new lock. */
-void locks_made(const void *address, enum pshim_lock_kind kind, uint32_t site_node,
-                uint32_t *spare);
+/* It was initialised at this stack: from now on it is a new lock, with this index. */
+uint32_t locks_made(const void *address, enum pshim_lock_kind kind, uint32_t site_node,
+                    uint32_t *spare);
 
 /* It was destroyed. */
 void locks_destroyed(const void *address);

@@ -137,6 +137,9 @@ struct thread_state {
         int32_t until_mark; /* calls before the one that is marked */
         struct pshim_account *account;
     } accounts[shim_accounts_at_hand];
+    /* The blocks allocated there last, which may be gone: lock_block.h. Apart, so that an account
+       is found by a shift. */
+    const void *last_blocks[shim_accounts_at_hand];
     struct held held;                   /* the locks it holds */
     struct lock_site sites[lock_sites]; /* where it takes them */
     struct spans spans;                 /* the regions it is in */

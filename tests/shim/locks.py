@@ -68,7 +68,7 @@ if document:
           "50 000 mutexes that one place makes, one after the other, are one entry")
     ok("lock_table_full" not in document["loss"], "none of them is lost", document["loss"])
     screen = run([PERFSHIM, "report", "--view=locks", "short-lived.pshim"], env=clean_env()).out
-    match(screen, r"50000 x mutex of short_lived", "the screen says how many they were")
+    match(screen, r"50000 x mutex \+0 in 40 B from short_lived", "the screen says how many they were")
 
 done, document = profile("many", "many")
 if document:

@@ -329,6 +329,102 @@ static void lock_is_named_after_its_variable_or_its_place(void **state)
     released();
 }
 
+/* A lock on the heap. */
+static uint32_t in_block(uint32_t site_node, uint64_t block, uint64_t offset, uint32_t node)
+{
+    uint32_t id = fixture_lock(&f, block + offset, site_node, true);
+    struct pshim_lock *lock = profile_record(&f.profile, PSHIM_REGION_LOCK, id);
+    lock->block_node = node | PSHIM_LOCK_ASKED;
+    lock->block_offset = offset;
+    lock->block_bytes = 8192;
+    return id;
+}
+
+static void lock_on_the_heap_is_named_after_its_block(void **state)
+{
+    (void)state;
+    char name[LOCK_NAME_BYTES];
+    uint32_t allocated = call(call(0, worker), find), made = call(call(0, worker), get),
+             other = call(call(0, lock_all), get);
+    fixture_taken(&f, made, in_block(made, 0x10000, 40, allocated), 1, 0, 0, 90);
+    fixture_taken(&f, made, in_block(made, 0x20000, 40, allocated), 1, 0, 0, 80);
+    /* Of two that came from one stack one is not known: neither has the other kind of name. */
+    fixture_taken(&f, made, in_block(other, 0x30000, 40, allocated), 1, 0, 0, 70);
+    fixture_taken(&f, made, in_block(other, 0x40000, 40, 0), 1, 0, 0, 60);
+    loaded();
+    struct frames *names = frames_new(&r, NULL);
+    struct lock_groups groups;
+    assert_ptr_equal(strstr(lock_name(&m.locks[0], names, name), "mutex +40 in 8.0 KiB from find "),
+                     name);
+    assert_string_equal(lock_short_name(&m.locks[1], names, name),
+                        "mutex +40 in 8.0 KiB from find");
+    assert_string_equal(lock_short_name(&m.locks[2], names, name), "mutex of get");
+    assert_string_equal(lock_short_name(&m.locks[3], names, name), "mutex of get");
+    assert_int_equal(m.locks[2].block_node, allocated);
+    lock_groups_build(&groups, &m, names);
+    assert_int_equal(groups.count, 2);
+    assert_int_equal(groups.items[0].locks, 2);
+    assert_int_equal(groups.items[1].locks, 2);
+    lock_groups_release(&groups);
+    frames_free(names);
+    released();
+}
+
+static void array_in_one_block_is_one_group(void **state)
+{
+    (void)state;
+    uint32_t allocated = call(0, find), made = call(0, get);
+    for (unsigned i = 0; i < 4; i++)
+        fixture_taken(&f, made, in_block(made, 0x10000, 64 * i, allocated), 1, 0, 0, 90 + i);
+    for (unsigned i = 0; i < 3; i++) /* too few for an array */
+        fixture_taken(&f, made, in_block(made, 0x20000, 8 + 64 * i, allocated), 1, 0, 0, 10 + i);
+    loaded();
+    struct frames *names = frames_new(&r, NULL);
+    struct lock_groups groups;
+    lock_groups_build(&groups, &m, names);
+    assert_int_equal(groups.count, 4);
+    assert_int_equal(groups.items[0].locks, 4);
+    assert_string_equal(groups.items[0].short_name, "mutex in 8.0 KiB from find");
+    assert_string_equal(groups.items[0].brief_name, "mutex find[]");
+    assert_string_equal(groups.items[1].brief_name, "mutex find+136");
+    assert_string_equal(groups.items[1].short_name, "mutex +136 in 8.0 KiB from find");
+    lock_groups_release(&groups);
+    frames_free(names);
+    released();
+}
+
+static void block_is_from_outside_of_the_layer_that_all_go_through(void **state)
+{
+    (void)state;
+    char name[LOCK_NAME_BYTES];
+    uint32_t allocated = call(call(0, worker), find);
+    fixture_taken(&f, 0, in_block(call(0, get), 0x10000, 40, allocated), 1, 0, 0, 90);
+    loaded();
+    struct frames *names = frames_new(&r, NULL);
+    assert_null(frames_site(names, allocated));
+    frames_set_site(names, allocated, lock_place(call(0, worker), names));
+    frames_set_site(names, allocated, lock_place(call(0, format), names));
+    assert_string_equal(lock_short_name(&m.locks[0], names, name),
+                        "mutex +40 in 8.0 KiB from format");
+    lock_blocks_place(&m, names); /* is told already */
+    assert_string_equal(lock_short_name(&m.locks[0], names, name),
+                        "mutex +40 in 8.0 KiB from format");
+    frames_free(names);
+    names = frames_new(&r, NULL);
+    lock_blocks_place(&m, names); /* no allocation says that there is a layer */
+    assert_string_equal(lock_short_name(&m.locks[0], names, name),
+                        "mutex +40 in 8.0 KiB from find");
+    frames_free(names);
+    released();
+}
+
+static void block_of_a_lock_must_exist(void **state)
+{
+    (void)state;
+    fixture_taken(&f, call(0, get), in_block(call(0, get), 0x1000, 8, 77777), 1, 0, 0, 1);
+    refused("77777");
+}
+
 static void work_inside_is_where_the_stacks_part(void **state)
 {
     (void)state;
@@ -411,6 +507,7 @@ static void elements_of_an_array_are_one_group_and_members_are_not(void **state)
     const struct lock_group *array = &groups.items[groups.of[0]];
     assert_string_equal(array->name, "variable");
     assert_string_equal(array->short_name, "variable");
+    assert_string_equal(array->brief_name, "variable");
     assert_int_equal(array->locks, 4);
     assert_int_equal(array->counts.acquisitions, 4);
     assert_string_equal(frames_function(names, array->place->function)->name, "find");
@@ -486,6 +583,10 @@ int main(void)
         TEST(waiter_of_a_blame_must_exist),
         TEST(lock_of_a_blame_must_exist),
         TEST(lock_is_named_after_its_variable_or_its_place),
+        TEST(lock_on_the_heap_is_named_after_its_block),
+        TEST(array_in_one_block_is_one_group),
+        TEST(block_is_from_outside_of_the_layer_that_all_go_through),
+        TEST(block_of_a_lock_must_exist),
         TEST(work_inside_is_where_the_stacks_part),
         TEST(neither_the_profiler_nor_the_unlock_is_work_inside),
         TEST(calls_that_take_and_give_back_are_known_by_libcs_names),
