@@ -108,7 +108,8 @@ static void syncing_is_one_finding_with_what_is_written_for_each(void **state)
     waited(call(at, format), PSHIM_CALL_FDATASYNC, 900, 0, 1800000000);
     waited(other, PSHIM_CALL_FSYNC, 100, 0, 200000000);
     waited(at, PSHIM_CALL_PWRITE, 1500, 500000, 10000000);
-    waited(other, PSHIM_CALL_READ, 10, 1 << 30, 10000000); /* not written */
+    waited(other, PSHIM_CALL_READ, 10, 1 << 30, 10000000);                 /* not written */
+    waited(call(call(0, find), get), PSHIM_CALL_PWRITE, 9999, 1 << 30, 0); /* not synced */
     fixture_cpu(&f, at, 396);
     built(NULL);
     const struct finding *often = finding(FINDING_SYNC_OFTEN);
@@ -120,6 +121,18 @@ static void syncing_is_one_finding_with_what_is_written_for_each(void **state)
     assert_string_equal(often->prediction,
                         "with 19 times as many writes for each it would be 5% of the cost");
     assert_int_equal(often->evidence_count, 2); /* one thread: nobody waits for it */
+}
+
+static void thread_that_syncs_for_others_syncs_all_that_is_written(void **state)
+{
+    (void)state;
+    uint32_t at = call(call(0, worker), get), other = call(call(0, format), find);
+    waited(at, PSHIM_CALL_PWRITE, 3000, 3000, 0);
+    waited(other, PSHIM_CALL_FSYNC, 1000, 0, 1000000000);
+    fixture_cpu(&f, at, 100);
+    built(NULL);
+    assert_true(
+        is_evidence(finding(FINDING_SYNC_OFTEN), "3.0 writes and 3 B for each, most of it"));
 }
 
 static void those_who_wait_for_a_syncing_one_can_share_it(void **state)
@@ -195,6 +208,7 @@ int main(void)
         EACH(calls_with_brief_holds_are_taken_too_often),
         EACH(syncing_is_one_finding_with_what_is_written_for_each),
         EACH(those_who_wait_for_a_syncing_one_can_share_it),
+        EACH(thread_that_syncs_for_others_syncs_all_that_is_written),
         EACH(large_writes_for_each_sync_are_the_disks_rate),
         EACH(more_threads_than_cpus_are_told_beside_the_cost),
         EACH(without_the_kernels_delays_no_thread_is_too_many),
