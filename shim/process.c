@@ -26,14 +26,20 @@ void process_note_end(uint32_t end, int status)
     struct pshim_header *h = shim.profile.header;
     if (!shim_control->on || (uint32_t)sys_call0(SYS_getpid) != shim.pid)
         return;
+    char text[resident_text_bytes];
+    struct outside_reading memory = resident_question(text);
+    struct resident resident;
+    bool known = false;
     if (guard_enter()) {
         struct thread_state *ts = shim_tls.self;
         if (ts) {
             if (end == PSHIM_END_EXIT)
                 spans_end_all(ts);
             thread_settle(ts);
-            if (end == PSHIM_END_EXIT)
-                run_delay_note_all();
+            if (end == PSHIM_END_EXIT) {
+                run_delay_note_all(&memory);
+                known = resident_answer(&memory, &resident) == 0;
+            }
             thread_settle_ended(ts);
             thread_each(timeline_tell_for);
         }
@@ -44,8 +50,7 @@ void process_note_end(uint32_t end, int status)
     sys_call2(SYS_getrusage, RUSAGE_SELF, &usage);
     h->end_cpu_ns = shim_clock_ns(CLOCK_PROCESS_CPUTIME_ID) - shim.cpu_at_start_ns;
     h->max_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
-    struct resident resident;
-    if (end == PSHIM_END_EXIT && resident_read(&resident) == 0) {
+    if (known || (end == PSHIM_END_EXIT && resident_read(&resident) == 0)) {
         h->end_rss_bytes = resident.rss_bytes;
         h->end_anon_bytes = resident.anon_bytes;
     }

@@ -1,7 +1,6 @@
 #include "shim/resident.h"
 
 #include "profile/profile.h"
-#include "shim/outside.h"
 
 int resident_parse(const char *text, size_t n, struct resident *to)
 {
@@ -16,12 +15,19 @@ int resident_parse(const char *text, size_t n, struct resident *to)
     return 0;
 }
 
+struct outside_reading resident_question(char *text)
+{
+    return (struct outside_reading){"/proc/self/statm", text, resident_text_bytes, 0};
+}
+
+int resident_answer(const struct outside_reading *reading, struct resident *to)
+{
+    return reading->got > 0 ? resident_parse(reading->text, (size_t)reading->got, to) : -1;
+}
+
 int resident_read(struct resident *to)
 {
-    enum { text_bytes = 128 };
-    char text[text_bytes];
-    struct outside_reading list[2] = {{"/proc/self/statm", text, sizeof text, 0}, {0}};
-    if (outside_read(list) != 0 || list[0].got <= 0)
-        return -1;
-    return resident_parse(text, (size_t)list[0].got, to);
+    char text[resident_text_bytes];
+    struct outside_reading list[2] = {resident_question(text), {0}};
+    return outside_read(list) == 0 ? resident_answer(list, to) : -1;
 }

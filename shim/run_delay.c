@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "shim/outside.h"
 #include "shim/thread.h"
 
 enum {
@@ -87,10 +86,10 @@ void run_delay_note(struct thread_state *ts)
         answer_take(&q, list[0].got);
 }
 
-void run_delay_note_all(void)
+void run_delay_note_all(struct outside_reading *more)
 {
     static struct question questions[threads_at_once];
-    static struct outside_reading list[threads_at_once + 1];
+    static struct outside_reading list[threads_at_once + 2];
     static uint32_t at_work;
     const struct pshim_region *r = profile_region(&shim.profile, PSHIM_REGION_THREAD);
     uint64_t threads = pshim_load(&r->used);
@@ -105,11 +104,14 @@ void run_delay_note_all(void)
             question_put(&questions[count], &list[count], t);
             count++;
         }
-        if (count < threads_at_once && !(last && count))
+        if (count < threads_at_once && !last)
             continue;
-        list[count] = (struct outside_reading){0};
+        list[count] = last ? *more : (struct outside_reading){0};
+        list[count + 1] = (struct outside_reading){0};
         if (outside_read(list) != 0)
             break;
+        if (last)
+            more->got = list[count].got;
         for (int k = 0; k < count; k++)
             answer_take(&questions[k], list[k].got);
         count = 0;

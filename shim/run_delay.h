@@ -6,13 +6,14 @@
 #ifndef PERFSHIM_SHIM_RUN_DELAY_H
 #define PERFSHIM_SHIM_RUN_DELAY_H
 
+#include "shim/outside.h"
 #include "shim/shim.h"
 
 /* Of the calling thread, which ends. A brief one is not asked: it is not worth a process. */
 void run_delay_note(struct thread_state *ts);
 
-/* Of all threads that live, at the process's end. */
-void run_delay_note_all(void);
+/* Of all threads that live, at the process's end. `more` is read along: each child costs 120 us. */
+void run_delay_note_all(struct outside_reading *more);
 
 /* A line of schedstat of n bytes: time on a CPU, time ready to run, in ns. 0, or −1. Pure. */
 int run_delay_parse(const char *text, size_t n, uint64_t *ran_ns, uint64_t *delay_ns);
