@@ -53,6 +53,14 @@ static uint64_t reading_measure(void)
     return least;
 }
 
+uint64_t lock_clock_units(uint64_t ns)
+{
+    const struct pshim_header *h = shim.profile.header;
+    uint64_t span_ns = lock_clock_since(h->clock_first_ns, pshim_load(&h->clock_last_ns));
+    uint64_t span = lock_clock_since(h->clock_first_units, pshim_load(&h->clock_last_units));
+    return span_ns ? (uint64_t)((unsigned __int128)ns * span / span_ns) : 0;
+}
+
 void lock_clock_init(void)
 {
     struct pshim_header *h = shim.profile.header;

@@ -13,8 +13,9 @@
 
 #include "shim/shim.h"
 
-extern bool lock_clock_is_tsc;
-extern uint64_t lock_clock_reading; /* units between two lock_clock_in_order(), at least */
+extern bool lock_clock_is_tsc SHIM_HIDDEN;
+extern uint64_t lock_clock_reading
+    SHIM_HIDDEN; /* units between two lock_clock_in_order(), at least */
 
 HOT_INLINE uint64_t lock_clock(void)
 {
@@ -40,6 +41,9 @@ HOT_INLINE uint64_t lock_clock_since(uint64_t from, uint64_t to)
 {
     return (int64_t)(to - from) > 0 ? to - from : 0;
 }
+
+/* About so many units are so many ns. */
+uint64_t lock_clock_units(uint64_t ns);
 
 /* Chooses the clock and writes the header's first pair. Once, early in the constructor. */
 void lock_clock_init(void);

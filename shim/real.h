@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -58,6 +59,10 @@
     X(int, sigaction, (int, const struct sigaction *, struct sigaction *))                         \
     X(sighandler_t, signal, (int, sighandler_t))                                                   \
     X(int, prctl, (int, unsigned long, unsigned long, unsigned long, unsigned long))               \
+    X(void, longjmp, (struct __jmp_buf_tag *, int))                                                \
+    X(void, _longjmp, (struct __jmp_buf_tag *, int))                                               \
+    X(void, siglongjmp, (struct __jmp_buf_tag *, int))                                             \
+    X(void, __longjmp_chk, (struct __jmp_buf_tag *, int))                                          \
     X(pid_t, fork, (void))                                                                         \
     X(int, dlclose, (void *))                                                                      \
     X(int, execve, (const char *, char *const *, char *const *))                                   \
@@ -158,7 +163,7 @@ struct real_table {
     FOREACH_OPEN(X)
 #undef X
 };
-extern struct real_table real;
+extern struct real_table real __attribute__((visibility("hidden")));
 
 /* Fills the table. 0, or −1 when an allocator function is missing. */
 int real_resolve(void);

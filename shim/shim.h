@@ -20,7 +20,10 @@
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define COLD        __attribute__((cold, noinline))
-#define HOT_INLINE  static inline __attribute__((always_inline))
+#define SHIM_HIDDEN                                                                                \
+    __attribute__((visibility("hidden"))) /* said where it is declared, else its                   \
+                                             address is looked up first */
+#define HOT_INLINE static inline __attribute__((always_inline))
 
 enum {
     shim_depth_max = unwind_kept_max, /* frames of a stack */
@@ -122,6 +125,7 @@ struct thread_state {
         enum pshim_wait what;
         uintptr_t sp;   /* of the hook */
         uint64_t ticks; /* weight of those that came meanwhile */
+        uint64_t left;  /* units of the lock clock, when it last began to jump in a wait */
     } waiting;
     struct {             /* its ticket while it waits for a lock: blame.h */
         uint32_t number; /* 0 = none */

@@ -15,6 +15,7 @@
 #include "shim/tag.h"
 #include "shim/tick.h"
 #include "shim/timeline.h"
+#include "shim/waits.h"
 
 enum {
     slab_states = 16,
@@ -335,6 +336,8 @@ void thread_end(struct thread_state *ts)
     spans_end_all(ts);
     if (ts->ticket.number)
         blame_wait_drop(ts);
+    if (ts->waiting.what != PSHIM_WAIT_RUN) /* it was cancelled there */
+        wait_left(ts, lock_clock(), 0);
     thread_settle(ts);
     __atomic_fetch_add(&ended_cpu_ns, ts->clock_ns, __ATOMIC_RELAXED);
     if (ts->record_is_shared) {

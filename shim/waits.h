@@ -6,9 +6,11 @@
  * thread's record in the file, so that they are known of a thread that never comes back. A tick
  * that finds the thread in a wait is put there too: the thread ran, in the kernel or spinning.
  *
- * A wait that was left by siglongjmp() is found by its place in the stack, as the guard is, when
- * the next one begins further out, or a tick comes there; its time is not known then and is not
- * counted. Of a thread that waits now, the record says since when.
+ * A wait that was left, by siglongjmp() or with its thread, is found by its place in the stack, as
+ * the guard is: when the next one begins further out, a tick comes there, or the thread ends. It is
+ * in the thread's row then, until it jumped, if that was seen (hook_jump.c), else until that
+ * moment, less the half of what the thread has run up to a tick. No stack is known for it any more.
+ * Of a thread that waits now, the record says since when.
  *
  * Async-signal-safe. The guard must not be held across the real call; these take none.
  */
@@ -28,6 +30,13 @@ struct wait_span {
     uint64_t ticks; /* weight of the CPU ticks in it; 0 within another wait, which has them */
 };
 
+/* The thread is in a wait, by what it says itself, and has its stack pointer at `sp`: has it left
+   that wait? What a signal handler waits on an alternate stack is within the wait. */
+bool wait_is_left(const struct thread_state *ts, uintptr_t sp);
+
+/* It has left that wait. At `now`, when that is seen, it has run for so long since, or less. */
+void wait_left(struct thread_state *ts, uint64_t now, uint64_t ran_ns);
+
 /* The calling thread, which may be NULL, begins to wait for this. */
 HOT_INLINE void wait_begin(struct wait_span *w, struct thread_state *ts, enum pshim_wait what)
 {
@@ -35,7 +44,9 @@ HOT_INLINE void wait_begin(struct wait_span *w, struct thread_state *ts, enum ps
     w->ts = NULL;
     if (likely(ts != NULL))
         blame_wait_check(ts, (uintptr_t)__builtin_dwarf_cfa());
-    if (likely(ts != NULL) && likely(ts->waiting.what == PSHIM_WAIT_RUN || ts->waiting.sp <= sp)) {
+    if (likely(ts != NULL) && unlikely(ts->waiting.what != PSHIM_WAIT_RUN) && wait_is_left(ts, sp))
+        wait_left(ts, lock_clock(), 0);
+    if (likely(ts != NULL) && likely(ts->waiting.what == PSHIM_WAIT_RUN)) {
         w->ts = ts;
         ts->waiting.sp = sp;
         ts->waiting.ticks = 0;
@@ -77,14 +88,11 @@ HOT_INLINE void wait_tick(struct thread_state *ts, uint64_t weight, uintptr_t sp
 {
     if (ts->waiting.what == PSHIM_WAIT_RUN)
         return;
-    bool on_stack = sp >= ts->stack.lo && sp < ts->stack.hi && ts->waiting.sp >= ts->stack.lo;
-    if (unlikely(on_stack && sp > ts->waiting.sp && ts->waiting.sp < ts->stack.hi)) {
-        ts->waiting.what = PSHIM_WAIT_RUN; /* it left that wait by siglongjmp() */
-        if (!ts->record_is_shared)
-            __atomic_store_n(&ts->record->waiting, 0, __ATOMIC_RELAXED);
-        return;
-    }
-    ts->waiting.ticks += weight;
+    bool on_own_stack = sp >= ts->stack.lo && sp < ts->stack.hi; /* else it may be a handler's */
+    if (unlikely(on_own_stack && wait_is_left(ts, sp - 1))) /* the hook itself is in it still */
+        wait_left(ts, lock_clock(), weight * shim.tick_period_ns / 2);
+    else
+        ts->waiting.ticks += weight;
 }
 
 #endif

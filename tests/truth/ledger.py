@@ -58,6 +58,10 @@ if document:
     for name in truth:
         near(threads[name]["cpu_ns"], truth[name]["cpu_ns"], f"{name}: CPU time by its clock",
              rel=0.01, abs=3e6)
+    near(threads["left"]["io_wait_ns"], truth["left"]["blocked_ns"],
+         "reads that are left by siglongjmp are I/O until then", rel=0.01, abs=1e6)
+    near(threads["cancelled"]["io_wait_ns"], truth["cancelled"]["blocked_ns"],
+         "a read that is cancelled is I/O until then", rel=0.01, abs=1e6)
     near(threads["waits"]["idle_ns"], threads["waits"]["wall_ns"],
          "a wait that never ends is idle until now", rel=0.03)
     ledger, totals = document["ledger"], document["totals"]
