@@ -57,6 +57,12 @@ static inline struct held_lock *held_find(struct held *h, const void *address)
     return NULL;
 }
 
+/* The entry added last, or NULL. */
+static inline struct held_lock *held_top(struct held *h)
+{
+    return h->count ? &h->locks[h->count - 1] : NULL;
+}
+
 /* The lock taken last that is still held, or NULL. */
 static inline const struct held_lock *held_last(const struct held *h)
 {

@@ -37,6 +37,8 @@ EXPORT void mtx_destroy(mtx_t *m)
         uint32_t mode = lock_mode();                                                               \
         if (unlikely(mode == PSHIM_OFF))                                                           \
             return REAL_LOCK(name) arguments;                                                      \
+        struct lock_view view =                                                                    \
+            likely(mode == PSHIM_ON) ? lock_look(m, PSHIM_CALL_##call) : LOCK_NO_VIEW;             \
         int result = real.mtx_trylock(m), code = code_of(result);                                  \
         if (unlikely(code != 0)) {                                                                 \
             LOCK_BY(m, PSHIM_CALL_##call, mode, code, code_of(result = real.name arguments),       \
@@ -44,7 +46,7 @@ EXPORT void mtx_destroy(mtx_t *m)
             return result;                                                                         \
         }                                                                                          \
         if (likely(mode == PSHIM_ON))                                                              \
-            lock_taken(m, PSHIM_CALL_##call);                                                      \
+            lock_taken(m, PSHIM_CALL_##call, view);                                                \
         return result;                                                                             \
     }
 

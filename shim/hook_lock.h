@@ -42,7 +42,7 @@ HOT_INLINE bool lock_is_got(int error)
         }                                                                                          \
         (result) = (real_call);                                                                    \
         if (lock_is_got(result) && (mode) == PSHIM_ON)                                             \
-            lock_taken(address, call_);                                                            \
+            lock_taken_here(address, call_);                                                       \
     } while (0)
 
 /*
@@ -101,6 +101,9 @@ static inline bool lock_time_is_valid(clockid_t clock, const struct timespec *t)
         uint32_t mode = lock_mode();                                                               \
         if (unlikely(mode == PSHIM_OFF))                                                           \
             return REAL_LOCK(name) arguments;                                                      \
+        struct lock_view view = likely(mode == PSHIM_ON)                                           \
+                                    ? lock_look((const void *)(lock), PSHIM_CALL_##call)           \
+                                    : LOCK_NO_VIEW;                                                \
         int error = (tries);                                                                       \
         if (unlikely(error != 0)) {                                                                \
             LOCK_BY((const void *)(lock), PSHIM_CALL_##call, mode, error, real.name arguments,     \
@@ -108,7 +111,7 @@ static inline bool lock_time_is_valid(clockid_t clock, const struct timespec *t)
             return error;                                                                          \
         }                                                                                          \
         if (likely(mode == PSHIM_ON))                                                              \
-            lock_taken((const void *)(lock), PSHIM_CALL_##call);                                   \
+            lock_taken((const void *)(lock), PSHIM_CALL_##call, view);                             \
         return 0;                                                                                  \
     }
 
@@ -117,7 +120,7 @@ static inline bool lock_time_is_valid(clockid_t clock, const struct timespec *t)
     {                                                                                              \
         int error = REAL_LOCK(name) arguments;                                                     \
         if (lock_is_got(error) && likely(lock_mode() == PSHIM_ON))                                 \
-            lock_taken((const void *)(lock), PSHIM_CALL_##call);                                   \
+            lock_taken_here((const void *)(lock), PSHIM_CALL_##call);                              \
         return error;                                                                              \
     }
 

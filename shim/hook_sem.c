@@ -31,7 +31,7 @@ EXPORT int sem_trywait(sem_t *s)
 {
     int result = REAL_LOCK(sem_trywait)(s);
     if (result == 0 && likely(lock_mode() == PSHIM_ON))
-        lock_taken(s, PSHIM_CALL_SEM_TRYWAIT);
+        lock_taken_here(s, PSHIM_CALL_SEM_TRYWAIT);
     return result;
 }
 
@@ -54,7 +54,7 @@ EXPORT int sem_trywait(sem_t *s)
         look;                                                                                      \
         if (likely(real.sem_trywait(s) == 0)) {                                                    \
             if (likely(mode == PSHIM_ON))                                                          \
-                lock_taken(s, PSHIM_CALL_##call);                                                  \
+                lock_taken_here(s, PSHIM_CALL_##call);                                             \
             return 0;                                                                              \
         }                                                                                          \
         errno = before;                                                                            \
@@ -95,7 +95,7 @@ EXPORT int pthread_barrier_wait(pthread_barrier_t *b)
     }
     wait_end(&wait);
     if (result == PTHREAD_BARRIER_SERIAL_THREAD && lock_mode() == PSHIM_ON)
-        lock_taken(b, PSHIM_CALL_BARRIER_WAIT);
+        lock_taken_here(b, PSHIM_CALL_BARRIER_WAIT);
     return result;
 }
 

@@ -31,7 +31,11 @@ static struct unwind_range stack_asked_for(const pthread_attr_t *attr)
     return range;
 }
 
-static void begin(struct thread_state *ts, uintptr_t start)
+/*
+ * `base`: where the return address of our caller stands. That is the start routine's own then: it
+ * is called last, by a jump or from a frame further in.
+ */
+static void begin(struct thread_state *ts, uintptr_t start, uintptr_t base)
 {
     if (!guard_enter())
         return;
@@ -41,6 +45,8 @@ static void begin(struct thread_state *ts, uintptr_t start)
     ts->start_node = node_get(0, module, offset, &ts->spare_node);
     shim_tls.host_blocks_tick = ts->host_blocks_tick;
     thread_begin(ts, true);
+    if (base >= ts->stack.lo && base < ts->stack.hi)
+        ts->stack_base = base;
     guard_leave(ts, 0);
 }
 
@@ -49,7 +55,7 @@ static void *thread_main(void *arg)
     struct thread_state *ts = arg;
     void *(*start)(void *) = ts->start;
     void *start_arg = ts->start_arg;
-    begin(ts, (uintptr_t)start);
+    begin(ts, (uintptr_t)start, (uintptr_t)__builtin_dwarf_cfa() - sizeof(uintptr_t));
     return start(start_arg);
 }
 
@@ -58,7 +64,7 @@ static int thread_main_c11(void *arg)
     struct thread_state *ts = arg;
     int (*start)(void *) = ts->start_c11;
     void *start_arg = ts->start_arg;
-    begin(ts, (uintptr_t)start);
+    begin(ts, (uintptr_t)start, (uintptr_t)__builtin_dwarf_cfa() - sizeof(uintptr_t));
     return start(start_arg);
 }
 

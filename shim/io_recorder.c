@@ -18,39 +18,31 @@ COLD struct thread_state *io_attach(void)
     return ts;
 }
 
-static uint32_t stack_of(struct thread_state *ts, const struct unwind_regs *regs,
-                         struct lock_caller caller)
-{
-    const struct lock_site *site = lock_site_slot(ts->sites, caller);
-    if (likely(ts->sites_generation == modules_generation() && lock_site_is(site, caller)))
-        return site->stack;
-    return lock_site_walk(ts, regs, caller);
-}
-
 /* What (stack > call) is booked on, and with `lock` held (0 = none) beside it. */
 static const struct io_book *book_get(struct thread_state *ts, uint32_t stack, enum pshim_call call,
                                       uint32_t lock)
 {
-    uint64_t h = (stack | (uint64_t)call << 24) * 0x9e3779b97f4a7c15u;
-    struct io_book *b = &ts->io_books[h >> 59];
-    if (likely(b->account && b->stack == stack && b->call == call && b->lock == lock &&
-               b->account->recorder == ts->recorder))
+    uint64_t key = stack | (uint64_t)call << 24 | (uint64_t)lock << 32;
+    struct io_book *b = &ts->io_books[key * 0x9e3779b97f4a7c15u >> 59];
+    if (likely(b->key == key && b->account && b->account->recorder == ts->recorder))
         return b;
     uint32_t *spare = &ts->spare_node;
     uint32_t call_node = node_special(stack, PSHIM_SPECIAL_CALL + call, spare);
-    b->account = account_get(ts->recorder, PSHIM_KIND_WAIT, call_node);
+    b->account = NULL; /* until it is whole: a signal handler may jump out of here */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    b->key = key;
+    struct pshim_account *account = account_get(ts->recorder, PSHIM_KIND_WAIT, call_node);
     b->held = NULL;
     if (lock)
         b->held = account_get(ts->recorder, PSHIM_KIND_HELD_WAIT,
                               node_special(call_node, PSHIM_SPECIAL_LOCK + lock, spare));
-    b->stack = stack;
-    b->call = call;
-    b->lock = lock;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    b->account = account;
     return b;
 }
 
-static void book(struct pshim_account *a, const struct io_wait *w, uint64_t took, uint64_t bytes,
-                 bool failed)
+HOT_INLINE void book(struct pshim_account *a, const struct io_wait *w, uint64_t took,
+                     uint64_t bytes, bool failed)
 {
     bool shared = account_is_shared(a);
     counter_add(&a->counter[PSHIM_WAIT_CALLS], 1, shared);
@@ -93,7 +85,7 @@ static void io_book_call(struct io_wait *w, enum pshim_call call, const struct u
         shim_lost(PSHIM_LOSS_recursion);
         return;
     }
-    uint32_t stack = stack_of(ts, regs, caller);
+    uint32_t stack = lock_site_stack(ts, regs, caller);
     if (unlikely(w->unblock))
         ticks_take(ts, w, stack, call);
     const struct held_lock *held = held_last(&ts->held);

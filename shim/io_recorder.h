@@ -2,8 +2,9 @@
  * Calls that wait for I/O or for events: their hooks' two ends, and what goes into the file.
  *
  * A hook says io_begin(), calls the real function with no guard held, and IO_END(). A call whose
- * thread is cancelled, or that is left by siglongjmp, is not booked and leaves nothing behind that
- * the next hook does not put right (waits.h). errno is the real call's.
+ * thread is cancelled, or that is left by siglongjmp, has no account, only its time in the thread's
+ * row, and leaves nothing behind that the next hook does not put right (waits.h). errno is the real
+ * call's.
  *
  * Accounts: (stack > CALL), and beside it (stack > CALL > LOCK) while the thread holds a lock. A
  * call that is made again at a stack finds them in two small tables of the thread (lock_site.h;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "profile/sys.h"
 #include "shim/lock_block.h"
 #include "shim/nodes.h"
 #include "shim/waits.h"
@@ -33,9 +34,32 @@ static void sites_follow_modules(struct thread_state *ts)
     uint32_t generation = modules_generation();
     if (ts->sites_generation == generation)
         return;
-    for (unsigned i = 0; i < lock_sites; i++)
-        ts->sites[i].caller.pc = 0;
+    struct lock_site *sites = lock_table_entries(ts->sites);
+    for (unsigned i = 0; i < (unsigned)lock_site_ways << lock_table_set_bits(ts->sites); i++)
+        sites[i].caller.pc = 0;
     ts->sites_generation = generation;
+}
+
+static uint64_t tables_bytes; /* atomic: of all tables that were made */
+
+/* A larger table in place of one, if so many of its entries had to go that it is needed. */
+static void table_grow(uintptr_t *table, uint32_t *evicted, unsigned most, uint64_t set_bytes)
+{
+    unsigned bits = lock_table_grown(*table, most, set_bytes, *evicted,
+                                     __atomic_load_n(&tables_bytes, __ATOMIC_RELAXED));
+    if (likely(!bits))
+        return;
+    void *entries = sys_map_anon(set_bytes << bits);
+    *evicted = 0;
+    if (!entries)
+        return;
+    __atomic_fetch_add(&tables_bytes, set_bytes << bits, __ATOMIC_RELAXED);
+    __atomic_store_n(table, lock_table_word(entries, bits), __ATOMIC_RELAXED);
+}
+
+uint32_t lock_site_other(const struct lock_site *set, struct lock_caller caller)
+{
+    return lock_site_find(set, caller);
 }
 
 /* Nobody has waited for the lock or taken it there yet. */
@@ -52,11 +76,15 @@ static bool lock_is_of_many(const struct pshim_lock *lock)
     return pshim_load(&lock->again) && !lock->initialised;
 }
 
-struct lock_book *lock_book_make(struct thread_state *ts, const void *lock, struct lock_call call,
-                                 uint32_t stack)
+struct lock_book *lock_book_at(struct thread_state *ts, const void *lock, struct lock_call call,
+                               uint32_t stack)
 {
-    struct lock_book *b = lock_book_slot(ts->books, lock, stack);
-    b->address = NULL; /* until it is whole: a signal handler may take locks */
+    struct lock_book *set = lock_book_set(ts->books, lock, stack);
+    for (unsigned i = 0; i < lock_book_ways; i++)
+        if (lock_book_is(&set[i], lock, stack, call.call, ts->recorder) &&
+            lock_is_at(set[i].lock, lock))
+            return &set[i];
+    struct lock_book *b = lock_book_room(set, &ts->books_evicted);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     b->index = locks_get(lock, call.kind, stack, &ts->spare_lock);
     b->lock = locks_record(b->index);
@@ -64,12 +92,13 @@ struct lock_book *lock_book_make(struct thread_state *ts, const void *lock, stru
         account_get(ts->recorder, PSHIM_KIND_LOCK, site_node(ts, stack, call.call, b->index));
     if (b->index && (account_is_new(b->account) || lock_is_of_many(b->lock)))
         lock_block_note(ts, locks_record(b->index));
-    b->stack = stack;
-    b->call = call.call;
+    b->key = lock_book_key(stack, call.call);
     b->until_mark = lock_times_until(pshim_load(&b->account->counter[PSHIM_LOCK_ACQUISITIONS]),
                                      b->account->node);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     b->address = lock;
+    table_grow(&ts->books, &ts->books_evicted, lock_book_bits_most,
+               sizeof *set * lock_book_ways); /* this entry is made again in the next one */
     return b;
 }
 
@@ -77,46 +106,30 @@ uint32_t lock_site_walk(struct thread_state *ts, const struct unwind_regs *regs,
                         struct lock_caller caller)
 {
     sites_follow_modules(ts);
-    struct lock_site *site = lock_site_slot(ts->sites, caller);
+    table_grow(&ts->sites, &ts->sites_evicted, lock_site_bits_most,
+               sizeof(struct lock_site) * lock_site_ways);
+    struct lock_site *set = lock_site_set(ts->sites, caller);
+    struct lock_site *site = lock_site_room(set, &ts->sites_evicted);
     site->caller.pc = 0; /* likewise */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     uint32_t stack = recorder_stack(ts, regs);
     uintptr_t frame = (uintptr_t)caller.frame;
-    uintptr_t pcs[lock_site_callers + 1];
-    unsigned depth = recorder_last_stack(ts, pcs, lock_site_callers + 1);
+    uintptr_t pcs[lock_site_callers + 1], sps[lock_site_callers + 1];
+    unsigned depth = recorder_last_stack(ts, pcs, sps, lock_site_callers + 1);
     if (likely(frame >= ts->stack.lo && frame < ts->stack.hi && depth)) {
         site->stack = stack;
         site->caller.frame = caller.frame;
-        lock_site_locate(site, pcs, depth, (const uintptr_t *)ts->stack.hi);
+        lock_site_locate(site, pcs, sps, depth, (const uintptr_t *)ts->stack_base);
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
         site->caller.pc = caller.pc;
     }
     return stack;
 }
 
-/* The same, as kept if it is. */
-static uint32_t stack_at(struct thread_state *ts, const struct unwind_regs *regs,
-                         struct lock_caller caller)
-{
-    const struct lock_site *site = lock_site_slot(ts->sites, caller);
-    if (ts->sites_generation == modules_generation() && lock_site_is(site, caller))
-        return site->stack;
-    return lock_site_walk(ts, regs, caller);
-}
-
-static struct lock_book *book_at(struct thread_state *ts, const void *lock, struct lock_call call,
-                                 uint32_t stack)
-{
-    struct lock_book *b = lock_book_slot(ts->books, lock, stack);
-    if (lock_book_is(b, lock, stack, call.call, ts->recorder) && lock_is_at(b->lock, lock))
-        return b;
-    return lock_book_make(ts, lock, call, stack);
-}
-
 struct lock_book *lock_book_walk(struct thread_state *ts, const void *lock, struct lock_call call,
                                  const struct unwind_regs *regs, struct lock_caller caller)
 {
-    return book_at(ts, lock, call, lock_site_walk(ts, regs, caller));
+    return lock_book_at(ts, lock, call, lock_site_walk(ts, regs, caller));
 }
 
 void lock_taken_again(struct thread_state *ts, const void *lock)
@@ -128,8 +141,8 @@ void lock_taken_again(struct thread_state *ts, const void *lock)
         ts->held.overflow++;
 }
 
-void lock_hold_begin(struct thread_state *ts, const void *lock, struct pshim_account *a,
-                     uint32_t index)
+void lock_hold_add(struct thread_state *ts, const void *lock, struct pshim_account *a,
+                   uint32_t index)
 {
     struct held_lock *h = held_find(&ts->held, lock);
     if (unlikely(h != NULL)) /* another thread gave it back: how long it was held is not known */
@@ -140,13 +153,7 @@ void lock_hold_begin(struct thread_state *ts, const void *lock, struct pshim_acc
             shim_lost(PSHIM_LOSS_held_overflow);
         return;
     }
-    h->address = lock;
-    h->account = a;
-    h->lock = index;
-    h->allocs = ts->alloc_events;
-    h->depth = 1;
-    h->stops = shim_control->stops;
-    h->since = lock_clock(); /* last: our own work is not in it */
+    lock_hold_fill(ts, h, lock, a, index);
 }
 
 COLD void lock_hold_begin_kept(struct thread_state *ts, const void *lock, struct pshim_account *a,
@@ -160,27 +167,10 @@ COLD void lock_hold_begin_kept(struct thread_state *ts, const void *lock, struct
     h->since = lock_clock();
 }
 
-/* A hold that ends at `now` (units of the lock clock) goes into the file. It calls nothing: who
-   gives a lock back has no registers to save for it. */
-static __attribute__((noinline)) void hold_book(struct thread_state *ts,
-                                                const struct held_lock *held, uint64_t now)
-{
-    struct pshim_account *a = held->account;
-    if (unlikely(!a || !shim_control->recording || held->stops != shim_control->stops))
-        return; /* paused: now, or at some time since */
-    bool shared = account_is_shared(a);
-    uint64_t time = lock_clock_since(held->since, now);
-    counter_add(&a->counter[PSHIM_LOCK_HOLD], time, shared);
-    counter_max(&a->counter[PSHIM_LOCK_HOLD_MAX], time, shared);
-    uint64_t allocs = ts->alloc_events - held->allocs;
-    if (allocs)
-        counter_add(&a->counter[PSHIM_LOCK_HELD_ALLOCS], allocs, shared);
-}
-
-/* The same, and of a hold that goes there into the histogram; then it is held no more. */
+/* A hold ends; if it goes there, into the histogram too. Then it is held no more. */
 static COLD void hold_end(struct thread_state *ts, struct held_lock *held, uint64_t now)
 {
-    hold_book(ts, held, now);
+    lock_hold_book(ts, held, now);
     if (held_weight(held) && shim_control->recording && held->stops == shim_control->stops)
         lock_times_held(held->account, lock_clock_since(held->since, now), held_weight(held));
     held_remove(&ts->held, held);
@@ -202,8 +192,8 @@ static COLD void wait_ticks_book(struct thread_state *ts, uint32_t node, uint64_
 
 static void wait_book(struct thread_state *ts, struct lock_wait *w)
 {
-    const struct lock_book *book =
-        book_at(ts, w->lock, LOCK_CALL(w->call), stack_at(ts, w->regs, w->caller));
+    struct lock_book *book =
+        lock_book_at(ts, w->lock, LOCK_CALL(w->call), lock_site_stack(ts, w->regs, w->caller));
     w->account = book->account;
     w->index = book->index;
 }
@@ -298,34 +288,21 @@ void lock_blame(const struct claims *claims, const struct unwind_regs *regs,
         return;
     uint32_t stack = 0;
     if (shim_control->recording) {
-        stack = stack_at(ts, regs, caller);
+        stack = lock_site_stack(ts, regs, caller);
         blame_book(ts, claims, stack);
     }
     guard_leave(ts, stack);
 }
 
-static COLD void given_back_apart(struct thread_state *ts, struct held_lock *h, uint64_t now)
+/* The guard is held, and left here. */
+void lock_given_back_rest(struct thread_state *ts, const void *lock, uint64_t now)
 {
-    hold_end(ts, h, now);
-    guard_leave(ts, 0);
-}
-
-void lock_given_back(const void *lock, uint64_t now)
-{
-    if (unlikely(!guard_enter()))
-        return; /* taken in the same signal handler, which was told then */
-    struct thread_state *ts = shim_tls.self;
     struct held_lock *h = likely(ts != NULL) ? held_find(&ts->held, lock) : NULL;
     if (likely(h != NULL)) {
-        if (likely(h->depth == 1)) {
-            hold_book(ts, h, now);
-            held_remove(&ts->held, h);
-        } else if (held_depth(h) > 1) {
+        if (unlikely(held_depth(h) > 1))
             h->depth--;
-        } else {
-            given_back_apart(ts, h, now);
-            return;
-        }
+        else
+            hold_end(ts, h, now);
     } else if (!shim_tls.ended && (!ts || !held_overflow_left(&ts->held))) {
         shim_lost(PSHIM_LOSS_unlock_unknown);
     }
@@ -357,11 +334,11 @@ void lock_pause_begin(struct lock_pause *p, const pthread_mutex_t *m, enum pshim
         p->was_overflow = held_overflow_left(&ts->held);
     }
     if (shim_control->recording) {
-        const struct lock_book *book = lock_book_walk(ts, m, LOCK_CALL(call), regs, caller);
+        struct lock_book *book = lock_book_walk(ts, m, LOCK_CALL(call), regs, caller);
         p->account = book->account;
         p->index = book->index;
         if (unlikely(claims.count + claims.lost))
-            blame_book(ts, &claims, book->stack);
+            blame_book(ts, &claims, lock_book_stack(book));
     }
     lock_leave(ts, p->account);
 }

@@ -95,27 +95,85 @@ uint32_t lock_site_walk(struct thread_state *ts, const struct unwind_regs *regs,
                         struct lock_caller caller);
 
 /*
- * What a hook's caller taking this lock is booked on, by a walk from the hook's registers; never
- * NULL. With the guard held.
+ * What taking this lock at a stack is booked on; never NULL. Where it is kept it is found, else it
+ * is made. With the guard held.
  */
+struct lock_book *lock_book_at(struct thread_state *ts, const void *lock, struct lock_call call,
+                               uint32_t stack);
+
+/* The same, by a walk from the hook's registers. */
 struct lock_book *lock_book_walk(struct thread_state *ts, const void *lock, struct lock_call call,
                                  const struct unwind_regs *regs, struct lock_caller caller);
 
-/* The same at a stack that is known. */
-struct lock_book *lock_book_make(struct thread_state *ts, const void *lock, struct lock_call call,
-                                 uint32_t stack);
+/* Node of the stack of a hook's caller as it is kept, or lock_site_unknown. */
+uint32_t lock_site_other(const struct lock_site *set, struct lock_caller caller);
+HOT_INLINE uint32_t lock_site_kept(const struct thread_state *ts, struct lock_caller caller)
+{
+    const struct lock_site *set =
+        lock_site_set(__atomic_load_n(&ts->sites, __ATOMIC_RELAXED), caller);
+    uint32_t stack = set->stack;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (unlikely(ts->sites_generation != modules_generation()))
+        return lock_site_unknown;
+    return likely(lock_site_is(set, caller)) ? stack : lock_site_other(set, caller);
+}
+
+/* Node of the stack of a hook's caller, as kept, or by a walk. With the guard held. */
+HOT_INLINE uint32_t lock_site_stack(struct thread_state *ts, const struct unwind_regs *regs,
+                                    struct lock_caller caller)
+{
+    uint32_t stack = lock_site_kept(ts, caller);
+    return likely(stack != lock_site_unknown) ? stack : lock_site_walk(ts, regs, caller);
+}
 
 /* One more time. With the guard held. */
 void lock_taken_again(struct thread_state *ts, const void *lock);
 
-/* A new hold of the lock with this index; `a` NULL: recording is paused. With the guard held. */
-void lock_hold_begin(struct thread_state *ts, const void *lock, struct pshim_account *a,
-                     uint32_t index);
+/* A new hold of the lock with this index, in an entry of its own; `a` NULL: recording is paused.
+   With the guard held. */
+HOT_INLINE void lock_hold_fill(struct thread_state *ts, struct held_lock *h, const void *lock,
+                               struct pshim_account *a, uint32_t index)
+{
+    h->address = lock;
+    h->account = a;
+    h->lock = index;
+    h->allocs = ts->alloc_events;
+    h->depth = 1;
+    h->stops = shim_control->stops;
+    h->since = lock_clock(); /* last: our own work is not in it */
+}
+
+/* The same where the thread holds other locks. */
+void lock_hold_add(struct thread_state *ts, const void *lock, struct pshim_account *a,
+                   uint32_t index);
+HOT_INLINE void lock_hold_begin(struct thread_state *ts, const void *lock, struct pshim_account *a,
+                                uint32_t index)
+{
+    if (likely(ts->held.count == 0))
+        lock_hold_fill(ts, &ts->held.locks[ts->held.count++], lock, a, index);
+    else
+        lock_hold_add(ts, lock, a, index);
+}
 
 /* Likewise, of a hold that the account has counted and that goes into the histogram, for `weight`
    of them; 0 = not there. */
 void lock_hold_begin_kept(struct thread_state *ts, const void *lock, struct pshim_account *a,
                           uint32_t index, uint32_t weight);
+
+/* A hold that ends at `now` (units of the lock clock) goes into the file. With the guard held. */
+HOT_INLINE void lock_hold_book(struct thread_state *ts, const struct held_lock *held, uint64_t now)
+{
+    struct pshim_account *a = held->account;
+    if (unlikely(!a || !shim_control->recording || held->stops != shim_control->stops))
+        return; /* paused: now, or at some time since */
+    bool shared = account_is_shared(a);
+    uint64_t time = lock_clock_since(held->since, now);
+    counter_add(&a->counter[PSHIM_LOCK_HOLD], time, shared);
+    counter_max(&a->counter[PSHIM_LOCK_HOLD_MAX], time, shared);
+    uint64_t allocs = ts->alloc_events - held->allocs;
+    if (allocs)
+        counter_add(&a->counter[PSHIM_LOCK_HELD_ALLOCS], allocs, shared);
+}
 
 /* Sets the guard. NULL, and counted, if the thread is in one of our hooks, or has ended. */
 HOT_INLINE struct thread_state *lock_enter(void)
@@ -135,32 +193,69 @@ uint32_t lock_stack(const struct pshim_account *account);
 
 HOT_INLINE void lock_leave(struct thread_state *ts, const struct pshim_account *account)
 {
-    guard_leave(ts, unlikely(ts->pending_ticks) && account ? lock_stack(account) : 0);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (unlikely(ts->pending_ticks))
+        tick_book_pending(ts, account ? lock_stack(account) : 0);
+    shim_tls.guard = 0;
+}
+
+/* What can be known of a lock before it is taken, so that less has to be done while it is held. */
+struct lock_view {
+    struct lock_book *book; /* what it is booked on, if that is kept; NULL: the stack is not */
+    uint32_t stack;
+};
+#define LOCK_NO_VIEW ((struct lock_view){NULL, 0})
+
+/*
+ * In an exported function, about to take a lock. Without the guard: whatever a signal handler did
+ * meanwhile to what is looked at here, the stack is this one's, for no other hook can have its
+ * frame, and whether the book is still the lock's is asked when the lock is taken.
+ *
+ * The first access after a lock waits for its atomic instruction to end. What others may have
+ * written since is asked for before it: both are fetched at once.
+ */
+HOT_INLINE struct lock_view lock_look(const void *lock, enum pshim_call call)
+{
+    struct lock_view v = LOCK_NO_VIEW;
+    struct thread_state *ts = shim_tls.self;
+    if (unlikely(!ts))
+        return v;
+    struct lock_caller caller = LOCK_CALLER();
+    uint32_t stack = lock_site_kept(ts, caller);
+    if (unlikely(stack == lock_site_unknown))
+        return v;
+    v.stack = stack;
+    v.book = lock_book_likely(
+        lock_book_set(__atomic_load_n(&ts->books, __ATOMIC_RELAXED), lock, stack), lock);
+    __builtin_prefetch(v.book->account, 1);
+    if (lock_has_owner(call))
+        __asm__ volatile("prefetchw %0" ::"m"(v.book->lock->owner)); /* all x86-64 do, or skip it */
+    return v;
 }
 
 /*
- * What the exported function that this stands in, taking a lock, is booked on: as kept, or by a
- * walk. With the guard held.
+ * What the exported function that this stands in, taking a lock, is booked on: as it was seen
+ * before, as kept, or by a walk. With the guard held.
  */
 HOT_INLINE struct lock_book *lock_book_here(struct thread_state *ts, const void *lock,
-                                            enum pshim_call call)
+                                            enum pshim_call call, struct lock_view v)
 {
-    struct lock_caller caller = LOCK_CALLER();
-    const struct lock_site *site = lock_site_slot(ts->sites, caller);
-    if (likely(ts->sites_generation == modules_generation() && lock_site_is(site, caller))) {
-        struct lock_book *b = lock_book_slot(ts->books, lock, site->stack);
-        if (likely(lock_book_is(b, lock, site->stack, call, ts->recorder) &&
-                   lock_is_at(b->lock, lock)))
-            return b;
-        return lock_book_make(ts, lock, LOCK_CALL(call), site->stack);
+    if (likely(v.book != NULL)) {
+        if (likely(lock_book_is(v.book, lock, v.stack, call, ts->recorder) &&
+                   lock_is_at(v.book->lock, lock)))
+            return v.book;
+        return lock_book_at(ts, lock, LOCK_CALL(call), v.stack);
     }
     struct unwind_regs regs;
     unwind_capture(&regs);
-    return lock_book_walk(ts, lock, LOCK_CALL(call), &regs, caller);
+    return lock_book_walk(ts, lock, LOCK_CALL(call), &regs, LOCK_CALLER());
 }
 
-/* The thread has got a lock that was free. In an exported function: its registers are the site. */
-HOT_INLINE void lock_taken(const void *lock, enum pshim_call call)
+/*
+ * The thread has got a lock that was free, of which lock_look() said this before. In an exported
+ * function: its registers are the site.
+ */
+HOT_INLINE void lock_taken(const void *lock, enum pshim_call call, struct lock_view view)
 {
     struct thread_state *ts = lock_enter();
     if (unlikely(!ts))
@@ -174,7 +269,7 @@ HOT_INLINE void lock_taken(const void *lock, enum pshim_call call)
     struct pshim_account *a = NULL;
     uint32_t index = 0;
     if (likely(shim_control->recording)) {
-        book = lock_book_here(ts, lock, call);
+        book = lock_book_here(ts, lock, call, view);
         a = book->account;
         index = book->index;
         counter_add(&a->counter[PSHIM_LOCK_ACQUISITIONS], 1, account_is_shared(a));
@@ -189,7 +284,12 @@ HOT_INLINE void lock_taken(const void *lock, enum pshim_call call)
     if (lock_is_owned(lock_kind_of(call)))
         lock_hold_begin(ts, lock, a, index);
     /* The book's account, not `a`, which no register would have to hold over the call. */
-    guard_leave(ts, unlikely(ts->pending_ticks) && book ? lock_stack(book->account) : 0);
+    lock_leave(ts, book ? book->account : NULL);
+}
+
+HOT_INLINE void lock_taken_here(const void *lock, enum pshim_call call)
+{
+    lock_taken(lock, call, lock_look(lock, call));
 }
 
 /* A call that has to wait for a lock, on the hook's stack. */
@@ -212,7 +312,21 @@ void lock_wait_begin(struct lock_wait *w);
 void lock_wait_end(struct lock_wait *w, int error);
 
 /* The thread has given the lock back; it did so at `now`. */
-void lock_given_back(const void *lock, uint64_t now);
+void lock_given_back_rest(struct thread_state *ts, const void *lock, uint64_t now);
+HOT_INLINE void lock_given_back(const void *lock, uint64_t now)
+{
+    if (unlikely(!guard_enter()))
+        return; /* taken in the same signal handler, which was told then */
+    struct thread_state *ts = shim_tls.self;
+    struct held_lock *h = likely(ts != NULL) ? held_top(&ts->held) : NULL;
+    if (likely(h && h->address == lock && h->depth == 1)) {
+        lock_hold_book(ts, h, now);
+        ts->held.count--;
+        guard_leave(ts, 0);
+    } else {
+        lock_given_back_rest(ts, lock, now);
+    }
+}
 
 /*
  * The lock is about to be given back at `now`, and there are tickets: what is owed to those that

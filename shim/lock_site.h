@@ -4,6 +4,10 @@
  * taken at a stack is booked on. A call that goes through many locks (the shards of a table) has
  * one entry in the first and as many in the second as there are locks.
  *
+ * Both begin small, the second on one page; where entries keep driving each other out a larger one
+ * takes a table's place, into which what is used is entered anew. The smaller one stays where it
+ * is: a signal handler may have made the larger one while the smaller was looked at.
+ *
  * A stack is believed when the hook's return address and the hook's frame are the same
  * and the return addresses of the callers further out, as many as are kept, stand in the stack
  * where they stood. Only stacks of the thread's own are kept: their memory is always there.
@@ -18,10 +22,18 @@
 #include "profile/format.h"
 
 enum {
-    lock_sites = 32,
-    lock_books = 128,
-    lock_site_callers = 12,    /* return addresses that are compared, beside the hook's own */
-    lock_site_words_max = 4096 /* of stack in which they are looked for */
+    lock_site_ways = 4,
+    lock_site_bits = 3, /* a thread's first table: 2^3 sets */
+    lock_site_bits_most = 7,
+    lock_sites = lock_site_ways << lock_site_bits,
+    lock_book_ways = 2, /* entries of a set; the one entered last stands first */
+    lock_book_bits = 6, /* a thread's first table: 2^6 sets, on a page */
+    lock_book_bits_most = 12,
+    lock_books = lock_book_ways << lock_book_bits,
+    lock_site_callers = 12,     /* return addresses that are compared, beside the hook's own */
+    lock_site_group = 4,        /* compared at a time */
+    lock_site_words_max = 4096, /* of stack in which they are looked for */
+    lock_tables_bytes_most = 64 << 20 /* of all threads, beyond their first tables */
 };
 
 /* Of a hook: its return address, and the address above it. */
@@ -31,12 +43,12 @@ struct lock_caller {
 };
 
 struct lock_site {
-    struct lock_caller caller; /* pc 0 = no entry */
-    uint64_t sum;              /* of the callers' return addresses */
-    uint32_t stack;            /* node */
-    uint16_t callers;
-    uint16_t at[lock_site_callers]; /* where they stand: words above the frame */
-};
+    struct lock_caller caller;      /* pc 0 = no entry */
+    uint64_t sum;                   /* lock_site_sum() */
+    uint32_t stack;                 /* node */
+    uint16_t groups;                /* of callers; what is left of the last one is the hook's own */
+    uint16_t at[lock_site_callers]; /* where they stand: words above the hook's own */
+} __attribute__((aligned(64)));
 
 /* What a lock is booked on when a call takes it at a stack. */
 struct lock_book {
@@ -45,36 +57,134 @@ struct lock_book {
     struct pshim_account *account;
     uint32_t index : 24; /* of the lock */
     int8_t until_mark;   /* acquisitions before the one whose hold goes into the histogram */
-    uint32_t stack : 24;
-    uint32_t call : 8; /* enum pshim_call */
+    uint32_t key;        /* lock_book_key() */
 };
 
-static inline struct lock_site *lock_site_slot(struct lock_site *sites, struct lock_caller c)
+static inline uint32_t lock_book_key(uint32_t stack, enum pshim_call call)
 {
-    uint64_t h = c.pc << 7 ^ (uintptr_t)c.frame << 13;
-    return &sites[h * 0x9e3779b97f4a7c15u >> 59];
+    return stack | (uint32_t)call << 24;
 }
 
-static inline struct lock_book *lock_book_slot(struct lock_book *books, const void *address,
-                                               uint32_t stack)
+static inline uint32_t lock_book_stack(const struct lock_book *b)
+{
+    return b->key & 0xffffff;
+}
+
+/*
+ * Either table in one word, so that it is read at once: its address, and in place of the lowest six
+ * bits how far a hash is shifted to become the number of a set.
+ */
+static inline uintptr_t lock_table_word(const void *entries, unsigned set_bits)
+{
+    return (uintptr_t)entries | (64 - set_bits);
+}
+
+static inline unsigned lock_table_set_bits(uintptr_t table)
+{
+    return 64 - (table & 63);
+}
+
+static inline void *lock_table_entries(uintptr_t table)
+{
+    return (void *)(table & ~(uintptr_t)63);
+}
+
+static inline uint64_t lock_table_set(uintptr_t table, uint64_t hash)
+{
+    return hash * 0x9e3779b97f4a7c15u >> (table & 63);
+}
+
+/*
+ * Of how many sets (as bits, up to `most`) the next table is to be, now that so many of its entries
+ * that were in use had to go; 0 if this one will do. `others_bytes`: all tables of the process that
+ * had to be made.
+ */
+static inline unsigned lock_table_grown(uintptr_t table, unsigned most, uint64_t set_bytes,
+                                        uint32_t evicted, uint64_t others_bytes)
+{
+    unsigned bits = lock_table_set_bits(table);
+    if (bits >= most || evicted < 1u << bits ||
+        others_bytes + (set_bytes << (bits + 2)) > lock_tables_bytes_most)
+        return 0;
+    return bits + 2;
+}
+
+/* The set in which a hook's stack stands. */
+static inline struct lock_site *lock_site_set(uintptr_t sites, struct lock_caller c)
+{
+    uint64_t h = c.pc << 7 ^ (uintptr_t)c.frame << 13;
+    struct lock_site *entries = lock_table_entries(sites);
+    return &entries[lock_table_set(sites, h) * lock_site_ways];
+}
+
+/* The set in which a lock taken at a stack stands. */
+static inline struct lock_book *lock_book_set(uintptr_t books, const void *address, uint32_t stack)
 {
     uint64_t h = (uintptr_t)address >> 3 ^ (uint64_t)stack << 32;
-    return &books[h * 0x9e3779b97f4a7c15u >> 57];
+    struct lock_book *entries = lock_table_entries(books);
+    return &entries[lock_table_set(books, h) * lock_book_ways];
+}
+
+/* Is its record still that of its lock? */
+static inline bool lock_book_is_alive(const struct lock_book *b)
+{
+    return b->address && b->lock->state == PSHIM_LOCK_ALIVE &&
+           b->lock->address == (uintptr_t)b->address;
+}
+
+/* The entry of a set to look at: the other one is the lock's if the first one is not. */
+static inline struct lock_book *lock_book_likely(struct lock_book *set, const void *address)
+{
+    return &set[set->address != address];
+}
+
+/*
+ * Room for a new entry, the first of its set, with no address; what stood there goes one on.
+ * *evicted counts those of locks that are alive that had to go.
+ */
+static inline struct lock_book *lock_book_room(struct lock_book *set, uint32_t *evicted)
+{
+    if (lock_book_is_alive(&set[0])) {
+        *evicted += lock_book_is_alive(&set[1]);
+        set[1].address = NULL; /* a signal handler may look at it */
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        set[1].lock = set[0].lock;
+        set[1].account = set[0].account;
+        set[1].index = set[0].index;
+        set[1].until_mark = set[0].until_mark;
+        set[1].key = set[0].key;
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        set[1].address = set[0].address;
+    }
+    set[0].address = NULL;
+    return &set[0];
 }
 
 /* A lock may have been destroyed since, and the thread may have another recorder. */
 static inline bool lock_book_is(const struct lock_book *b, const void *address, uint32_t stack,
                                 enum pshim_call call, uint32_t recorder)
 {
-    return b->address == address && b->stack == stack && b->call == call &&
+    return b->address == address && b->key == lock_book_key(stack, call) &&
            b->account->recorder == recorder;
 }
 
+static inline uint64_t lock_site_turned(uintptr_t word, unsigned bits)
+{
+    return word << bits | word >> (64 - bits);
+}
+
+/*
+ * Of the callers' return addresses. Two calls in one function are some bytes apart: within a group
+ * no such distances at two places make up for each other, as they would in a plain sum.
+ */
 static inline uint64_t lock_site_sum(const struct lock_site *site)
 {
+    const uintptr_t *own = site->caller.frame - 1;
+    const uint16_t *at = site->at;
     uint64_t sum = 0;
-    for (unsigned i = 0; i < site->callers; i++)
-        sum += site->caller.frame[site->at[i]] * (2 * i + 1); /* also where two changed places */
+    for (unsigned i = 0; i < site->groups; i++, at += lock_site_group)
+        sum = sum * 0x9e3779b97f4a7c15u + own[at[0]] + lock_site_turned(own[at[1]], 16) +
+              lock_site_turned(own[at[2]], 32) + lock_site_turned(own[at[3]], 48);
     return sum;
 }
 
@@ -85,26 +195,57 @@ static inline bool lock_site_is(const struct lock_site *site, struct lock_caller
            lock_site_sum(site) == site->sum;
 }
 
+enum { lock_site_unknown = UINT32_MAX };
+
+/* The stack of the entry that is of this very stack, or lock_site_unknown: what stands there is
+   read before it is compared (lock_look() says why). */
+static inline uint32_t lock_site_find(const struct lock_site *set, struct lock_caller c)
+{
+    for (unsigned i = 0; i < lock_site_ways; i++) {
+        uint32_t stack = set[i].stack;
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        if (lock_site_is(&set[i], c))
+            return stack;
+    }
+    return lock_site_unknown;
+}
+
+/* Where a new entry goes: where there is none, else each in its turn; *evicted counts. */
+static inline struct lock_site *lock_site_room(struct lock_site *set, uint32_t *evicted)
+{
+    for (unsigned i = 0; i < lock_site_ways; i++)
+        if (set[i].caller.pc == 0)
+            return &set[i];
+    return &set[(*evicted)++ % lock_site_ways];
+}
+
 /*
  * Where the callers' return addresses stand in the stack: pcs[0..depth) as a walk gave them, the
- * hook's caller first. The search goes outwards, up to `end`, and stops at the first that is not
- * found.
+ * hook's caller first; sps[], if not NULL, the stack pointers of these frames, 0 where it is not
+ * known: the return address stands below. The search goes outwards, up to `end`, from where on
+ * nothing changes, and stops at the first that is not found.
  */
-static inline void lock_site_locate(struct lock_site *site, const uintptr_t *pcs, unsigned depth,
-                                    const uintptr_t *end)
+static inline void lock_site_locate(struct lock_site *site, const uintptr_t *pcs,
+                                    const uintptr_t *sps, unsigned depth, const uintptr_t *end)
 {
-    const uintptr_t *frame = site->caller.frame;
-    size_t words = (size_t)(end - frame), at = 0;
+    const uintptr_t *own = site->caller.frame - 1;
+    size_t words = end > own ? (size_t)(end - own) : 0, at = 1;
+    unsigned callers = 0;
     if (words > lock_site_words_max)
         words = lock_site_words_max;
-    site->callers = 0;
-    for (unsigned i = 1; i < depth && site->callers < lock_site_callers; i++, at++) {
-        while (at < words && frame[at] != pcs[i] + 1)
+    for (unsigned i = 1; i < depth && callers < lock_site_callers; i++, at++) {
+        size_t there = sps && sps[i] > (uintptr_t)own ? (sps[i] - (uintptr_t)own) / 8 - 1 : 0;
+        if (there >= words || (there > at && own[there] == pcs[i] + 1))
+            at = there;
+        while (at < words && own[at] != pcs[i] + 1)
             at++;
         if (at >= words)
             break;
-        site->at[site->callers++] = (uint16_t)at;
+        site->at[callers++] = (uint16_t)at;
     }
+    while (callers % lock_site_group)
+        site->at[callers++] = 0;
+    site->groups = (uint16_t)(callers / lock_site_group);
     site->sum = lock_site_sum(site);
 }
 

@@ -7,14 +7,7 @@ static struct pshim_account *account_at(struct thread_state *ts, const void *loc
                                         struct lock_call call, const struct unwind_regs *regs,
                                         struct lock_caller caller)
 {
-    const struct lock_site *site = lock_site_slot(ts->sites, caller);
-    if (unlikely(ts->sites_generation != modules_generation() || !lock_site_is(site, caller)))
-        return lock_book_walk(ts, lock, call, regs, caller)->account;
-    const struct lock_book *b = lock_book_slot(ts->books, lock, site->stack);
-    if (likely(lock_book_is(b, lock, site->stack, call.call, ts->recorder) &&
-               lock_is_at(b->lock, lock)))
-        return b->account;
-    return lock_book_make(ts, lock, call, site->stack)->account;
+    return lock_book_at(ts, lock, call, lock_site_stack(ts, regs, caller))->account;
 }
 
 /* NULL: nothing is to be booked now. Else the guard is held. */

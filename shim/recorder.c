@@ -143,11 +143,15 @@ uint32_t recorder_stack(struct thread_state *ts, const struct unwind_regs *regs)
     return stack_changed(ts, regs);
 }
 
-unsigned recorder_last_stack(const struct thread_state *ts, uintptr_t *pcs, unsigned max)
+unsigned recorder_last_stack(const struct thread_state *ts, uintptr_t *pcs, uintptr_t *sps,
+                             unsigned max)
 {
     unsigned depth = ts->kept.depth, n = 0;
-    for (; n < depth && n < max; n++)
-        pcs[n] = ts->kept.frame[depth - 1 - n].rip - 1;
+    for (; n < depth && n < max; n++) {
+        const struct unwind_frame *f = &ts->kept.frame[depth - 1 - n];
+        pcs[n] = f->rip - 1;
+        sps[n] = ts->kept.walked ? f->sp : 0;
+    }
     return n;
 }
 

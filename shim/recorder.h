@@ -15,9 +15,10 @@
 /* Node of the stack that starts at *regs, a frame of our own hook, which is left out. */
 uint32_t recorder_stack(struct thread_state *ts, const struct unwind_regs *regs);
 
-/* The pcs of the stack that recorder_stack() told last, innermost first, at most `max`. Returns how
-   many; 0 if it was not kept. */
-unsigned recorder_last_stack(const struct thread_state *ts, uintptr_t *pcs, unsigned max);
+/* The pcs, and stack pointers if known, else 0, of the stack that recorder_stack() told last,
+   innermost first, at most `max`. Returns how many; 0 if it was not kept. */
+unsigned recorder_last_stack(const struct thread_state *ts, uintptr_t *pcs, uintptr_t *sps,
+                             unsigned max);
 
 /* Node of an interrupted stack: all frames, *regs exact. */
 uint32_t recorder_tick_stack(struct thread_state *ts, const struct unwind_regs *regs,

@@ -47,7 +47,7 @@ struct shim_control {
     uint32_t locks;     /* enum pshim_switch: off, on, or waits only */
     uint32_t io;        /* enum io_bit (io_recorder.h): 0 = pass through */
 };
-extern struct shim_control *shim_control; /* never NULL */
+extern struct shim_control *shim_control SHIM_HIDDEN; /* never NULL */
 
 struct shim_global {
     struct profile profile;
@@ -65,16 +65,14 @@ struct shim_global {
     uint64_t cpu_at_start_ns; /* of the process: an image that exec replaced may have used some */
     uint32_t live_threads;    /* atomic */
 };
-extern struct shim_global shim;
+extern struct shim_global shim SHIM_HIDDEN;
 
 /* What a call of I/O at a stack is booked on, and beside it what holders of a lock do meanwhile. */
 enum { io_books = 32 };
 struct io_book {
     struct pshim_account *account; /* NULL = no entry */
     struct pshim_account *held;
-    uint32_t stack : 24;
-    uint32_t call : 8; /* enum pshim_call */
-    uint32_t lock;     /* index; 0 = no lock was held */
+    uint64_t key; /* stack, 24 bits | enum pshim_call, 8 | index of the lock, 0 = none was held */
 };
 
 /*
@@ -90,6 +88,7 @@ struct thread_state {
     uint32_t next_free;          /* free list of states: index + 1 */
     struct pshim_thread *record; /* in the file; never NULL */
     struct unwind_range stack;
+    uintptr_t stack_base; /* from here to stack.hi are frames that end with the thread */
     uint32_t start_node;
     int32_t timer; /* kernel timer id, −1 = none */
     uint32_t destructor_rounds;
@@ -112,9 +111,13 @@ struct thread_state {
     uint32_t spare_node;       /* a node record handed out, not used: taken by the next insertion */
     uint32_t spare_lock;       /* a lock record likewise */
     uint32_t sites_generation; /* of the modules, when the sites below were entered */
-    uint32_t timed_strata;     /* of its events, those with the timed one drawn: see timing.c */
-    uint32_t walk_serial;      /* moves with each walk: tells a nested one */
-    void *(*start)(void *);    /* the host's start routine and argument, until it runs */
+    uint32_t sites_evicted;    /* from the table in use */
+    uint32_t books_evicted;
+    uintptr_t sites;        /* where it takes locks: lock_table_word() */
+    uintptr_t books;        /* what they are booked on */
+    uint32_t timed_strata;  /* of its events, those with the timed one drawn: see timing.c */
+    uint32_t walk_serial;   /* moves with each walk: tells a nested one */
+    void *(*start)(void *); /* the host's start routine and argument, until it runs */
     int (*start_c11)(void *);
     void *start_arg;
     uint64_t created_ns;       /* by its creator: what it waits for its first CPU is its time */
@@ -144,13 +147,12 @@ struct thread_state {
     /* The blocks allocated there last, which may be gone: lock_block.h. Apart, so that an account
        is found by a shift. */
     const void *last_blocks[shim_accounts_at_hand];
-    struct held held;                   /* the locks it holds */
-    struct lock_site sites[lock_sites]; /* where it takes them */
+    struct held held; /* the locks it holds */
+    struct lock_site first_sites[lock_sites];
     struct spans spans;                 /* the regions it is in */
     uintptr_t tick_pcs[shim_depth_max]; /* where a tick's walk is: it may interrupt a hook's */
     struct unwind_kept kept;            /* the last stack of a hook */
-    struct lock_book books[lock_books]
-        __attribute__((aligned(4096))); /* what its locks are booked on */
+    struct lock_book first_books[lock_books] __attribute__((aligned(4096)));
     uintptr_t hook_pcs[shim_depth_max]; /* where a hook's whole walk is written, innermost first */
     struct io_book io_books[io_books];  /* what its I/O is booked on */
 };
@@ -164,7 +166,7 @@ struct shim_tls {
     int32_t until_timed;       /* events before the one that is timed: timing.h */
     struct sampler sampler;
 };
-extern __thread struct shim_tls shim_tls;
+extern __thread struct shim_tls shim_tls SHIM_HIDDEN;
 
 HOT_INLINE uintptr_t shim_sp(void)
 {

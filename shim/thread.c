@@ -7,7 +7,6 @@
 
 #include "profile/sys.h"
 #include "shim/blame.h"
-#include "shim/lock_clock.h"
 #include "shim/modules.h"
 #include "shim/nodes.h"
 #include "shim/recorder.h"
@@ -18,8 +17,8 @@
 #include "shim/waits.h"
 
 enum {
-    slab_states = 16,
-    slab_max = 8192,
+    slab_states = 4,
+    slab_max = 32768,
     last_destructor_round = 4, /* PTHREAD_DESTRUCTOR_ITERATIONS */
 };
 
@@ -62,7 +61,7 @@ static struct thread_state *state_pop(void)
     return NULL;
 }
 
-/* Maps 16 more states; the first one is returned, the others go to the free list. */
+/* Maps some more states; the first one is returned, the others go to the free list. */
 static struct thread_state *slab_map(void)
 {
     struct thread_state *slab = sys_map_anon(slab_states * sizeof *slab);
@@ -212,6 +211,11 @@ void thread_begin(struct thread_state *ts, bool newborn)
     ts->waiting.what = PSHIM_WAIT_RUN;
     ts->ticket.number = 0;
     ts->kept.depth = 0;
+    ts->stack_base = ts->stack.hi;
+    if (!ts->books)
+        ts->books = lock_table_word(ts->first_books, lock_book_bits);
+    if (!ts->sites)
+        ts->sites = lock_table_word(ts->first_sites, lock_site_bits);
     ts->sites_generation = modules_generation() - 1; /* of another thread's stack and recorder */
     held_clear(&ts->held);
     memset(ts->named, 0, sizeof ts->named);
