@@ -10,8 +10,10 @@
  * cannot take each other's for their own) and the index of a record, 0 = never used. It is free for
  * another when its record is another's place now, or its lock was destroyed.
  */
+enum { bucket_slots = 8 };
 static uint64_t *slots;
 static uint32_t slot_mask;
+static uint8_t *was_full; /* of each bucket: a lock of it may stand in the next */
 
 /* Of each record: the slot that it stands in, and what was destroyed before it. */
 struct place {
@@ -44,43 +46,35 @@ static bool slot_is_free(uint32_t slot, uint32_t index)
 
 /*
  * Index of the lock at an address, or 0: then *free_slot is where it would stand and *free_holds
- * what that slot holds. There are twice as many slots as records: one is free, and searches are
- * short since slots become empty again (slots_clean).
+ * what that slot holds. A lock stands in the bucket of its address or, if that was full once, the
+ * next one; where in a bucket says nothing, so that slots may become free in any order. There are
+ * twice as many slots as records: one is free.
  */
 static uint32_t lock_find(const void *address, uint32_t *free_slot, uint64_t *free_holds)
 {
     bool free_is_known = false;
-    uint32_t i = address_hash(address) & slot_mask;
-    for (uint32_t looks = 0; looks <= slot_mask; looks++, i = (i + 1) & slot_mask) {
-        uint64_t holds = __atomic_load_n(&slots[i], __ATOMIC_ACQUIRE);
-        uint32_t index = (uint32_t)holds;
-        bool is_free = slot_is_free(i, index);
-        if (!is_free && lock_is_at(locks_record(index), address))
-            return index;
-        if (!free_is_known && is_free) {
-            free_is_known = true;
-            *free_slot = i;
-            *free_holds = holds;
+    uint32_t bucket = address_hash(address) & slot_mask & ~(uint32_t)(bucket_slots - 1);
+    for (uint32_t looks = 0; looks <= slot_mask; looks += bucket_slots) {
+        for (uint32_t i = bucket; i < bucket + bucket_slots; i++) {
+            uint64_t holds = __atomic_load_n(&slots[i], __ATOMIC_ACQUIRE);
+            uint32_t index = (uint32_t)holds;
+            bool is_free = slot_is_free(i, index);
+            if (!is_free && lock_is_at(locks_record(index), address))
+                return index;
+            if (is_free && !free_is_known) {
+                free_is_known = true;
+                *free_slot = i;
+                *free_holds = holds;
+            }
         }
-        if (index == 0)
-            return 0;
+        uint8_t *full = &was_full[bucket / bucket_slots];
+        if (!free_is_known)
+            __atomic_store_n(full, 1, __ATOMIC_RELEASE); /* before anything is put behind it */
+        else if (!__atomic_load_n(full, __ATOMIC_ACQUIRE))
+            break;
+        bucket = (bucket + bucket_slots) & slot_mask;
     }
     return 0;
-}
-
-/* A slot became free: it and the free ones before it are empty again if no search goes on behind
-   it. One that begins to right now may pass by its lock, which is then made twice. */
-static void slots_clean(uint32_t slot)
-{
-    if ((uint32_t)__atomic_load_n(&slots[(slot + 1) & slot_mask], __ATOMIC_ACQUIRE) != 0)
-        return;
-    for (uint32_t looks = 0; looks <= slot_mask; looks++, slot = (slot - 1) & slot_mask) {
-        uint64_t holds = __atomic_load_n(&slots[slot], __ATOMIC_ACQUIRE);
-        if ((uint32_t)holds == 0 || !slot_is_free(slot, (uint32_t)holds) ||
-            !__atomic_compare_exchange_n(&slots[slot], &holds, turn_on(holds, 0), 0,
-                                         __ATOMIC_RELEASE, __ATOMIC_RELAXED))
-            return;
-    }
 }
 
 bool locks_have_room(void)
@@ -177,11 +171,10 @@ static void record_drop(uint32_t index, uint32_t *spare)
 static void lock_end(uint32_t index)
 {
     struct pshim_lock *lock = locks_record(index);
-    uint32_t alive = PSHIM_LOCK_ALIVE, slot = places[index].slot;
+    uint32_t alive = PSHIM_LOCK_ALIVE;
     if (!__atomic_compare_exchange_n(&lock->state, &alive, PSHIM_LOCK_DESTROYED, 0,
                                      __ATOMIC_RELEASE, __ATOMIC_RELAXED))
         return;
-    slots_clean(slot);
     if (__atomic_load_n(&lock->kind, __ATOMIC_ACQUIRE) != PSHIM_LOCK_NONE)
         ended_push(index);
 }
@@ -213,6 +206,8 @@ static uint32_t lock_find_or_add(const void *address, enum pshim_lock_kind kind,
             lock_end(found);
             continue;
         }
+        if (found && found == mine) /* another lock left it in just the slot that it was to take */
+            break;
         if (found) {
             if (mine)
                 record_drop(mine, spare);
@@ -230,11 +225,11 @@ static uint32_t lock_find_or_add(const void *address, enum pshim_lock_kind kind,
         __atomic_store_n(&places[mine].slot, free_slot, __ATOMIC_RELAXED);
         __atomic_store_n(&locks_record(mine)->state, PSHIM_LOCK_ALIVE, __ATOMIC_RELEASE);
         if (__atomic_compare_exchange_n(&slots[free_slot], &holds, turn_on(holds, mine), 0,
-                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
-            record_publish(mine, kind);
-            return mine;
-        }
+                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+            break;
     }
+    record_publish(mine, kind);
+    return mine;
 }
 
 uint32_t locks_get(const void *address, enum pshim_lock_kind kind, uint32_t site_node,
@@ -274,10 +269,11 @@ int locks_init(void)
     uint32_t index, capacity = profile_region(&shim.profile, PSHIM_REGION_LOCK)->capacity;
     uint32_t n = power_of_two_above(capacity * 2);
     slots = sys_map_anon((size_t)n * sizeof *slots);
+    was_full = sys_map_anon(n / bucket_slots);
     places = sys_map_anon((size_t)capacity * sizeof *places);
     slot_mask = n - 1;
     memset(ended, 0, sizeof ended);
-    if (!slots || !places ||
+    if (!slots || !was_full || !places ||
         profile_allot(&shim.profile, PSHIM_REGION_LOCK, 1, &index) != PROFILE_OK)
         return -1;
     return 0;
