@@ -76,31 +76,58 @@ static int engines_set(const struct opt *opt, const char *value)
     return 0;
 }
 
-static const uint64_t default_levels[] = {1, 2, 3, 4, 6, 8, 12, 16};
+static const double default_levels[] = {1, 2, 3, 4, 6, 8, 12, 16};
 
 static int by_number(const void *a, const void *b)
 {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
 
-/* "1,2,4" */
-static int levels_set(const struct opt *opt, const char *value)
+static int threads_read(const char *text, double *level)
 {
-    struct bench_config *c = opt->value;
+    uint64_t n;
+    if (units_parse_uint(text, &n) != 0 || n < 1 || n > THREADS_MAX)
+        return -1;
+    *level = (double)n;
+    return 0;
+}
+
+static int rate_valid(double rate)
+{
+    return rate > 0 && rate <= RATE_MAX;
+}
+
+static int rate_read(const char *text, double *level)
+{
+    const char *end;
+    return units_parse_real(text, level, &end) == 0 && !*end && rate_valid(*level) ? 0 : -1;
+}
+
+/* The levels of a sweep, "1,2,4": numbers of threads, or rates. */
+static int levels_read(struct bench_config *c, const char *value, int by_rate)
+{
+    const char *option = by_rate ? "rates" : "levels";
     char number[24], why[160];
+    if (c->level_count && c->by_rate != by_rate)
+        return refuse(option, by_rate ? "--levels are given too: one of the two"
+                                      : "--rates are given too: one of the two");
     c->level_count = 0;
+    c->by_rate = by_rate;
     for (const char *at = value;; at++) {
         size_t n = strcspn(at, ",");
-        uint64_t level = 0;
+        double level;
         snprintf(number, sizeof number, "%.*s", (int)(n < 23 ? n : 23), at);
-        if (units_parse_uint(number, &level) != 0 || level < 1 || level > THREADS_MAX) {
-            snprintf(why, sizeof why, "'%s' is no number of threads, 1 to %d", number, THREADS_MAX);
-            return refuse("levels", why);
+        if ((by_rate ? rate_read : threads_read)(number, &level) != 0) {
+            snprintf(why, sizeof why, "'%s' is no %s, %s %.7g", number,
+                     by_rate ? "rate" : "number of threads",
+                     by_rate ? "above 0 and at most" : "1 to",
+                     by_rate ? RATE_MAX : (double)THREADS_MAX);
+            return refuse(option, why);
         }
         if (c->level_count == LEVELS_MAX) {
             snprintf(why, sizeof why, "more than %d levels", LEVELS_MAX);
-            return refuse("levels", why);
+            return refuse(option, why);
         }
         c->levels[c->level_count++] = level;
         at += n;
@@ -110,10 +137,20 @@ static int levels_set(const struct opt *opt, const char *value)
     qsort(c->levels, c->level_count, sizeof *c->levels, by_number);
     for (unsigned i = 1; i < c->level_count; i++)
         if (c->levels[i] == c->levels[i - 1]) {
-            snprintf(why, sizeof why, "%" PRIu64 " twice: --repeats is for that", c->levels[i]);
-            return refuse("levels", why);
+            snprintf(why, sizeof why, "%.7g twice: --repeats is for that", c->levels[i]);
+            return refuse(option, why);
         }
     return 0;
+}
+
+static int levels_set(const struct opt *opt, const char *value)
+{
+    return levels_read(opt->value, value, 0);
+}
+
+static int rates_set(const struct opt *opt, const char *value)
+{
+    return levels_read(opt->value, value, 1);
 }
 
 /* What the table's addresses point to; args_parse hands out a copy. */
@@ -154,8 +191,12 @@ static const struct opt opts[] = {
      "open loop: begin R operations a second, however long they take; latency counts from the "
      "intended start",
      NULL, 0, 0, NULL},
+    {"rates", OPT_CALL, &parsed, "LIST",
+     "sweep: rates of open loops with --threads, in place of numbers of threads", NULL, 0, 0,
+     rates_set},
     {"arrivals", OPT_CHOICE, &parsed.arrivals, NULL,
-     "with --rate: at random times or evenly spaced (poisson)", "poisson|uniform", 0, 0, NULL},
+     "with --rate or --rates: at random times or evenly spaced (poisson)", "poisson|uniform", 0, 0,
+     NULL},
     {"warmup", OPT_DURATION, &parsed.warmup_ns, "TIME",
      "run the workload this long before measuring (0)", NULL, 0, DURATION_MAX_NS, NULL},
     {"steady", OPT_REAL, &parsed.steady, "PERCENT",
@@ -235,12 +276,12 @@ void args_help(void)
 {
     printf(
         "usage: store_bench [run] [OPTIONS]\n"
-        "       store_bench sweep [--levels LIST] [--repeats N] [OPTIONS]\n"
+        "       store_bench sweep [--levels LIST | --rates LIST] [--repeats N] [OPTIONS]\n"
         "       store_bench compare --engines LIST [--repeats N] [OPTIONS]\n"
         "       store_bench benchmark [REGEX] [--benchtime TIME] [--count N] [OPTIONS]\n"
         "Loads keys into a store in memory, with a log on disk if asked for, then measures a mix\n"
-        "of gets and puts on it; sweep does so with several numbers of threads, compare with\n"
-        "several engines. benchmark prints single operations in the format of Go's "
+        "of gets and puts on it; sweep does so with several numbers of threads or rates, compare\n"
+        "with several engines. benchmark prints single operations in the format of Go's "
         "benchmarks.\n\n");
     opt_help(stdout, opts);
     printf("\n--require:");
@@ -313,7 +354,7 @@ static int verb_resolve(struct bench_config *c)
         const char *option;
         unsigned verbs;
     } some[] = {
-        {c->level_count > 0, "levels", SWEEP},
+        {c->level_count > 0, c->by_rate ? "rates" : "levels", SWEEP},
         {c->repeats > 0, "repeats", SWEEP | COMPARE},
         {c->engine_count > 0, "engines", COMPARE},
         {c->skip_missing, "skip-missing", COMPARE},
@@ -337,8 +378,8 @@ static int verb_resolve(struct bench_config *c)
         {c->max_errors != UINT64_MAX, "max-errors", RUN | SWEEP | COMPARE},
         {c->json != NULL, "json", RUN | SWEEP | COMPARE},
     };
-    if (c->verb == VERB_SWEEP && c->threads)
-        return refuse("threads", "sweep takes --levels");
+    if (c->verb == VERB_SWEEP && c->threads && !c->by_rate)
+        return refuse("threads", "sweep takes it with --rates, else --levels");
     if (c->verb == VERB_SWEEP && c->require_count)
         return refuse("require", "only run takes it; perfshim plan --slo judges a sweep");
     for (size_t i = 0; i < sizeof some / sizeof some[0]; i++)
@@ -427,9 +468,9 @@ static int rate_resolve(struct bench_config *c)
 {
     if (isnan(c->rate)) {
         c->rate = 0;
-        return c->arrivals ? refuse("arrivals", "needs a --rate") : 0;
-    }
-    if (!(c->rate > 0 && c->rate <= RATE_MAX))
+        if (!c->by_rate)
+            return c->arrivals ? refuse("arrivals", "needs a --rate") : 0;
+    } else if (!rate_valid(c->rate))
         return refuse("rate", "not above 0 and at most 1e7 operations a second");
     if (!c->arrivals)
         c->arrivals = "poisson";

@@ -184,6 +184,7 @@ static void compare_one(const struct bench_config *c, struct compare_result *r, 
     one.verb = VERB_RUN;
     run->engine = engine;
     run->repeat = repeat;
+    one.seed = c->seed + repeat - 1; /* or repeats would all have the same luck */
     run_apart(&one, run);
     if (stopped() || run->state == COMPARE_INTERRUPTED) {
         r->end = RUN_INTERRUPTED;

@@ -55,8 +55,10 @@ struct bench_config {
     const char *live_json; /* NULL = none, "-" = stderr, else a file */
     struct budget require[REQUIRE_MAX];
     int require_count;
-    uint64_t levels[LEVELS_MAX]; /* sweep: run at each of these numbers of threads */
+    double
+        levels[LEVELS_MAX]; /* sweep: run at each of these numbers of threads, or rates; ascend */
     unsigned level_count;
+    int by_rate;                      /* what the levels are */
     uint64_t repeats;                 /* sweep, compare */
     const char *engines[ENGINES_MAX]; /* compare: each as engine_choose takes it */
     unsigned engine_count;

@@ -205,13 +205,16 @@ int sweep_json(FILE *out, const struct bench_config *c, const struct sweep_resul
     for (size_t i = 0; i < r->count; i++) {
         const struct sweep_run *run = &r->runs[i];
         json_t *level = json_object();
-        json_object_set_new(level, "threads", count_json(run->threads));
+        json_object_set_new(level, c->by_rate ? "rate" : "threads",
+                            c->by_rate ? json_real(run->level) : count_json((uint64_t)run->level));
         json_object_set_new(level, "repeat", count_json(run->repeat));
         figures_fill(level, &run->figures);
+        if (c->by_rate)
+            json_object_set_new(level, "valid", json_boolean(run->valid));
         json_array_append_new(levels, level);
     }
     json_object_set_new(o, "levels", levels);
-    json_object_del(config, "threads"); /* each level has its own */
+    json_object_del(config, c->by_rate ? "rate" : "threads"); /* each level has its own */
     json_object_set_new(config, "repeats", count_json(c->repeats));
     json_object_set_new(o, "config", config);
     return document_write(out, o);

@@ -103,6 +103,12 @@ static int sweep(const struct bench_config *c, FILE *json)
         int unmet = too_many_errors(c);
         status = status ? status : unmet;
     }
+    if (result.invalid) {
+        fprintf(stderr,
+                "store_bench: invalid: %zu of %zu runs began less than 99%% of their rate\n",
+                result.invalid, result.count);
+        status = status ? status : EXIT_UNMET;
+    }
     int measured = result.count > 0;
     sweep_result_release(&result);
     if (signal_seen && !measured) {

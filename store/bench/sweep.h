@@ -1,6 +1,6 @@
 /*
- * A sweep: the same run with several numbers of threads, each several times. What `perfshim plan`
- * fits its law to.
+ * A sweep: the same run with several numbers of threads, each several times, which `perfshim plan`
+ * fits its law to; or an open loop at several rates, to see where waiting begins.
  *
  * Every repeat visits all levels, in an order drawn anew from the seed, so that what drifts on the
  * machine meets all of them. Every run opens and loads a store of its own. Not thread-safe.
@@ -15,13 +15,16 @@
 #include "store/bench/result.h"
 
 struct sweep_run {
-    uint64_t threads, repeat; /* repeats count from 1 */
+    double level;    /* of config->levels */
+    uint64_t repeat; /* from 1 */
     struct figures figures;
+    int valid; /* as bench_result_valid */
 };
 
 struct sweep_result {
-    struct sweep_run *runs; /* complete ones, by threads, then by repeat */
+    struct sweep_run *runs; /* complete ones, by level, then by repeat */
     size_t count;
+    size_t invalid;   /* of them: measured, but not what the rate asked for */
     enum run_end end; /* of the last run, which is not among them unless it is complete */
 };
 

@@ -47,6 +47,24 @@ order = [[line.split()[5] for line in
 ok(order[0] == order[1] != order[2] and sorted(order[2]) == list("123456"),
    "levels come in a random order, the seed's", order)
 
+# a server of 1 ms each, one at a time: 100 a second it can do, 20 000 it cannot
+done = sweep("--rates=20000,100", "--repeats=2", "--engine=sim:mean=1ms,dist=fixed", "--arrivals=uniform",
+             "--duration=200ms", "--threads=4", "--json=rates.json", "--live")
+doc = json.load(open("rates.json"))
+equal([(level["rate"], level["repeat"], level["valid"]) for level in doc["levels"]],
+      [(100, 1, True), (100, 2, True), (20000, 1, False), (20000, 2, False)], "levels by rate, too high ones not valid")
+ok(all(list(level)[3:6] == ["latency_us", "errors", "valid"] and level["throughput"] < 1200 for level in doc["levels"]),
+   "with the figures of any level", doc["levels"])
+equal((doc["config"]["threads"], doc["config"]["arrivals"], "rate" in doc["config"]), (4, "uniform", False),
+      "and how they were measured")
+equal((done.status, done.err.splitlines()[-1]),
+      (1, "store_bench: invalid: 2 of 4 runs began less than 99% of their rate"), "exit status 1, as of a run")
+equal(done.err.count("  INVALID"), 2, "their live lines are marked")
+match(done.out, r"(?m)^  20000 .*INVALID 2 of 2\n\nThe highest rate at which every run is valid: 100 ops/s$",
+      "and so is the row")
+refused = run([os.environ["B"] + "/perfshim", "plan", "--from", "rates.json"], env=clean_env())
+ok(refused.status == 3 and "has a rate, not threads" in refused.err, "no law of threads is fitted to rates", refused)
+
 for number in (signal.SIGINT, signal.SIGTERM):
     process = subprocess.Popen([STORE_BENCH, "sweep", "--keys=1000", "--duration=300ms", "--live", "--json",
                                 "--levels=1,2,3"], text=True, env=clean_env(), stdout=subprocess.PIPE,

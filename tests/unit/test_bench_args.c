@@ -278,7 +278,16 @@ static void wrong_use_is_refused_with_its_reason(void **state)
     refused("swim", "'swim': unknown verb, not one of run sweep compare benchmark\n");
     refused("--levels=1,2", "--levels: only sweep takes it");
     refused("run --repeats=2", "--repeats: only sweep and compare take it\n");
-    refused("sweep --threads=2", "--threads: sweep takes --levels");
+    refused("sweep --threads=2", "--threads: sweep takes it with --rates, else --levels");
+    refused("sweep --levels=1 --rates=2", "--rates: --levels are given too: one of the two");
+    refused("sweep --rates=2 --levels=1", "--levels: --rates are given too: one of the two");
+    refused("sweep --rates=0", "--rates: '0' is no rate, above 0 and at most 1e+07");
+    refused("sweep --rates=1,nan", "--rates: 'nan' is no rate");
+    refused("sweep --rates=1k", "--rates: '1k' is no rate");
+    refused("sweep --rates=", "--rates: '' is no rate");
+    refused("sweep --rates=1e3,1000", "--rates: 1000 twice: --repeats is for that");
+    refused("--rates=1", "--rates: only sweep takes it");
+    refused("compare --engines=null --rates=1", "--rates: only sweep takes it");
     refused("sweep --require p99<1ms", "--require: only run takes it");
     refused("sweep --levels=", "--levels: '' is no number of threads, 1 to 10000");
     refused("sweep --levels=1,", "--levels: '' is no number of threads");
@@ -295,7 +304,7 @@ static void wrong_use_is_refused_with_its_reason(void **state)
 
 static void a_sweep_has_levels_in_order(void **state)
 {
-    static const uint64_t defaults[] = {1, 2, 3, 4, 6, 8, 12, 16};
+    static const double defaults[] = {1, 2, 3, 4, 6, 8, 12, 16};
     (void)state;
     assert_int_equal(parse("sweep"), ARGS_RUN);
     assert_int_equal(config.verb, VERB_SWEEP);
@@ -306,8 +315,17 @@ static void a_sweep_has_levels_in_order(void **state)
     assert_int_equal(parse("--levels 1 sweep --levels=16,2,10000 --repeats=1 --ops=5"), ARGS_RUN);
     assert_int_equal(config.level_count, 3);
     assert_true(config.levels[0] == 2 && config.levels[1] == 16 && config.levels[2] == 10000);
+    assert_int_equal(config.by_rate, 0);
     assert_int_equal(config.repeats, 1);
     assert_int_equal(config.duration_ns, 0);
+    assert_int_equal(parse("sweep --rates=2e3,0.5,1e7 --threads=9"), ARGS_RUN);
+    assert_int_equal(config.by_rate, 1);
+    assert_int_equal(config.level_count, 3);
+    assert_true(config.levels[0] == 0.5 && config.levels[1] == 2000 && config.levels[2] == 1e7);
+    assert_int_equal(config.threads, 9);
+    assert_string_equal(config.arrivals, "poisson");
+    assert_int_equal(parse("sweep --rates=1 --arrivals=uniform"), ARGS_RUN);
+    assert_string_equal(config.arrivals, "uniform");
     assert_int_equal(parse(""), ARGS_RUN);
     assert_int_equal(config.verb, VERB_RUN);
 }

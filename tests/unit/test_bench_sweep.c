@@ -35,7 +35,7 @@ static void every_level_runs_as_often(void **state)
     assert_int_equal(r.end, RUN_COMPLETE);
     assert_int_equal(r.count, 6);
     for (unsigned i = 0; i < 6; i++) {
-        assert_int_equal(r.runs[i].threads, 1 + i / 2 * 2);
+        assert_int_equal((int)r.runs[i].level, 1 + (int)i / 2 * 2);
         assert_int_equal(r.runs[i].repeat, 1 + i % 2);
         assert_int_equal(r.runs[i].figures.errors, 0);
         assert_true(r.runs[i].figures.throughput > 0);
@@ -98,11 +98,11 @@ static void without_memory_nothing_leaks(void **state)
 /* --- output --- */
 
 static struct sweep_run runs[] = {
-    {1, 1, {100e3, {1, 2, 3, 4, 5, 6, 7}, 0}},
-    {1, 2, {130e3, {1, 2, 3, 4, 50, 6, 7}, 0}},
-    {1, 3, {110e3, {1, 2, 3, 4, 7, 6, 7}, 0}},
-    {20, 1, {5, {1, 2, 3, 4, 50, 6, 70000}, 2}},
-    {20, 2, {0, {NAN, NAN, NAN, NAN, NAN, NAN, NAN}, 9}},
+    {1, 1, {100e3, {1, 2, 3, 4, 5, 6, 7}, 0}, 1},
+    {1, 2, {130e3, {1, 2, 3, 4, 50, 6, 7}, 0}, 1},
+    {1, 3, {110e3, {1, 2, 3, 4, 7, 6, 7}, 0}, 1},
+    {20, 1, {5, {1, 2, 3, 4, 50, 6, 70000}, 2}, 1},
+    {20, 2, {0, {NAN, NAN, NAN, NAN, NAN, NAN, NAN}, 9}, 0},
 };
 
 static void the_table_shows_medians_and_spread(void **state)
@@ -127,6 +127,37 @@ static void the_table_shows_medians_and_spread(void **state)
         "     20       2      2.50  200.0%     1 ns     2 ns     3 ns     4 ns    50 ns     6 ns"
         "  70.0 us  errors 11\n"
         "\nNext: store_bench sweep --json=F and perfshim plan --from F --target OPS\n");
+    free(text);
+}
+
+/* At 1000 and 50000 operations a second: the second ones were too many; one failed altogether. */
+static struct sweep_run rated[] = {
+    {1000, 1, {1000, {1, 2, 3, 4, 5, 6, 7}, 0}, 1},
+    {1000, 2, {1000, {1, 2, 3, 4, 5, 6, 7}, 0}, 1},
+    {50000, 1, {20e3, {1, 2, 3, 4, 5, 6, 7}, 0}, 0},
+    {50000, 2, {0, {NAN, NAN, NAN, NAN, NAN, NAN, NAN}, 9}, 0},
+};
+
+static void rates_that_were_too_high_are_marked(void **state)
+{
+    struct bench_config c = config_of("--rates=1e3,5e4 --repeats=2 --threads=1");
+    struct sweep_result r = {.runs = rated, .count = 4};
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    (void)state;
+    sweep_table(out, &c, &r);
+    r.runs += 2;
+    r.count = 1;
+    sweep_table(out, &c, &r);
+    fclose(out);
+    assert_non_null(strstr(text, "mixed, 50% gets, 1 thread, poisson, pool on, 4 of 4 runs\n"));
+    assert_non_null(strstr(text, "   rate repeats     ops/s  spread "));
+    assert_non_null(strstr(text, "\n   1000       2    1.00 k    0.0%     1 ns"));
+    assert_non_null(strstr(text, "\n  50000       2    10.0 k  200.0%     1 ns"));
+    assert_non_null(strstr(text, "  errors 9  INVALID 1 of 2\n"));
+    assert_non_null(strstr(text, "\nThe highest rate at which every run is valid: 1000 ops/s\n"));
+    assert_non_null(strstr(text, "\nAt none of the rates every run is valid\n"));
     free(text);
 }
 
@@ -160,6 +191,7 @@ int main(void)
         cmocka_unit_test(an_interrupt_ends_the_sweep_and_holds_for_it_alone),
         cmocka_unit_test(without_memory_nothing_leaks),
         cmocka_unit_test(the_table_shows_medians_and_spread),
+        cmocka_unit_test(rates_that_were_too_high_are_marked),
         cmocka_unit_test(the_document_holds_every_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
