@@ -63,6 +63,10 @@ static int results_show(const struct bench_config *c, const struct bench_result 
         report_table(stdout, c, r);
     if (json && json != stdout && (report_json(json, c, r) | fclose(json)) != 0)
         status = cannot_write(c->json);
+    if (r->live_lost) {
+        fprintf(stderr, "store_bench: not all lines could be written to %s\n", c->live_json);
+        status = EXIT_USE;
+    }
     if (report_requirements(c, r) > 0 && !status)
         status = EXIT_UNMET;
     if (bench_result_measured(r) && !bench_result_valid(r)) {

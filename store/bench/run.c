@@ -282,8 +282,10 @@ static void run_close(struct run *run, struct bench_result *r)
 {
     crew_free(run->crew);
     live_free(run->live);
-    if (run->live_json && run->live_json != stderr)
-        fclose(run->live_json);
+    if (run->live_json && run->live_json != stderr) {
+        r->live_lost = ferror(run->live_json) != 0;
+        r->live_lost |= fclose(run->live_json) != 0;
+    }
     for (uint64_t i = 0; run->workers && i < run->config->threads; i++)
         worker_release(&run->workers[i]);
     free(run->workers);

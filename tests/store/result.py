@@ -105,6 +105,10 @@ equal((doc["errors"], doc["failed_us"]["max"] > 0), (77, True), "77 errors asked
 near(sum(line["interval_s"] for line in told), told[-1]["time_s"], "intervals add up", rel=1e-6)
 done = run([STORE_BENCH, "--ops=1000", "--keys=1000", "--live-json", "--live"], env=ENV)
 equal([json.loads(line)["phase"] for line in done.err.splitlines()], ["load", "run"], "without a file: on stderr, alone")
+done = run([STORE_BENCH, "--ops=1000", "--keys=1000", "--live-json=/dev/full"], env=ENV)
+equal((done.status, done.err), (2, "store_bench: not all lines could be written to /dev/full\n"),
+      "lines that cannot be written are an error")
+ok("all           1000 " in done.out, "which the result survives", done.out)
 for mix, kinds in (("a", ["get", "put"]), ("d", ["get", "insert"]), ("f", ["get", "rmw"])):
     doc = result(f"--workload=ycsb-{mix}", "--ops=20000", "--verify", "--threads=4")
     equal((list(doc["by_op"]), doc["errors"]), (kinds, 0), f"ycsb-{mix}: {' and '.join(kinds)}, every value verified")
