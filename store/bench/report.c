@@ -41,7 +41,7 @@ static void latency_row(FILE *out, const char *name, const struct histogram *h)
 /* All operations: what they waited for their turn, and what the engine's calls took. */
 static void timing_rows(FILE *out, const struct bench_result *r)
 {
-    if (r->is_open) {
+    if (r->is_open && r->all.latency->count) {
         fputc('\n', out);
         latency_row(out, "response, from the intended start", r->all.latency);
         latency_row(out, "wait, until it was begun", r->timing.wait);
@@ -53,16 +53,17 @@ static void timing_rows(FILE *out, const struct bench_result *r)
 
 static void open_row(FILE *out, const struct bench_result *r)
 {
-    char offered[UNITS_BUF], achieved[UNITS_BUF], lag[UNITS_BUF];
+    char offered[UNITS_BUF], achieved[UNITS_BUF], lag[UNITS_BUF], share[24] = "";
     const struct open_result *o = &r->open;
     if (!r->is_open)
         return;
+    if (o->offered > 0)
+        snprintf(share, sizeof share, " (%.1f%%)", o->achieved / o->offered * 100);
     fprintf(out,
-            "offered %s ops/s, achieved %s (%.1f%%); late by more than 1 ms: %" PRIu64
+            "offered %s ops/s, achieved %s%s; late by more than 1 ms: %" PRIu64
             ", dropped: %" PRIu64 ", max lag %s\n",
-            units_count(offered, o->offered), units_count(achieved, o->achieved),
-            o->achieved / o->offered * 100, r->timing.late, o->dropped,
-            units_duration(lag, (double)r->timing.max_lag_ns));
+            units_count(offered, o->offered), units_count(achieved, o->achieved), share,
+            r->timing.late, o->dropped, units_duration(lag, (double)r->timing.max_lag_ns));
     if (bench_result_measured(r) && !bench_result_valid(r))
         fputs("INVALID: less than 99% of the operations asked for were begun in time\n", out);
 }
@@ -140,8 +141,8 @@ static const char *report_distribution(char text[static 40], const struct bench_
 void report_data(FILE *out, const struct bench_config *c)
 {
     char size[UNITS_BUF], log[40], keys[40];
-    fprintf(out, "%" PRIu64 " keys of %d B (%s), values of %s, ", c->keys, KEY_SIZE,
-            report_distribution(keys, c), units_size(size, (double)c->value_size));
+    fprintf(out, "%" PRIu64 " key%s of %d B (%s), values of %s, ", c->keys, c->keys == 1 ? "" : "s",
+            KEY_SIZE, report_distribution(keys, c), units_size(size, (double)c->value_size));
     if (strcmp(c->engine, "store") == 0)
         fprintf(out, "%" PRIu64 " shards, ", c->shards);
     fprintf(out, "seed %" PRIu64 "%s%s", c->seed, c->verify ? ", verified" : "",

@@ -62,7 +62,7 @@ struct bench_result {
     struct engine_statistics engine_run; /* at the very end, when the engine is closed */
     int close_error; /* of closing the engine: ENGINE_OK, or the last writes may be lost */
     struct engine_trouble close_trouble; /* why */
-    int live_lost; /* not all lines of --live-json could be written */
+    int live_lost;                       /* not all lines of --live-json could be written */
 };
 
 uint64_t op_result_errors(const struct op_result *op);
