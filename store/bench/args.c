@@ -361,7 +361,7 @@ static int verb_resolve(struct bench_config *c)
         {c->benchtime_ns > 0, "benchtime", BENCHMARK},
         {c->count > 0, "count", BENCHMARK},
         {c->engine != NULL, "engine", RUN | SWEEP | BENCHMARK},
-        {c->require_count > 0, "require", RUN},
+        {c->require_count > 0, "require", RUN | COMPARE},
         /* no run may begin with what another one left */
         {c->dir != NULL, "dir", RUN},
         {c->ledger != NULL, "ledger", RUN},
@@ -381,7 +381,8 @@ static int verb_resolve(struct bench_config *c)
     if (c->verb == VERB_SWEEP && c->threads && !c->by_rate)
         return refuse("threads", "sweep takes it with --rates, else --levels");
     if (c->verb == VERB_SWEEP && c->require_count)
-        return refuse("require", "only run takes it; perfshim plan --slo judges a sweep");
+        return refuse("require",
+                      "only run and compare take it; perfshim plan --slo judges a sweep");
     for (size_t i = 0; i < sizeof some / sizeof some[0]; i++)
         if (some[i].given && !(some[i].verbs & 1u << c->verb))
             return refuse_but(some[i].option, some[i].verbs);

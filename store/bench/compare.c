@@ -13,6 +13,7 @@
 
 #include "common/units.h"
 #include "store/bench/engine_library.h"
+#include "store/bench/require.h"
 #include "store/bench/run.h"
 #include "store/bench/session.h"
 
@@ -50,6 +51,18 @@ static double of_server(const struct engine_statistics *s, const char *name)
 {
     double value = engine_statistic(s, name);
     return isnan(value) ? 0 : value;
+}
+
+/* Of all that was measured: also the engine's own server. */
+static void run_judge(const struct bench_config *c, struct compare_run *to, struct bench_result *r)
+{
+    char who[128];
+    r->cpu_percent = to->cpu_percent;
+    r->max_rss_bytes = to->rss_bytes;
+    for (int i = 0; i < c->require_count; i++)
+        to->required[i] = require_measured(&c->require[i], r);
+    snprintf(who, sizeof who, "%s, repeat %" PRIu64 ": ", c->engine, to->repeat);
+    to->unmet = report_requirements(who, c, r);
 }
 
 static void run_take(struct compare_run *to, const struct bench_result *r)
@@ -100,6 +113,8 @@ static void run_here(const struct bench_config *c, struct compare_run *to, const
     }
     if (!to->error)
         run_take(to, &result);
+    if (!to->error && to->state == COMPARE_MEASURED)
+        run_judge(c, to, &result);
     if (p->directory[0])
         rmdir(p->directory); /* if our parent has gone */
     exit(0);
@@ -193,10 +208,12 @@ static void compare_one(const struct bench_config *c, struct compare_result *r, 
     r->count++;
     if (run->state == COMPARE_FAILED) {
         r->failed[engine]++;
-        r->error = r->error ? r->error : run->error;
-    } else if (!run->valid) {
-        r->invalid[engine]++;
-        r->error = r->error ? r->error : 1;
+        r->error = r->error && r->error != 1 ? r->error : run->error;
+    } else {
+        r->invalid[engine] += !run->valid;
+        r->unmet[engine] += run->unmet > 0;
+        if (!r->error && (!run->valid || run->unmet))
+            r->error = 1;
     }
     if (c->live)
         run_tell(c, run, r->count);
@@ -323,6 +340,8 @@ static void engine_row(FILE *out, const struct bench_config *c, const struct com
         fprintf(out, "  failed %u of %" PRIu64, r->failed[i], c->repeats);
     if (r->invalid[i]) /* not the load that was asked for */
         fprintf(out, "  INVALID %u of %" PRIu64, r->invalid[i], c->repeats);
+    if (r->unmet[i])
+        fprintf(out, "  NOT MET %u of %" PRIu64, r->unmet[i], c->repeats);
     fputc('\n', out);
 }
 

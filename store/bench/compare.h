@@ -27,6 +27,8 @@ struct compare_run {
     uint64_t rss_bytes;
     double written_bytes_per_s; /* to disks, in the measured phase; NaN: not known */
     int error; /* COMPARE_FAILED: as store_bench_run, or 1: more than --max-errors */
+    int unmet; /* of config->require */
+    double required[REQUIRE_MAX]; /* what was measured for each of them */
 };
 
 struct compare_result {
@@ -35,8 +37,11 @@ struct compare_result {
     unsigned char missing[ENGINES_MAX]; /* not installed, and to be skipped */
     unsigned failed[ENGINES_MAX];       /* runs that said why on stderr */
     unsigned invalid[ENGINES_MAX];      /* measured, but not what --rate asked for */
+    unsigned unmet[ENGINES_MAX];        /* measured, but --require said no */
     enum run_end end;
-    int error; /* of the first run that failed; 0: none did */
+    /* of the first run that failed; else 1 if one was not valid or --require said no; 0: all fine
+     */
+    int error;
 };
 
 /*

@@ -111,15 +111,14 @@ static json_t *config_json(const struct bench_config *c)
         "steady_percent", c->steady > 0 ? json_real(c->steady) : json_null());
 }
 
-static json_t *require_json(const struct bench_config *c, const struct bench_result *r)
+/* measured: for each of the budgets. */
+static json_t *require_json(const struct bench_config *c, const double *measured)
 {
     json_t *all = json_array();
-    for (int i = 0; i < c->require_count; i++) {
-        double measured = require_measured(&c->require[i], r);
+    for (int i = 0; i < c->require_count; i++)
         json_array_append_new(all, json_pack("{s:s, s:b, s:o}", "text", c->require[i].text, "met",
-                                             budget_met(&c->require[i], measured), "measured",
-                                             real_json(measured)));
-    }
+                                             budget_met(&c->require[i], measured[i]), "measured",
+                                             real_json(measured[i])));
     return all;
 }
 
@@ -167,6 +166,9 @@ int report_json(FILE *out, const struct bench_config *c, const struct bench_resu
     json_t *o = json_pack("{s:s, s:s, s:s, s:b, s:b}", "schema", "perfshim.store_bench/1",
                           "perfshim_version", PERFSHIM_VERSION, "name", c->workload, "valid",
                           bench_result_valid(r), "interrupted", r->end == RUN_INTERRUPTED);
+    double required[REQUIRE_MAX];
+    for (int i = 0; i < c->require_count; i++)
+        required[i] = require_measured(&c->require[i], r);
     op_fill(o, &r->all, r);
     open_fill(o, r);
     json_object_set_new(o, "steady", c->steady > 0 ? json_boolean(r->is_steady) : json_null());
@@ -175,7 +177,7 @@ int report_json(FILE *out, const struct bench_config *c, const struct bench_resu
     json_object_set_new(o, "by_op", by_op_json(r));
     json_object_set_new(o, "cpu_percent", json_real(r->cpu_percent));
     json_object_set_new(o, "max_rss_bytes", count_json(r->max_rss_bytes));
-    json_object_set_new(o, "require", require_json(c, r));
+    json_object_set_new(o, "require", require_json(c, required));
     json_t *engine = statistics_json(&r->engine_run);
     json_object_set_new(engine, "measured", statistics_json(&r->engine_measured));
     /* "store" is the older name, of the one engine there was */
@@ -220,7 +222,8 @@ int sweep_json(FILE *out, const struct bench_config *c, const struct sweep_resul
     return document_write(out, o);
 }
 
-static json_t *compare_runs_json(const struct compare_result *r, unsigned engine)
+static json_t *compare_runs_json(const struct bench_config *c, const struct compare_result *r,
+                                 unsigned engine)
 {
     json_t *runs = json_array();
     for (size_t i = 0; i < r->count; i++) {
@@ -234,6 +237,7 @@ static json_t *compare_runs_json(const struct compare_result *r, unsigned engine
         json_object_set_new(o, "cpu_percent", real_json(run->cpu_percent));
         json_object_set_new(o, "max_rss_bytes", count_json(run->rss_bytes));
         json_object_set_new(o, "written_bytes_per_s", real_json(run->written_bytes_per_s));
+        json_object_set_new(o, "require", require_json(c, run->required));
         json_array_append_new(runs, o);
     }
     return runs;
@@ -246,10 +250,11 @@ int compare_json(FILE *out, const struct bench_config *c, const struct compare_r
                   PERFSHIM_VERSION, "name", c->workload, "interrupted", r->end == RUN_INTERRUPTED);
     json_t *engines = json_array(), *config = config_json(c);
     for (unsigned i = 0; i < c->engine_count; i++)
-        json_array_append_new(engines, json_pack("{s:s, s:b, s:i, s:o, s:s}", "engine",
-                                                 c->engines[i], "there", !r->missing[i], "failed",
-                                                 (int)r->failed[i], "runs", compare_runs_json(r, i),
-                                                 "differs", compare_differs(c->engines[i])));
+        json_array_append_new(engines,
+                              json_pack("{s:s, s:b, s:i, s:o, s:s}", "engine", c->engines[i],
+                                        "there", !r->missing[i], "failed", (int)r->failed[i],
+                                        "runs", compare_runs_json(c, r, i), "differs",
+                                        compare_differs(c->engines[i])));
     json_object_set_new(o, "engines", engines);
     json_object_del(config, "engine"); /* each has its own */
     json_object_set_new(config, "repeats", count_json(c->repeats));

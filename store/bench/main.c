@@ -67,7 +67,7 @@ static int results_show(const struct bench_config *c, const struct bench_result 
         fprintf(stderr, "store_bench: not all lines could be written to %s\n", c->live_json);
         status = EXIT_USE;
     }
-    if (report_requirements(c, r) > 0 && !status)
+    if (report_requirements("", c, r) > 0 && !status)
         status = EXIT_UNMET;
     if (bench_result_measured(r) && !bench_result_valid(r)) {
         fprintf(stderr,

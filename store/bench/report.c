@@ -182,7 +182,7 @@ void report_table(FILE *out, const struct bench_config *c, const struct bench_re
     fputc('\n', out);
 }
 
-int report_requirements(const struct bench_config *c, const struct bench_result *r)
+int report_requirements(const char *who, const struct bench_config *c, const struct bench_result *r)
 {
     int unmet = 0;
     for (int i = 0; i < c->require_count; i++) {
@@ -191,8 +191,8 @@ int report_requirements(const struct bench_config *c, const struct bench_result 
         if (budget_met(&c->require[i], measured))
             continue;
         unmet++;
-        fprintf(stderr, "store_bench: require: %s not met: measured %s\n", c->require[i].text,
-                require_text(text, &c->require[i], measured));
+        fprintf(stderr, "store_bench: %srequire: %s not met: measured %s\n", who,
+                c->require[i].text, require_text(text, &c->require[i], measured));
     }
     return unmet;
 }

@@ -24,7 +24,8 @@ void report_table(FILE *out, const struct bench_config *config, const struct ben
 /* The JSON document store_bench/1 (docs/contract.md). 0, or -1 if it could not be written. */
 int report_json(FILE *out, const struct bench_config *config, const struct bench_result *result);
 
-/* How many of the requirements are not met; each such one is a line on stderr. */
-int report_requirements(const struct bench_config *config, const struct bench_result *result);
+/* How many of the requirements are not met; each such one is a line on stderr, of `who`. */
+int report_requirements(const char *who, const struct bench_config *config,
+                        const struct bench_result *result);
 
 #endif

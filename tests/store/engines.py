@@ -130,10 +130,15 @@ ok(found[0] and found[0][3] == "0", "a get allocates nothing with the pool", *li
 heads = dict(text.split(": ", 1) for text in lines if re.match("[a-z-]+: ", text))
 ok({"goos", "goarch", "pkg"} <= set(heads) and lines[-1] == "PASS", "and so are head and end", *lines)
 
-got = bench("compare --engines=store,redis --ops=1000 --repeats=2 --json=compare.json")
+got = bench("compare --engines=store,redis --ops=1000 --repeats=2 --json=compare.json --require=errors=0")
 ok(got.status == 0 and re.search(r"^redis +[\d.]+", got.out, re.M) and "Not equal:" in got.out, "compare has a row an engine", got.out)
 document = json.load(open("compare.json"))
 equal([len(e["runs"]) for e in document["engines"]], [2, 2], "and a run for each repeat in JSON")
+equal([run["require"][0]["met"] for engine in document["engines"] for run in engine["runs"]], [True] * 4,
+      "each run has the verdict of each requirement")
+got = bench("compare --engines=null,null:errors=3 --ops=500 --require=errors=0")
+ok(got.status == 1 and got.err == "store_bench: null:errors=3, repeat 1: require: errors=0 not met: measured 3\n"
+   and re.search(r"^null:errors=3 .*  NOT MET 1 of 1$", got.out, re.M), "an engine that does not meet one is named", got)
 got = bench("compare --engines=store,lmdb:library=/no/such.so --ops=1")
 ok(got.status == 2 and not got.out and "liblmdb0" in got.err, "compare runs nothing if an engine is missing", got.err)
 got = bench("compare --engines=store,lmdb:library=/no/such.so --skip-missing --ops=1")

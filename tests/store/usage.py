@@ -72,7 +72,7 @@ CASES = [
     ("sweep --levels=1 --rates=5", "--rates: --levels are given too: one of the two"),
     ("sweep --levels=2,2", "--levels: 2 twice: --repeats is for that"),
     ("sweep --repeats=0", "--repeats: '0' is out of range: 1 to 1000"),
-    ("sweep --require=p99<1s", "--require: only run takes it; perfshim plan --slo judges a sweep"),
+    ("sweep --require=p99<1s", "--require: only run and compare take it; perfshim plan --slo judges a sweep"),
     ("sweep --json=/no/such/folder/x", "cannot write /no/such/folder/x: No such file"),
     ("--wal-sync-every=-1", "--wal-sync-every: '-1' is not a whole number"),
     ("--wal-sync-every=often", "--wal-sync-every: 'often' is not a whole number"),

@@ -288,7 +288,7 @@ static void wrong_use_is_refused_with_its_reason(void **state)
     refused("sweep --rates=1e3,1000", "--rates: 1000 twice: --repeats is for that");
     refused("--rates=1", "--rates: only sweep takes it");
     refused("compare --engines=null --rates=1", "--rates: only sweep takes it");
-    refused("sweep --require p99<1ms", "--require: only run takes it");
+    refused("sweep --require p99<1ms", "--require: only run and compare take it");
     refused("sweep --levels=", "--levels: '' is no number of threads, 1 to 10000");
     refused("sweep --levels=1,", "--levels: '' is no number of threads");
     refused("sweep --levels=1,x", "--levels: 'x' is no number of threads");
@@ -362,7 +362,8 @@ static void compare_takes_engines_each_with_its_parameters(void **state)
     refused("compare --engines=store,null --wal-sync-every=1", "the engine null keeps nothing");
     refused("compare --engines=null --engine=null", "--engine: only run, sweep and benchmark take");
     refused("compare --engines=store --dir=d", "--dir: only run takes it");
-    refused("compare --engines=store --require=errors=0", "--require: only run takes it");
+    refused("compare --engines=store --ledger=l", "--ledger: only run takes it");
+    refused("benchmark --require=errors=0", "--require: only run and compare take it");
     char line[500] = "compare --engines=null";
     for (int i = 1; i < ENGINES_MAX; i++)
         strcat(line, ",null");

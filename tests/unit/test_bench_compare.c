@@ -100,6 +100,42 @@ static void a_run_that_fails_leaves_the_others(void **state)
     compare_result_release(&r);
 }
 
+static void a_requirement_is_judged_for_every_run(void **state)
+{
+    struct bench_config c = config_of(
+        "--engines=null,null:errors=10 --ops=1000 --repeats=2 --require=errors<1,ops=1000");
+    struct compare_result r;
+    char said[2001];
+    (void)state;
+    assert_int_equal(compare_quietly(&c, &r, said), 0);
+    assert_int_equal(r.count, 4);
+    assert_true(r.unmet[0] == 0 && r.unmet[1] == 2 && r.failed[1] == 0);
+    assert_int_equal(r.error, 1);
+    for (size_t i = 0; i < r.count; i++) {
+        assert_int_equal(r.runs[i].unmet, r.runs[i].engine);
+        assert_true(r.runs[i].required[0] == (r.runs[i].engine ? 10 : 0));
+        assert_true(r.runs[i].required[1] == 1000);
+    }
+    assert_non_null(strstr(
+        said, "store_bench: null:errors=10, repeat 2: require: errors<1 not met: measured 10\n"));
+    assert_null(strstr(said, "null, repeat"));
+    compare_result_release(&r);
+}
+
+/* What could not be run weighs more than what was too slow. */
+static void a_failure_outweighs_a_requirement(void **state)
+{
+    struct bench_config c = config_of(
+        "--engines=null,redis:socket=/no/such --ops=100 --repeats=3 --require=throughput>1e15");
+    struct compare_result r;
+    char said[2001];
+    (void)state;
+    assert_int_equal(compare_quietly(&c, &r, said), 0);
+    assert_true(r.unmet[0] == 3 && r.failed[1] == 3);
+    assert_true(r.error < 0);
+    compare_result_release(&r);
+}
+
 static void a_load_that_was_not_reached_is_invalid(void **state)
 {
     struct bench_config c = config_of("--engines=sim:mean=10ms,null --rate=1000 -d0.1 -t1");
@@ -153,11 +189,21 @@ static void an_interrupt_ends_it_and_keeps_complete_runs(void **state)
 /* --- output --- */
 
 static struct compare_run runs[] = {
-    {0, 1, COMPARE_MEASURED, {100e3, {1, 2, 3, 4, 5, 6, 7}, 0}, 1, 100, 1 << 20, 0, 0},
-    {1, 1, COMPARE_MEASURED, {50e3, {1, 2, 3, 4, 1e6, 6, 1e7}, 2}, 0, 150, 1 << 30, 12.34e6, 0},
-    {3, 1, COMPARE_FAILED, {0, {0}, 0}, 0, 0, 0, 0, -2},
-    {1, 2, COMPARE_FAILED, {0, {0}, 0}, 0, 0, 0, 0, -1},
-    {0, 2, COMPARE_MEASURED, {120e3, {1, 2, 3, 4, 7, 6, 7}, 0}, 1, 120, 1 << 20, 0, 0},
+    {0, 1, COMPARE_MEASURED, {100e3, {1, 2, 3, 4, 5, 6, 7}, 0}, 1, 100, 1 << 20, 0, 0, 0, {0}},
+    {1,
+     1,
+     COMPARE_MEASURED,
+     {50e3, {1, 2, 3, 4, 1e6, 6, 1e7}, 2},
+     0,
+     150,
+     1 << 30,
+     12.34e6,
+     0,
+     1,
+     {0}},
+    {3, 1, COMPARE_FAILED, {0, {0}, 0}, 0, 0, 0, 0, -2, 0, {0}},
+    {1, 2, COMPARE_FAILED, {0, {0}, 0}, 0, 0, 0, 0, -1, 0, {0}},
+    {0, 2, COMPARE_MEASURED, {120e3, {1, 2, 3, 4, 7, 6, 7}, 0}, 1, 120, 1 << 20, 0, 0, 0, {0}},
 };
 
 static struct compare_result some_result(void)
@@ -167,6 +213,7 @@ static struct compare_result some_result(void)
                                    .missing = {0, 0, 1},
                                    .failed = {0, 1, 0, 1},
                                    .invalid = {0, 1},
+                                   .unmet = {0, 1},
                                    .end = RUN_INTERRUPTED};
 }
 
@@ -196,7 +243,7 @@ static void the_table_has_medians_a_row_an_engine(void **state)
               "null              110 k      1x     2 ns     6 ns     7 ns       0   110%   1.0 MiB"
               "      0.0\n"
               "sim:servers=2    50.0 k  0.455x     2 ns  1.00 ms  10.0 ms       2   150%   1.0 GiB"
-              "     12.3  failed 1 of 2  INVALID 1 of 2\n"
+              "     12.3  failed 1 of 2  INVALID 1 of 2  NOT MET 1 of 2\n"
               "lmdb          not there\n"
               "redis         failed\n");
     free(text);
@@ -204,7 +251,8 @@ static void the_table_has_medians_a_row_an_engine(void **state)
 
 static void the_document_has_every_measured_run(void **state)
 {
-    struct bench_config c = config_of("--engines=null,sim:servers=2,lmdb,redis --repeats=2");
+    struct bench_config c =
+        config_of("--engines=null,sim:servers=2,lmdb,redis --repeats=2 --require=errors<1");
     struct compare_result r = some_result();
     char *text = NULL, *at;
     size_t size;
@@ -216,6 +264,7 @@ static void the_document_has_every_measured_run(void **state)
     assert_non_null(strstr(text, "\"interrupted\": true"));
     assert_non_null(strstr(text, "\"engine\": \"lmdb\",\n      \"there\": false"));
     assert_non_null(strstr(text, "\"written_bytes_per_s\": 12340000.0"));
+    assert_non_null(strstr(text, "\"text\": \"errors<1\",\n              \"met\": true,"));
     unsigned n = 0;
     for (at = text; (at = strstr(at, "\"repeat\": ")); at++)
         n++;
@@ -229,6 +278,8 @@ int main(void)
         cmocka_unit_test(every_engine_runs_as_often),
         cmocka_unit_test(errors_of_an_engine_are_its_own),
         cmocka_unit_test(a_run_that_fails_leaves_the_others),
+        cmocka_unit_test(a_requirement_is_judged_for_every_run),
+        cmocka_unit_test(a_failure_outweighs_a_requirement),
         cmocka_unit_test(a_load_that_was_not_reached_is_invalid),
         cmocka_unit_test(a_missing_library_is_told_before_anything_runs),
         cmocka_unit_test(an_interrupt_ends_it_and_keeps_complete_runs),

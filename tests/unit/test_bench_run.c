@@ -381,7 +381,7 @@ static void unmet_requirements_are_named_with_what_was_measured(void **state)
     histogram_record(r.all.latency, 1500);
     r.duration_s = 1;
     quiet_begin();
-    int unmet = report_requirements(&c, &r);
+    int unmet = report_requirements("", &c, &r);
     const char *text = quiet_end();
     assert_int_equal(unmet, 2);
     assert_string_equal(text, "store_bench: require: throughput>1e12 not met: measured 1\n"
