@@ -246,7 +246,7 @@ static const struct opt opts[] = {
      "keep count in F, mapped, of each thread's acknowledged writes, to check a crash with", NULL,
      0, 0, NULL},
     {"verify", OPT_FLAG, &parsed.verify, NULL,
-     "values carry key and checksum, every get checks them", NULL, 0, 0, NULL},
+     "values carry key and checksum, every get and scan checks them", NULL, 0, 0, NULL},
     {"require", OPT_CALL, &parsed, "LIST",
      "e.g. 'throughput>10000,p99<10ms,errors=0'; exit status 1 if one is not met", NULL, 0, 0,
      require_add},

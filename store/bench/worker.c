@@ -150,27 +150,37 @@ static void worker_put(struct worker *w, const struct op *op, const char *value,
 
 struct scan_check {
     const struct workload *workload;
+    uint64_t next; /* the least key number that may come */
     int wrong;
 };
 
+/* The loaded keys are all there, so none of them may be left out; of those inserted since then some
+ * may still be under way. */
 static int entry_check(void *context, const void *key, size_t key_size, const void *value,
                        size_t value_size)
 {
     struct scan_check *check = context;
-    if (check->workload->setup.verify &&
-        !value_valid(check->workload, value, value_size, key_number(key, key_size)))
+    const struct workload *workload = check->workload;
+    if (!workload->setup.verify)
+        return 0;
+    uint64_t number = key_number(key, key_size);
+    if (number < check->next || (number > check->next && check->next < workload->setup.keys) ||
+        !value_valid(workload, value, value_size, number))
         check->wrong = 1;
+    check->next = number + 1;
     return 0;
 }
 
 static void worker_scan(struct worker *w, const struct op *op, struct outcome *o)
 {
-    struct scan_check check = {.workload = w->shared->workload};
+    const struct workload_setup *setup = &w->shared->workload->setup;
+    struct scan_check check = {.workload = w->shared->workload, .next = op->number};
+    uint64_t end = op->number + op->entries < setup->keys ? op->number + op->entries : setup->keys;
     o->start_ns = worker_now(w);
     int error =
         w->shared->engine->scan(w->thread, op->key, KEY_SIZE, op->entries, entry_check, &check);
     outcome_end(o, o->start_ns, worker_now(w), error);
-    if (error >= 0 && check.wrong)
+    if (error >= 0 && setup->verify && (check.wrong || check.next < end))
         outcome_fail(o, ERROR_VERIFY);
 }
 
