@@ -44,6 +44,11 @@ int arrivals_take(struct arrivals *a, uint64_t *start_ns)
     return there;
 }
 
+int arrivals_over(const struct arrivals *a)
+{
+    return a->taken < a->limit && a->begin_ns + (uint64_t)a->next_ns >= a->end_ns;
+}
+
 uint64_t arrivals_lag_ns(struct arrivals *a, uint64_t now_ns)
 {
     pthread_mutex_lock(&a->lock);

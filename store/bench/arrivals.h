@@ -43,6 +43,9 @@ void arrivals_begin(struct arrivals *a, uint64_t begin_ns, uint64_t end_ns, uint
 /* 1 and the next start, or 0: there is none left. */
 int arrivals_take(struct arrivals *a, uint64_t *start_ns);
 
+/* Whether it has come to its end_ns: there was no start left before it, of as many as there are. */
+int arrivals_over(const struct arrivals *a);
+
 /* By how much the next start is late at now_ns; from any thread. */
 uint64_t arrivals_lag_ns(struct arrivals *a, uint64_t now_ns);
 

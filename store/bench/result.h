@@ -48,7 +48,8 @@ enum run_end { RUN_COMPLETE, RUN_INTERRUPTED, RUN_TOO_MANY_ERRORS };
 struct bench_result {
     enum run_end end;
     int is_steady;     /* it ended because it had become steady */
-    double duration_s; /* of the measured phase: from its start to its last operation's end */
+    double duration_s; /* of the measured phase: from its start to its last operation's end, or an
+                        * open loop's schedule's if that is later */
     struct op_result op[OP_KINDS]; /* latency never NULL */
     struct op_result all;          /* their sum */
     struct timing timing;

@@ -197,8 +197,12 @@ static void run_measure(struct run *run, struct bench_result *r)
         if (w->end_ns > end)
             end = w->end_ns;
     }
-    r->duration_s = (double)(end - begin) / 1e9;
     r->is_open = run->shared.arrivals != NULL;
+    /* behind the last start of a schedule nothing was due, which is a part of its rate */
+    if (r->is_open && arrivals_over(&run->arrivals) && !__atomic_load_n(&stop, __ATOMIC_RELAXED) &&
+        run->deadline_ns > end)
+        end = run->deadline_ns;
+    r->duration_s = (double)(end - begin) / 1e9;
     if (r->is_open)
         arrivals_judge(&run->arrivals, &r->open, op_result_ops(&r->all), r->timing.last_start_ns,
                        end);

@@ -109,6 +109,9 @@ done = run([STORE_BENCH, "--ops=1000", "--keys=1000", "--live-json=/dev/full"], 
 equal((done.status, done.err), (2, "store_bench: not all lines could be written to /dev/full\n"),
       "lines that cannot be written are an error")
 ok("all           1000 " in done.out, "which the result survives", done.out)
+doc = result("--rate=10", "--arrivals=uniform", "--duration=500ms", "--threads=1")
+ok(doc["ops"] == 5 and all(9 < doc[key] < 10.5 for key in ("offered", "achieved", "throughput"))
+   and 0.5 <= doc["duration_s"] < 0.55, "5 starts in half a second are 10 a second, though the last came at 0.4 s", doc)
 done = run([STORE_BENCH, "--rate=0.001", "--duration=10ms", "--keys=1"], env=ENV)
 ok(done.status == 0 and "nan" not in done.out and "\noffered 0 ops/s, achieved 0; late" in done.out
    and "1 key of 16 B" in done.out and "response" not in done.out, "an open loop in which nothing was due", done.out)
