@@ -151,6 +151,22 @@ static void api_region_end(const char *name)
     guard_leave(ts, 0);
 }
 
+static int api_allocations(uint64_t *calls, uint64_t *bytes)
+{
+    if (!shim_control->on || shim.profile.header->alloc_mode == PSHIM_OFF)
+        return 0;
+    const struct pshim_region *r = profile_region(&shim.profile, PSHIM_REGION_ACCOUNT);
+    uint64_t used = pshim_load(&r->used);
+    for (uint32_t i = 0; i < used && i < r->capacity; i++) {
+        const struct pshim_account *a = profile_record(&shim.profile, PSHIM_REGION_ACCOUNT, i);
+        if (__atomic_load_n(&a->kind, __ATOMIC_ACQUIRE) != PSHIM_KIND_ALLOC)
+            continue;
+        *calls += pshim_load(&a->counter[PSHIM_ALLOC_CALLS]);
+        *bytes += pshim_load(&a->counter[PSHIM_ALLOC_BYTES]);
+    }
+    return 1;
+}
+
 EXPORT const struct perfshim_api perfshim_api_v1 = {
     .size = sizeof(struct perfshim_api),
     .version = 1,
@@ -160,4 +176,5 @@ EXPORT const struct perfshim_api perfshim_api_v1 = {
     .region_begin = api_region_begin,
     .region_end = api_region_end,
     .pool_add = api_pool_add,
+    .allocations = api_allocations,
 };

@@ -135,15 +135,16 @@ static int document_write(FILE *out, json_t *o)
 static json_t *live_operations(const struct live_line *l)
 {
     double allocs = engine_statistic(l->measured, "allocs") / (double)l->ops;
-    return json_pack("{s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "interval_s",
-                     l->interval_s, "ops", count_json(l->ops), "errors", count_json(l->errors),
-                     "throughput", real_json((double)l->latency->count / l->interval_s), "average",
-                     real_json(l->average), "latency_us", latency_json(l->latency), "lag_us",
-                     l->is_open ? json_real((double)l->lag_ns / 1e3) : json_null(), "cpu_percent",
-                     real_json(l->cpu_percent), "rss_bytes",
-                     l->rss_bytes ? count_json(l->rss_bytes) : json_null(), "written_bytes_per_s",
-                     real_json(l->written_rate), "allocs_per_op", real_json(allocs), "engine",
-                     statistics_json(l->measured));
+    return json_pack(
+        "{s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "interval_s",
+        l->interval_s, "ops", count_json(l->ops), "errors", count_json(l->errors), "throughput",
+        real_json((double)l->latency->count / l->interval_s), "average", real_json(l->average),
+        "latency_us", latency_json(l->latency), "lag_us",
+        l->is_open ? json_real((double)l->lag_ns / 1e3) : json_null(), "cpu_percent",
+        real_json(l->cpu_percent), "rss_bytes",
+        l->rss_bytes ? count_json(l->rss_bytes) : json_null(), "written_bytes_per_s",
+        real_json(l->written_rate), "allocs_per_op", real_json(allocs), "profiled_allocs_per_op",
+        real_json(l->profiled_allocs / (double)l->ops), "engine", statistics_json(l->measured));
 }
 
 void live_json(FILE *out, const struct live_line *l)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/units.h"
+#include "shim/perfshim.h"
 #include "store/bench/system.h"
 
 enum { LINES_A_HEAD = 20, REST_NS = 100000000 };
@@ -13,6 +14,8 @@ enum { LINES_A_HEAD = 20, REST_NS = 100000000 };
 /* What has to be known of a moment. */
 struct moment {
     uint64_t time_ns, cpu_ns, written_bytes, errors;
+    uint64_t allocs; /* by the profiler */
+    int is_profiled;
     struct engine_statistics engine;
     struct histogram latency; /* of the phase so far */
 };
@@ -58,6 +61,8 @@ static void moment_take(struct live *l, struct moment *m)
     m->time_ns = system_now_ns();
     m->cpu_ns = system_cpu_ns();
     m->written_bytes = system_written_bytes();
+    uint64_t bytes;
+    m->is_profiled = perfshim_allocations(&m->allocs, &bytes);
     m->errors = 0;
     shared(l)->engine->statistics(shared(l)->self, &m->engine);
     histogram_clear(&m->latency);
@@ -105,16 +110,18 @@ static void operation_line(struct live *l, struct live_line *line)
         now->written_bytes == UINT64_MAX
             ? NAN
             : (double)(now->written_bytes - last->written_bytes) / line->interval_s;
+    line->profiled_allocs =
+        now->is_profiled && last->is_profiled ? (double)(now->allocs - last->allocs) : NAN;
     line->is_open = shared(l)->arrivals != NULL;
     if (line->is_open)
         line->lag_ns = arrivals_lag_ns(shared(l)->arrivals, now->time_ns);
 }
 
-static void text_head(FILE *out, int is_open)
+static void text_head(FILE *out, const struct live_line *line)
 {
-    fprintf(out, "%-7s %4s %7s %7s %7s %7s %7s %7s %6s %5s %8s %8s%s\n", "phase", "s", "ops/s",
+    fprintf(out, "%-7s %4s %7s %7s %7s %7s %7s %7s %6s %5s %8s %8s%s%s\n", "phase", "s", "ops/s",
             "average", "p50", "p99", "p999", "max", "errors", "cpu", "rss", "write/s",
-            is_open ? "     lag" : "");
+            line->is_open ? "     lag" : "", isnan(line->profiled_allocs) ? "" : " allocs/op");
 }
 
 static void text_line(struct live *l, const struct live_line *line)
@@ -127,7 +134,7 @@ static void text_line(struct live *l, const struct live_line *line)
         return;
     }
     if (l->lines++ % LINES_A_HEAD == 0)
-        text_head(l->text, line->is_open);
+        text_head(l->text, line);
     fprintf(l->text, "%-7s %4.0f %7s %7s %7s %7s %7s %7s %6" PRIu64 " %4.0f%% %8s %8s", line->phase,
             line->time_s, units_count(t[0], (double)h->count / line->interval_s),
             units_count(t[1], line->average),
@@ -138,6 +145,8 @@ static void text_line(struct live *l, const struct live_line *line)
             units_size(t[6], (double)line->rss_bytes), units_size(t[7], line->written_rate));
     if (line->is_open)
         fprintf(l->text, " %7s", units_duration(t[0], (double)line->lag_ns));
+    if (!isnan(line->profiled_allocs))
+        fprintf(l->text, " %9.2f", line->ops ? line->profiled_allocs / (double)line->ops : 0);
     fputc('\n', l->text);
 }
 

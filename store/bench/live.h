@@ -16,16 +16,17 @@ struct live;
 /* What a line says. */
 struct live_line {
     const char *phase;
-    double time_s;       /* since the phase began */
-    double interval_s;   /* since the last line */
-    uint64_t ops;        /* in the interval, failed ones too */
-    uint64_t errors;     /* of these */
-    double average;      /* operations a second that did not fail, since the phase began */
-    int is_open;         /* whether there is a lag */
-    uint64_t lag_ns;     /* by which the next operation to begin is late now */
-    double cpu_percent;  /* of one CPU */
-    uint64_t rss_bytes;  /* 0: not known */
-    double written_rate; /* bytes a second to disks, by the kernel's count; NaN: not known */
+    double time_s;          /* since the phase began */
+    double interval_s;      /* since the last line */
+    uint64_t ops;           /* in the interval, failed ones too */
+    uint64_t errors;        /* of these */
+    double average;         /* operations a second that did not fail, since the phase began */
+    int is_open;            /* whether there is a lag */
+    uint64_t lag_ns;        /* by which the next operation to begin is late now */
+    double cpu_percent;     /* of one CPU */
+    uint64_t rss_bytes;     /* 0: not known */
+    double profiled_allocs; /* of the whole process, by perfshim; NaN: it does not count them */
+    double written_rate;    /* bytes a second to disks, by the kernel's count; NaN: not known */
     const struct histogram *latency;          /* of the interval */
     const struct engine_statistics *measured; /* counts of the interval, levels as they are */
     uint64_t loaded, keys;                    /* of the load phase, which has nothing else */

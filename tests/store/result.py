@@ -103,6 +103,13 @@ for key in ("gets", "puts", "errors"):
     equal(sum(line["engine"][key] for line in told), doc["engine"]["measured"][key], f"and so are the engine's {key}")
 equal((doc["errors"], doc["failed_us"]["max"] > 0), (77, True), "77 errors asked for, 77 counted, with latencies")
 near(sum(line["interval_s"] for line in told), told[-1]["time_s"], "intervals add up", rel=1e-6)
+ok(all(line["profiled_allocs_per_op"] is None for line in told), "without the profiler nothing is told of it")
+done = preload([STORE_BENCH, "--duration=1500ms", "--pool=off", "--live", "--live-json=live.json"], "live.pshim")
+with open("live.json") as f:
+    told = [json.loads(line) for line in f][-1]
+near(told["profiled_allocs_per_op"], told["allocs_per_op"], "under it, allocations of the process are those of the store",
+     rel=0.01)
+match(done.err, r"write/s allocs/op\n.* [12]\.\d\d$", "and stand on the screen")
 done = run([STORE_BENCH, "--ops=1000", "--keys=1000", "--live-json", "--live"], env=ENV)
 equal([json.loads(line)["phase"] for line in done.err.splitlines()], ["load", "run"], "without a file: on stderr, alone")
 done = run([STORE_BENCH, "--ops=1000", "--keys=1000", "--live-json=/dev/full"], env=ENV)
