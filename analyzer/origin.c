@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "analyzer/memory.h"
+#include "analyzer/model_waits.h"
 #include "analyzer/origin.h"
 
 struct origins {
@@ -20,11 +21,11 @@ static const char *const memory_names[] = {
     "memcpy",    "memmove", "mempcpy", "memset", "memcmp", "memchr",         "memrchr",
     "rawmemchr", "memmem",  "bcopy",   "bzero",  "bcmp",   "explicit_bzero",
 };
-static const char *const lock_names[] = {
-#define X(id, name, wait) #name,
-    PSHIM_CALLS(X)
-#undef X
-        "pthread_mutex_unlock",
+static const char *const unlock_names[] = {
+    "pthread_mutex_unlock",
+    "pthread_rwlock_unlock",
+    "pthread_spin_unlock",
+    "mtx_unlock",
 };
 
 static bool is_among(const char *name, const char *const *names, size_t count)
@@ -36,6 +37,29 @@ static bool is_among(const char *name, const char *const *names, size_t count)
     return false;
 }
 #define IS_AMONG(name, names) is_among(name, names, sizeof names / sizeof *names)
+
+/* Waiting on a condition gives the lock back and takes it again. */
+static bool takes_lock(uint32_t call)
+{
+    switch (call) {
+    case PSHIM_CALL_COND_WAIT:
+    case PSHIM_CALL_COND_TIMEDWAIT:
+    case PSHIM_CALL_COND_CLOCKWAIT:
+    case PSHIM_CALL_CND_WAIT:
+    case PSHIM_CALL_CND_TIMEDWAIT:
+        return true;
+    default:
+        return pshim_call_waits(call) == PSHIM_WAIT_LOCK;
+    }
+}
+
+static bool is_lock_call(const char *name)
+{
+    for (uint32_t call = 0; call < PSHIM_CALL_COUNT; call++)
+        if (takes_lock(call) && strcmp(name, model_call_name(call)) == 0)
+            return true;
+    return IS_AMONG(name, unlock_names);
+}
 
 static bool starts_with(const char *s, const char *prefix)
 {
@@ -103,7 +127,7 @@ static enum origin_service service_find(const struct frames *f, const struct fra
         const struct function *fn = frames_function(f, stack[i]->function);
         if (IS_AMONG(fn->name, allocator_names))
             return ORIGIN_ALLOCATOR;
-        if (is_libc(fn->module) && IS_AMONG(fn->name, lock_names))
+        if (is_libc(fn->module) && is_lock_call(fn->name))
             return ORIGIN_LOCK;
         memory =
             memory && (fn->runtime || (is_libc(fn->module) && IS_AMONG(fn->name, memory_names)));

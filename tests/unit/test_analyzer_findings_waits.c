@@ -101,6 +101,23 @@ static void calls_with_brief_holds_are_taken_too_often(void **state)
     assert_int_equal(strncmp(often->advice, "split it", 8), 0);
 }
 
+static void cpu_time_of_other_calls_is_not_a_locks(void **state)
+{
+    (void)state;
+    uint32_t at = call(call(0, worker), get);
+    uint32_t lock = fixture_lock(&f, 0x1000, at, true);
+    lock_record(lock)->owner = 1;
+    fixture_taken(&f, at, lock, 1000000, 0, 0, 50000000);
+    fixture_cpu(&f, libc_call(at, "pthread_rwlock_unlock"), 200);
+    fixture_cpu(&f, libc_call(at, "sendmsg"), 500);
+    fixture_cpu(&f, libc_call(at, "epoll_wait"), 100);
+    fixture_cpu(&f, call(at, format), 200);
+    built(NULL);
+    assert_float_equal(finding(FINDING_TAKEN_TOO_OFTEN)->share, 0.2, 1e-9);
+    assert_float_equal(finding(FINDING_FOCUS_FIRST)->share, 0.6, 1e-9);
+    assert_string_equal(where(finding(FINDING_FOCUS_FIRST)), "get");
+}
+
 static void syncing_is_one_finding_with_what_is_written_for_each(void **state)
 {
     (void)state;
@@ -206,6 +223,7 @@ int main(void)
         EACH(allocations_under_a_lock_are_told_with_their_site),
         EACH(convoy_is_told_by_what_nobody_answers_for),
         EACH(calls_with_brief_holds_are_taken_too_often),
+        EACH(cpu_time_of_other_calls_is_not_a_locks),
         EACH(syncing_is_one_finding_with_what_is_written_for_each),
         EACH(those_who_wait_for_a_syncing_one_can_share_it),
         EACH(thread_that_syncs_for_others_syncs_all_that_is_written),
