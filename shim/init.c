@@ -329,6 +329,7 @@ static int set_up(int argc, char **argv, char **envp, bool *follow)
     h->start_ticks = start_ticks;
     header_fill(&s, argc, argv, exe);
     lock_clock_init();
+    run_delay_init();
     if (!s.start)
         thread_note_pause(0);
     timeline_init(s.start);

@@ -8,7 +8,12 @@ enum {
     brief_ns = 250000000, /* reading takes 1/2000 of this */
     text_bytes = 80,
     threads_at_once = 32,
+    reading_ns = 120000, /* one thread's, about: booked before, others read meanwhile */
+    free_ns = 50000000,
+    life_share = 100,
 };
+
+static uint64_t spent_ns; /* atomic: on readings at the ends of threads */
 
 struct question {
     struct pshim_thread *record;
@@ -75,15 +80,32 @@ static void question_put(struct question *q, struct outside_reading *reading,
     *reading = (struct outside_reading){q->path, q->text, sizeof q->text, 0};
 }
 
+void run_delay_init(void)
+{
+    __atomic_store_n(&spent_ns, 0, __ATOMIC_RELAXED);
+}
+
+bool run_delay_affords(uint64_t spent, uint64_t process_ns)
+{
+    return spent < free_ns + process_ns / life_share;
+}
+
 void run_delay_note(struct thread_state *ts)
 {
     struct question q;
     struct outside_reading list[2] = {{0}};
-    if (ts->record_is_shared || shim_now_ns() - ts->record->start_monotonic_ns < brief_ns)
+    uint64_t began = shim_now_ns();
+    if (ts->record_is_shared || began - ts->record->start_monotonic_ns < brief_ns ||
+        !run_delay_affords(__atomic_load_n(&spent_ns, __ATOMIC_RELAXED),
+                           began - shim.profile.header->start_monotonic_ns))
         return;
+    __atomic_fetch_add(&spent_ns, reading_ns, __ATOMIC_RELAXED);
     question_put(&q, list, ts->record);
     if (outside_read(list) == 0)
         answer_take(&q, list[0].got);
+    uint64_t took = shim_now_ns() - began;
+    if (took > reading_ns)
+        __atomic_fetch_add(&spent_ns, took - reading_ns, __ATOMIC_RELAXED);
 }
 
 void run_delay_note_all(struct outside_reading *more)

@@ -9,8 +9,16 @@
 #include "shim/outside.h"
 #include "shim/shim.h"
 
-/* Of the calling thread, which ends. A brief one is not asked: it is not worth a process. */
+/* A process begins, or a forked child. */
+void run_delay_init(void);
+
+/* Of the calling thread, which ends. A brief one is not asked, it is not worth a process; nor are
+   those of a crowd that ends at once, beyond what run_delay_affords(). */
 void run_delay_note(struct thread_state *ts);
+
+/* May the threads of a process as old as this read once more, after readings that took spent_ns in
+   all? They stay below a hundredth of its life, and some that end early may anyway. Pure. */
+bool run_delay_affords(uint64_t spent_ns, uint64_t process_ns);
 
 /* Of all threads that live, at the process's end. `more` is read along: each child costs 120 us. */
 void run_delay_note_all(struct outside_reading *more);
