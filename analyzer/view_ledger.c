@@ -30,6 +30,15 @@ static void cpus_line(const struct view *v)
     fputs("\n\n", v->out);
 }
 
+/* Is there a part that is not known? It is in the unexplained then. */
+static bool is_partial(const struct model *m)
+{
+    for (int k = 0; k < LEDGER_PART_COUNT; k++)
+        if (k != LEDGER_UNEXPLAINED && k != LEDGER_PAUSED && !ledger_has(&m->ledger, k))
+            return true;
+    return false;
+}
+
 static void parts_table(const struct view *v)
 {
     static const struct {
@@ -56,7 +65,8 @@ static void parts_table(const struct view *v)
         table_cell(&t, "%s",
                    known ? text_percent(text, (double)ns, (double)m->ledger.wall_ns) : "");
         table_cell(&t, "%s", parts[k].name);
-        table_cell(&t, "%s", parts[k].text);
+        table_cell(&t, "%s%s", parts[k].text,
+                   k == LEDGER_UNEXPLAINED && is_partial(m) ? ", and what is not known" : "");
         if (k != LEDGER_CPU || !m->totals.v[METRIC_PROFILER_NS])
             continue;
         ns = m->totals.v[METRIC_PROFILER_NS];
@@ -84,7 +94,8 @@ static void bypass_put(const struct view *v)
     bypass_build(&b, v->model, v->frames);
     if (b.asked) {
         text_percent(share, b.share, 1);
-        fprintf(v->out, "\nBYPASS  %s of all time no hook saw", share);
+        fprintf(v->out, "\nBYPASS  %s of all time %s", share,
+                is_partial(v->model) ? "is unexplained" : "no hook saw");
         if (b.thread)
             fprintf(v->out, ", most of it in %s (%s of its time)",
                     text_escape(text, sizeof text, b.thread->name, 16),
