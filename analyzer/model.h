@@ -180,6 +180,8 @@ struct model {
     double clock_unit_ns; /* of the header's clock */
     struct model_thread *threads;
     size_t threads_kept;
+    uint64_t lock_waiters;   /* threads in a wait for a lock at the end, or now */
+    int64_t lock_waiters_ns; /* how long these waits are, so far; in threads and ledger alone */
     struct model_progress *progress; /* most counted first */
     size_t progress_count;
     struct model_region *regions; /* longest first */

@@ -17,9 +17,10 @@ static int64_t clock_moment_ns(const struct model *m, uint64_t units)
     return metric_sum((int64_t)h->clock_first_ns, model_clock_ns(m, units - h->clock_first_units));
 }
 
-/* What a thread waited, by kind; a wait that is under way at end_ns is in it. */
-static void waits_load(const struct model *m, const struct pshim_thread *t, uint64_t end_ns,
-                       int64_t waits[static PSHIM_WAITS], int64_t cpu[static PSHIM_WAITS])
+/* What a thread waited, by kind; a wait that is under way at end_ns is in it. Returns what of that
+   is one for a lock. */
+static int64_t waits_load(const struct model *m, const struct pshim_thread *t, uint64_t end_ns,
+                          int64_t waits[static PSHIM_WAITS], int64_t cpu[static PSHIM_WAITS])
 {
     enum { kind_bits = 3 };
     uint64_t before[PSHIM_WAITS], waiting;
@@ -36,11 +37,12 @@ static void waits_load(const struct model *m, const struct pshim_thread *t, uint
         waits[i] = model_clock_ns(m, before[i]);
         cpu[i] = (int64_t)(pshim_load(&t->wait_ticks[i]) * m->header->tick_period_ns);
     }
-    if (waiting && pshim_load32(&t->state) != PSHIM_THREAD_ENDED)
-        waits[waiting & kind_bits] =
-            metric_sum(waits[waiting & kind_bits],
-                       not_negative(metric_difference((int64_t)end_ns,
-                                                      clock_moment_ns(m, waiting & ~(uint64_t)3))));
+    if (!waiting || pshim_load32(&t->state) == PSHIM_THREAD_ENDED)
+        return 0;
+    int64_t now = not_negative(
+        metric_difference((int64_t)end_ns, clock_moment_ns(m, waiting & ~(uint64_t)kind_bits)));
+    waits[waiting & kind_bits] = metric_sum(waits[waiting & kind_bits], now);
+    return (waiting & kind_bits) == PSHIM_WAIT_LOCK ? now : 0;
 }
 
 static int64_t paused_ns(const struct pshim_header *h, const struct pshim_thread *t, bool ended,
@@ -93,8 +95,10 @@ static void thread_load(struct model *m, const struct pshim_thread *t, struct mo
             facts.run_delay_ns = not_negative((int64_t)(t->run_delay_ns - 1));
         if (!to->ended && m->end == PSHIM_END_RUNNING)
             running_ask(m, t, &to->cpu_ns, &facts);
-        waits_load(m, t, end_ns, waits, ran);
+        int64_t now = waits_load(m, t, end_ns, waits, ran);
         bool locks = h->locks_mode == PSHIM_ON || h->locks_mode == PSHIM_WAIT;
+        m->lock_waiters += locks && now;
+        m->lock_waiters_ns = metric_sum(m->lock_waiters_ns, locks ? now : 0);
         bool io = h->io_mode == PSHIM_ON;
         facts.lock_ns = locks ? waits[PSHIM_WAIT_LOCK] : -1;
         facts.io_ns = io ? waits[PSHIM_WAIT_IO] : -1;

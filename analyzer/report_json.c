@@ -5,6 +5,7 @@
 #include "analyzer/children.h"
 #include "analyzer/findings.h"
 #include "analyzer/io_json.h"
+#include "analyzer/lock_waiters.h"
 #include "analyzer/locks_json.h"
 #include "analyzer/rank.h"
 #include "analyzer/report_json.h"
@@ -105,11 +106,13 @@ void json_put_process(struct json *j, const struct model *m)
     put_name(j, "off_reason", model_off_reason(m->header));
     json_begin(j, "notes", '[');
     const char *note;
-    char children[CHILDREN_NOTE_BYTES];
+    char children[CHILDREN_NOTE_BYTES], waiters[LOCK_WAITERS_NOTE_BYTES];
     for (unsigned i = 0; (note = model_note(m, i)); i++)
         json_put_string(j, NULL, note);
     if (children_note(m, children))
         json_put_string(j, NULL, children);
+    if (lock_waiters_note(m, waiters))
+        json_put_string(j, NULL, waiters);
     json_end(j);
     json_end(j);
 }

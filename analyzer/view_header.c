@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "analyzer/children.h"
+#include "analyzer/lock_waiters.h"
 #include "analyzer/view.h"
 #include "common/units.h"
 
@@ -120,7 +121,7 @@ static void losses_print(const struct view *v)
 
 static void remarks_print(const struct view *v)
 {
-    char text[4 * TEXT_COLUMNS], children[CHILDREN_NOTE_BYTES];
+    char text[4 * TEXT_COLUMNS], children[CHILDREN_NOTE_BYTES], waiters[LOCK_WAITERS_NOTE_BYTES];
     const struct model *m = v->model;
     const char *note, *path, *why;
     if (m->header->alloc_hidden)
@@ -135,6 +136,8 @@ static void remarks_print(const struct view *v)
         fprintf(v->out, "NOTE    %s\n", text_escape(text, sizeof text, note, TEXT_COLUMNS - 8));
     if (children_note(m, children))
         text_wrap(v->out, 0, "NOTE    ", children);
+    if (lock_waiters_note(m, waiters))
+        text_wrap(v->out, 0, "NOTE    ", waiters);
     losses_print(v);
     for (unsigned i = 0; frames_problem(v->frames, i, &path, &why); i++)
         fprintf(v->out, "SYMBOLS %s: %s\n", text_escape(text, sizeof text, path, 160), why);

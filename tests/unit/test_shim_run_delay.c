@@ -23,7 +23,8 @@ static void crowd_that_ends_at_once_is_not_read_for_long(void **state)
 static void times_of_a_line_are_told_or_it_is_refused(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"", "12", "12 ", "x 3 1\n", "12 x", "12 99999999999999999999 1\n"};
+    static const char *const bad[] = {"",        "12",   "12 ",
+                                      "x 3 1\n", "12 x", "12 99999999999999999999 1\n"};
     uint64_t ran = 0, delay = 0;
     assert_int_equal(run_delay_parse("12 345 6\n", 9, &ran, &delay), 0);
     assert_int_equal(ran, 12);
