@@ -112,11 +112,14 @@ static void mode_part(struct line *l, const struct model *m)
 
 static void losses_print(const struct view *v)
 {
-    char buf[UNITS_BUF];
-    for (int i = 0; i < PSHIM_LOSS_COUNT; i++)
-        if (v->model->losses[i])
-            fprintf(v->out, "LOST    %s %s\n", units_count(buf, (double)v->model->losses[i]),
-                    model_loss_text(i));
+    char buf[UNITS_BUF], text[2 * TEXT_COLUMNS];
+    for (int i = 0; i < PSHIM_LOSS_COUNT; i++) {
+        if (!v->model->losses[i])
+            continue;
+        snprintf(text, sizeof text, "%s %s", units_count(buf, (double)v->model->losses[i]),
+                 model_loss_text(i));
+        text_wrap(v->out, 0, "LOST    ", text);
+    }
 }
 
 static void remarks_print(const struct view *v)

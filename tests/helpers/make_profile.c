@@ -107,6 +107,7 @@ static void hostile_names(void)
     fixture_cpu(&f, fixture_node(&f, 0, gone, 0x1234), 10);
     f.h->notes[0] = fixture_string(&f, "PERFSHIM_CPU_HZ=\033[1m: not understood");
     f.h->losses[PSHIM_LOSS_stack_depth] = 12;
+    f.h->losses[PSHIM_LOSS_histogram_table_full] = 847000; /* the longest text */
     f.h->end = PSHIM_END_SIGNAL;
     f.h->status = 9;
     f.h->alloc_mode = PSHIM_ALLOC_OFF;
