@@ -202,7 +202,7 @@ else:
 compared("python3", [python(), "-c", PYTHON], 22, "done")
 compared("cxx_unwind", [sample("cxx_unwind"), 160], 20, "checksum")
 compared("unwind_gaps", [helper("unwind_gaps"), 60], 1, "done", least=2000)
-for pool, every, ops in (("off", 500, 300000), ("on", 1, 1300000)):
+for pool, every, ops in (("off", 500, 300000), ("on", 1, 2200000)):
     compared(f"store_bench --pool={pool}",
              [STORE_BENCH, "--threads=3", f"--ops={ops}", "--keys=20000", f"--pool={pool}",
               "--no-live"], every, "ops/s", least=1500, joined=pool == "off")
