@@ -159,8 +159,21 @@ def judge(name, counts, least=STACKS, joined=True):
              f"ours {d['ours']}, libunwind {d['libunwind']}")
 
 
-def compared(name, argv, every, want, input=None, **options):
-    judge(name, counts_of(name, argv, every, want, input), **options)
+RUNS_MOST = 6
+
+
+def compared(name, argv, every, want, input=None, least=STACKS, **options):
+    """As often as it takes: how many ticks a run has depends on how fast the machine is just now."""
+    counts = None
+    for _ in range(RUNS_MOST):
+        more = counts_of(name, argv, every, want, input)
+        if not more:
+            return
+        counts = counts_add(counts, more)
+        total = stacks(counts["sync"]) + stacks(counts["tick"])
+        if total >= least and stacks(counts["tick"]) >= least / 10:
+            break
+    judge(name, counts, least=least, **options)
 
 
 def redis_compared(server, benchmark, client):
@@ -202,7 +215,7 @@ else:
 compared("python3", [python(), "-c", PYTHON], 22, "done")
 compared("cxx_unwind", [sample("cxx_unwind"), 160], 20, "checksum")
 compared("unwind_gaps", [helper("unwind_gaps"), 60], 1, "done", least=2000)
-for pool, every, ops in (("off", 500, 300000), ("on", 1, 2200000)):
+for pool, every, ops in (("off", 500, 300000), ("on", 1, 1300000)):
     compared(f"store_bench --pool={pool}",
              [STORE_BENCH, "--threads=3", f"--ops={ops}", "--keys=20000", f"--pool={pool}",
               "--no-live"], every, "ops/s", least=1500, joined=pool == "off")
