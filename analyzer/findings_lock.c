@@ -179,9 +179,18 @@ static void allocating_say(struct making *g)
 }
 
 /*
- * What following the advice would leave of the cost: `share` of each hold is done outside. Hand-off
- * is not promised: it is the scheduler's, and on a busy machine as long with short holds.
+ * The part of hand-off that goes with the waiting. It is threads that wake up, which they need not
+ * where they do not wait; but where CPUs are short they wait for these as long with short holds:
+ * as much of it is promised as threads that could run did run. Nothing where that is not known.
  */
+static double handoff_going(const struct ledger *l)
+{
+    double ran = (double)l->v[LEDGER_CPU];
+    return ledger_has(l, LEDGER_RUNQUEUE) ? findings_ratio(ran, ran + (double)l->v[LEDGER_RUNQUEUE])
+                                          : 0;
+}
+
+/* What following the advice would leave of the cost: `share` of each hold is done outside. */
 static void moved_predict(struct making *g, double share)
 {
     char before[32], after[32];
@@ -193,7 +202,8 @@ static void moved_predict(struct making *g, double share)
     unsigned threads =
         findings_busy_threads(m); /* not known after a kill; one alone waits for none */
     double left = finding_wait_left(hold, share * hold, outside, threads > 2 ? threads : 2);
-    g->to->predicted_ns = -(1 - left) * (1 - handoff(s)) * (double)s->waited_ns;
+    double going = 1 - handoff(s) * (1 - handoff_going(&m->ledger));
+    g->to->predicted_ns = -(1 - left) * going * (double)s->waited_ns;
     findings_cost_text(m, cost, before);
     findings_cost_text(m, cost + g->to->predicted_ns, after);
     snprintf(g->to->prediction, sizeof g->to->prediction, "predicted cost %s -> %s", before, after);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# test: no-coverage
+# test: no-coverage timing
 """The lesson's pairs, samples/get.c, key.c and buffer.c, each with its cure: both do the same work,
 and the diff of their profiles shows what was cured, by the programs' own count."""
 import json
