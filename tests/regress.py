@@ -14,7 +14,7 @@ Two kinds of benchmarks, one table (BENCHMARKS):
 instructions  counted by callgrind, in one function of one thread and whatever it calls, or in a
               whole program. The same build, input and environment give the same count, to the
               unit; so a count that moved by more than 0.5 % has a cause in the code. The functions
-              that it comes from are named.
+              that it comes from are named. What goes by the clock, the shim's timeline, is left out.
 time          the baseline's programs were kept, not their times: `perfshim bench` runs old and new
               in turn. Slower is what takes over 1 % longer with p < 0.01 (signed-rank).
 
@@ -45,6 +45,8 @@ LEAST_PAIRS = 8  # fewer can never reach p < 0.01
 TIMEOUT_S = 300
 PROGRAMS = ("store_bench", "perfshim", "libperfshim.so", "helpers/pair_cost")
 BLAMED = 3  # functions named under a count that grew
+# It tells at each 10 ms: the slower the machine just now, the more often in the same run.
+BY_CLOCK = "/shim/timeline.c"
 
 STORE = "./store_bench --threads=1 --keys=2000 --ops=20000 --seed=1"
 LOAD = "./store_bench --threads=2 --keys=100000 --ops=500000 --seed=1 --json"
@@ -112,10 +114,11 @@ def valgrind():
 
 
 def read_callgrind(path):
-    """The whole count and each function's own, from callgrind's file (its format is documented in
-    valgrind's manual): lines of a function, and after `calls=` one line that is the callee's."""
-    total, functions, names = 0, collections.Counter(), {}
-    function, of_callee = None, False
+    """The whole count without what goes by the clock, and each function's own, from callgrind's file
+    (its format is documented in valgrind's manual): a file and its functions, lines of a function,
+    and after `calls=` one line that is the callee's."""
+    total, by_clock, functions, names, files = 0, 0, collections.Counter(), {}, {}
+    function, file, of_callee = None, None, False
     with open(path, encoding="utf-8", errors="replace") as f:
         for line in f:
             if line.startswith(("fn=", "cfn=")):
@@ -124,15 +127,23 @@ def read_callgrind(path):
                     names[number] = name
                 if line[0] == "f":
                     function = names.get(number, number)
+            elif line.startswith(("fl=", "fi=", "fe=", "cfi=", "cfl=")):
+                number, _, name = line.split("=", 1)[1].strip().partition(" ")
+                if name:
+                    files[number] = name
+                if line.startswith("fl="):
+                    file = files.get(number, number)
             elif line.startswith("calls="):
                 of_callee = True
             elif line[:1] in "0123456789+-*":
                 if not of_callee:
                     functions[function] += int(line.split()[1])
+                    if file and ("/" + file).endswith(BY_CLOCK):
+                        by_clock += int(line.split()[1])
                 of_callee = False
             elif line.startswith("summary:"):
                 total = int(line.split()[1])
-    return total, {name: count for name, count in functions.items() if count}
+    return total - by_clock, {name: count for name, count in functions.items() if count}
 
 
 def count(bench, build, places):
