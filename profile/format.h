@@ -404,7 +404,8 @@ struct pshim_thread {
 
 /*
  * Locks, in order of first sight. Record 0 stands for all those that found no room. Published by
- * `kind`. The record of one that was destroyed stands for the next one of its kind from the same place.
+ * `kind`. The record of one that was destroyed stands for the next one of its kind from the same
+ * place.
  */
 /* id, number, name */
 #define PSHIM_LOCK_KINDS(X)                                                                        \
