@@ -141,7 +141,7 @@ $(SHAPES): $(B)/helpers/unwind_shapes-%: tests/helpers/unwind_shapes.c $(B)/flag
 		$(if $(filter %-nofp,$*),-fomit-frame-pointer,-fno-omit-frame-pointer) -o $@ $<
 
 # Helpers that call the shim's unwinder itself, without its hooks.
-UNWIND_OBJ := $(addprefix $(B)/obj/shim/,cfi.o cfi_expr.o unwind.o unwind_bare.o unwind_kept.o unwind_module.o unwind_rule.o unwind_stack.o)
+UNWIND_OBJ := $(addprefix $(B)/obj/shim/,cfi.o cfi_expr.o unwind.o unwind_bare.o unwind_kept.o unwind_memo.o unwind_module.o unwind_rule.o unwind_stack.o)
 $(B)/helpers/unwind_diff $(B)/helpers/unwind_cost: $(UNWIND_OBJ)
 
 # One that measures a part of store_bench by itself.

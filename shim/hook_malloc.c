@@ -74,7 +74,7 @@ __attribute__((noinline)) uint32_t block_new(void *p, size_t n, bool has_tag_roo
         a = recorder_account(ts, node);
         if (unlikely(recorder_mark_reached(ts, node)))
             owner |= recorder_mark(ts, node, a, p, n);
-        ts->last_blocks[node % shim_accounts_at_hand] = p;
+        ts->last_blocks[recorder_at_hand(node)] = p;
     }
     if (likely(block_note(p, n, has_tag_room, a ? a->node : 0, owner) && a))
         recorder_alloc(ts, a, n, p);
@@ -472,83 +472,6 @@ EXPORT void *reallocarray(void *old, size_t count, size_t size)
     return p;
 }
 
-EXPORT int posix_memalign(void **out, size_t align, size_t n)
-{
-    if (unlikely(!tagging())) {
-        if (resolved()) {
-            if (!sample_reached(n))
-                return real.posix_memalign(out, align, n);
-            struct unwind_regs regs;
-            int status = real.posix_memalign(out, align, n);
-            unwind_capture(&regs);
-            samples_new(status == 0 ? *out : NULL, n, &regs);
-            return status;
-        }
-        *out = real_bootstrap_alloc(align, n);
-        return *out ? 0 : ENOMEM;
-    }
-    bool has_tag = aligned_has_tag(align, n);
-    uint64_t begun = timing_begin();
-    int error = real.posix_memalign(out, align, has_tag ? n + tag_bytes : n);
-    if (likely(error == 0 && *out != NULL)) {
-        struct unwind_regs regs;
-        unwind_capture(&regs);
-        block_new_since(begun, *out, n, has_tag, &regs);
-    }
-    return error;
-}
-
-#define ALIGNED_HOOK(name)                                                                         \
-    EXPORT void *name(size_t align, size_t n)                                                      \
-    {                                                                                              \
-        if (unlikely(!tagging())) {                                                                \
-            if (!resolved())                                                                       \
-                return real_bootstrap_alloc(align, n);                                             \
-            if (!sample_reached(n))                                                                \
-                return real.name(align, n);                                                        \
-            SAMPLE(real.name(align, n), n);                                                        \
-        }                                                                                          \
-        bool has_tag = aligned_has_tag(align, n);                                                  \
-        uint64_t begun = timing_begin();                                                           \
-        void *p = real.name(align, has_tag ? n + tag_bytes : n);                                   \
-        if (likely(p != NULL)) {                                                                   \
-            struct unwind_regs regs;                                                               \
-            unwind_capture(&regs);                                                                 \
-            block_new_since(begun, p, n, has_tag, &regs);                                          \
-        }                                                                                          \
-        return p;                                                                                  \
-    }
-ALIGNED_HOOK(memalign)
-ALIGNED_HOOK(aligned_alloc)
-
-/* The allocator has no such function, and the C library's would be of another allocator. */
-static COLD void *pages_alloc(size_t n, size_t rounded)
-{
-    void *p = rounded < n ? NULL : real.memalign(PSHIM_PAGE_BYTES, rounded);
-    if (!p)
-        errno = ENOMEM; /* which not every memalign says */
-    return p;
-}
-
-/* valloc(n) = memalign(page, n); pvalloc also rounds n up to a page. */
-#define PAGE_HOOK(name, round)                                                                     \
-    EXPORT void *name(size_t n)                                                                    \
-    {                                                                                              \
-        if (unlikely(!resolved()))                                                                 \
-            return real_bootstrap_alloc(PSHIM_PAGE_BYTES, n);                                      \
-        void *p = real.name ? real.name(n) : pages_alloc(n, round);                                \
-        if (likely(p != NULL && tagging())) {                                                      \
-            struct unwind_regs regs;                                                               \
-            unwind_capture(&regs);                                                                 \
-            block_new(p, n, false, &regs);                                                         \
-        } else if (p && sample_reached(n)) {                                                       \
-            SAMPLE(p, n);                                                                          \
-        }                                                                                          \
-        return p;                                                                                  \
-    }
-PAGE_HOOK(valloc, n)
-PAGE_HOOK(pvalloc, (n + PSHIM_PAGE_BYTES - 1) & ~(size_t)(PSHIM_PAGE_BYTES - 1))
-
 /* C23 sized frees: an allocator must never be told a size that it was not asked for. */
 EXPORT void free_sized(void *p, size_t n);
 EXPORT void free_sized(void *p, size_t n)
@@ -566,26 +489,30 @@ EXPORT void free_aligned_sized(void *p, size_t align, size_t n)
 }
 
 /* Never less than was asked for, never the tag. */
+static APART size_t usable_untagged(void *p)
+{
+    if (p && real_is_bootstrap(p))
+        return real_bootstrap_size(p);
+    return p && resolved() ? real.malloc_usable_size(p) : 0;
+}
+
 EXPORT size_t malloc_usable_size(void *p)
 {
     struct tag tag;
     struct block block;
-    if (unlikely(!p))
-        return 0;
-    if (unlikely(real_is_bootstrap(p)))
-        return real_bootstrap_size(p);
-    if (unlikely(!resolved()))
-        return 0;
+    if (unlikely(!tagging() || !p || real_is_bootstrap(p)))
+        return usable_untagged(p);
     size_t usable = real.malloc_usable_size(p);
-    if (!tagging() || usable < tag_bytes || usable > tag_usable_max)
+    if (unlikely(usable < tag_bytes || usable > tag_usable_max))
         return usable;
-    if (table_first(p, usable) && blocks_find(&blocks_untagged, p, &block))
+    if (unlikely(table_first(p, usable)) && blocks_find(&blocks_untagged, p, &block))
         return usable;
-    bool tagged =
-        tag_unpack(tag_load(p, usable), p, shim.tag_key, &tag) && tag_is_plausible(&tag, usable);
-    if (!tagged)
+    uint64_t word = tag_load(p, usable);
+    if (unlikely(!tag_unpack(word, p, shim.tag_key, &tag) || !tag_is_plausible(&tag, usable)))
         return usable;
-    tag.owner |= tag_given; /* what lies behind the bytes asked for may be written to from now on */
-    tag_store(p, usable, tag_pack(tag, p, shim.tag_key));
+    if (!(tag.owner & tag_given)) { /* what lies behind the bytes asked for may be written to now */
+        tag.owner |= tag_given;
+        tag_store(p, usable, tag_pack(tag, p, shim.tag_key));
+    }
     return usable - tag_bytes;
 }

@@ -112,7 +112,7 @@ uint32_t lock_site_walk(struct thread_state *ts, const struct unwind_regs *regs,
     struct lock_site *site = lock_site_room(set, &ts->sites_evicted);
     site->caller.pc = 0; /* likewise */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    uint32_t stack = recorder_stack(ts, regs);
+    uint32_t stack = recorder_stack_kept(ts, regs);
     uintptr_t frame = (uintptr_t)caller.frame;
     uintptr_t pcs[lock_site_callers + 1], sps[lock_site_callers + 1];
     unsigned depth = recorder_last_stack(ts, pcs, sps, lock_site_callers + 1);

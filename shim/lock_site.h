@@ -23,7 +23,7 @@
 
 enum {
     lock_site_ways = 4,
-    lock_site_bits = 3, /* a thread's first table: 2^3 sets */
+    lock_site_bits = 2, /* a thread's first table: 2^2 sets */
     lock_site_bits_most = 7,
     lock_sites = lock_site_ways << lock_site_bits,
     lock_book_ways = 2, /* entries of a set; the one entered last stands first */

@@ -1,5 +1,7 @@
 #include "shim/recorder.h"
 
+#include "profile/sys.h"
+
 #include "shim/modules.h"
 #include "shim/nodes.h"
 #include "shim/timeline.h"
@@ -112,8 +114,7 @@ static __attribute__((noinline, hot)) uint32_t stack_changed(struct thread_state
     if (unlikely(shim.unwind_mode != PSHIM_UNWIND_CFI))
         return stack_whole(ts, regs, known);
     unsigned depth = unwind_kept_walk(kept, known, regs, ts->stack, &shared);
-    bool elsewhere = depth == 0;
-    if (unlikely(elsewhere))
+    if (unlikely(depth == 0))
         depth = elsewhere_walk(ts, regs, known, &shared);
     if (unlikely(depth == 0 || ts->walk_serial != serial))
         return stack_whole(ts, regs, ts->walk_serial == serial ? known : 0);
@@ -124,23 +125,70 @@ static __attribute__((noinline, hot)) uint32_t stack_changed(struct thread_state
     }
     kept->walked = 1;
     kept->root = 0;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     if (likely(ts->walk_serial == serial))
-        unwind_kept_settle(kept, depth, elsewhere ? 0 : shared);
+        kept->depth = depth;
+    return node;
+}
+
+/* The node of the kept stack if this is the same, else 0. */
+HOT_INLINE uint32_t stack_kept(const struct thread_state *ts, const struct unwind_regs *regs)
+{
+    const struct unwind_kept *kept = &ts->kept;
+    uint32_t serial = ts->walk_serial;
+    if (unlikely(kept->generation != modules_generation() ||
+                 !unwind_kept_same(kept, regs->frame, ts->stack)))
+        return 0;
+    uint32_t node = kept->frame[kept->depth - 1].node;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    return likely(ts->walk_serial == serial) ? node : 0;
+}
+
+uint32_t recorder_stack_kept(struct thread_state *ts, const struct unwind_regs *regs)
+{
+    uint32_t node = stack_kept(ts, regs);
+    return likely(node) ? node : stack_changed(ts, regs);
+}
+
+static uint64_t memo_era(const struct thread_state *ts)
+{
+    return (uint64_t)ts->life << 32 | modules_generation();
+}
+
+static COLD void memos_make(struct thread_state *ts)
+{
+    enum { all_bytes_most = 64 << 20 };
+    static uint64_t all_bytes; /* atomic */
+    uint64_t bytes = sizeof *ts->memos;
+    if (__atomic_fetch_add(&all_bytes, bytes, __ATOMIC_RELAXED) + bytes <= all_bytes_most)
+        ts->memos = sys_map_anon(bytes);
+    else
+        __atomic_fetch_sub(&all_bytes, bytes, __ATOMIC_RELAXED);
+}
+
+static __attribute__((noinline)) uint32_t stack_unknown(struct thread_state *ts,
+                                                        const struct unwind_regs *regs)
+{
+    enum { changes_before = 100 }; /* threads that do little need no memory for it */
+    const struct unwind_kept *kept = &ts->kept;
+    uint32_t node = stack_changed(ts, regs);
+    if (unlikely(!ts->memos)) {
+        if (++ts->stack_changes == changes_before)
+            memos_make(ts);
+    } else if (kept->depth && kept->walked &&
+               kept->frame[kept->depth - 1].sp == (uintptr_t)(regs->frame + 2) &&
+               (uintptr_t)regs->frame - ts->stack.lo < ts->stack.hi - ts->stack.lo) {
+        unwind_memo_enter(ts->memos, kept, kept->depth, regs->frame, memo_era(ts));
+    }
     return node;
 }
 
 uint32_t recorder_stack(struct thread_state *ts, const struct unwind_regs *regs)
 {
-    const struct unwind_kept *kept = &ts->kept;
-    uint32_t serial = ts->walk_serial;
-    if (likely(kept->generation == modules_generation() &&
-               unwind_kept_same(kept, regs->frame, ts->stack))) {
-        uint32_t node = kept->frame[kept->depth - 1].node;
-        __atomic_signal_fence(__ATOMIC_SEQ_CST);
-        if (likely(ts->walk_serial == serial))
-            return node;
-    }
-    return stack_changed(ts, regs);
+    uint32_t node = likely(ts->memos != NULL)
+                        ? unwind_memo_find(ts->memos, regs->frame, memo_era(ts))
+                        : stack_kept(ts, regs);
+    return likely(node) ? node : stack_unknown(ts, regs);
 }
 
 unsigned recorder_last_stack(const struct thread_state *ts, uintptr_t *pcs, uintptr_t *sps,
@@ -253,7 +301,7 @@ uint32_t recorder_mark(struct thread_state *ts, uint32_t node, const struct pshi
                        const void *p, uint64_t bytes)
 {
     uint64_t calls = pshim_load(&a->counter[PSHIM_ALLOC_CALLS]);
-    ts->accounts[node % shim_accounts_at_hand].until_mark = recorder_until_mark(calls + 1, node);
+    ts->accounts[recorder_at_hand(node)].until_mark = recorder_until_mark(calls + 1, node);
     return marks_new(a, p, bytes);
 }
 

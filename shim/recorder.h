@@ -15,7 +15,11 @@
 /* Node of the stack that starts at *regs, a frame of our own hook, which is left out. */
 uint32_t recorder_stack(struct thread_state *ts, const struct unwind_regs *regs);
 
-/* The pcs, and stack pointers if known, else 0, of the stack that recorder_stack() told last,
+/* The same, without asking what was walked before the last one: recorder_last_stack() tells more.
+ */
+uint32_t recorder_stack_kept(struct thread_state *ts, const struct unwind_regs *regs);
+
+/* The pcs, and stack pointers if known, else 0, of the stack that recorder_stack_kept() told last,
    innermost first, at most `max`. Returns how many; 0 if it was not kept. */
 unsigned recorder_last_stack(const struct thread_state *ts, uintptr_t *pcs, uintptr_t *sps,
                              unsigned max);
@@ -24,12 +28,19 @@ unsigned recorder_last_stack(const struct thread_state *ts, uintptr_t *pcs, uint
 uint32_t recorder_tick_stack(struct thread_state *ts, const struct unwind_regs *regs,
                              const struct unwind_range *stacks, unsigned stack_count);
 
+/* Where in the thread's tables of what is at hand a node's stand: nodes of a call's stacks are
+   often the same distance apart. */
+HOT_INLINE unsigned recorder_at_hand(uint32_t node)
+{
+    return node * 0x9e3779b1u / (UINT32_MAX / shim_accounts_at_hand + 1);
+}
+
 /* Is this call of a node's account, which recorder_account() gave, to be marked (marks.h)? Counts
    it down. While the table of accounts is full another's countdown may be asked: one in 64 still.
  */
 HOT_INLINE bool recorder_mark_reached(struct thread_state *ts, uint32_t node)
 {
-    return --ts->accounts[node % shim_accounts_at_hand].until_mark < 0;
+    return --ts->accounts[recorder_at_hand(node)].until_mark < 0;
 }
 
 /* If it is: marks_new(), and draws the next. Returns a flag for the block's tag, or 0. */
@@ -45,7 +56,7 @@ static inline int32_t recorder_until_mark(uint64_t calls, uint32_t node)
 /* account_get() of the thread's allocations at a node: what it used last is at hand. */
 HOT_INLINE struct pshim_account *recorder_account(struct thread_state *ts, uint32_t node)
 {
-    unsigned at = node % shim_accounts_at_hand;
+    unsigned at = recorder_at_hand(node);
     struct pshim_account *a = ts->accounts[at].account;
     if (likely(ts->accounts[at].node == node && a))
         return a;

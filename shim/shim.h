@@ -16,6 +16,7 @@
 #include "shim/sampler.h"
 #include "shim/spans.h"
 #include "shim/unwind_kept.h"
+#include "shim/unwind_memo.h"
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -29,7 +30,7 @@ enum {
     shim_depth_max = unwind_kept_max, /* frames of a stack */
     shim_own_recorders = 64,          /* live threads with a recorder of their own */
     shim_recorders = 128,             /* the other half is shared, with locked adds */
-    shim_accounts_at_hand = 16,       /* of a thread: those it used last */
+    shim_accounts_at_hand = 32,       /* of a thread: those it used last */
     shim_names_at_hand = 16,
 };
 
@@ -113,11 +114,14 @@ struct thread_state {
     uint32_t sites_generation; /* of the modules, when the sites below were entered */
     uint32_t sites_evicted;    /* from the table in use */
     uint32_t books_evicted;
-    uintptr_t sites;        /* where it takes locks: lock_table_word() */
-    uintptr_t books;        /* what they are booked on */
-    uint32_t timed_strata;  /* of its events, those with the timed one drawn: see timing.c */
-    uint32_t walk_serial;   /* moves with each walk: tells a nested one */
-    void *(*start)(void *); /* the host's start routine and argument, until it runs */
+    uintptr_t sites;       /* where it takes locks: lock_table_word() */
+    uintptr_t books;       /* what they are booked on */
+    uint32_t timed_strata; /* of its events, those with the timed one drawn: see timing.c */
+    uint32_t walk_serial;  /* moves with each walk: tells a nested one */
+    uint32_t life;         /* how many threads this state has been of */
+    uint32_t stack_changes;
+    struct unwind_memos *memos; /* NULL until these were many */
+    void *(*start)(void *);     /* the host's start routine and argument, until it runs */
     int (*start_c11)(void *);
     void *start_arg;
     uint64_t created_ns;       /* by its creator: what it waits for its first CPU is its time */

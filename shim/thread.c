@@ -211,6 +211,7 @@ void thread_begin(struct thread_state *ts, bool newborn)
     ts->waiting.what = PSHIM_WAIT_RUN;
     ts->ticket.number = 0;
     ts->kept.depth = 0;
+    ts->life++;
     ts->stack_base = ts->stack.hi;
     if (!ts->books)
         ts->books = lock_table_word(ts->first_books, lock_book_bits);

@@ -135,15 +135,6 @@ ALWAYS unsigned holds_until(const struct unwind_kept *kept, unsigned at, bool el
     return holds_until_fast(kept->frame, at);
 }
 
-/* Of an inner part, all but the leaf. */
-ALWAYS bool part_holds(const struct unwind_part *part)
-{
-    unsigned at = part->count - 1;
-    if (unlikely(part->reads_rbp))
-        return !holds_until_each(part->frame, at);
-    return !holds_until_fast(part->frame, at);
-}
-
 /* Same frame, in the same state as far as anybody looks? `kept` says how far. */
 ALWAYS bool frame_is(const struct unwind_frame *kept, const struct unwind_frame *f)
 {
@@ -188,184 +179,7 @@ APART unsigned walk_whole(struct unwind_kept *kept, const struct unwind_frame *l
     return depth;
 }
 
-#define MIX UINT64_C(0x9e3779b97f4a7c15)
-
-ALWAYS struct unwind_leaf *leaf_of(struct unwind_kept *kept, const struct unwind_frame *f)
-{
-    uint64_t h = (f->rip ^ f->sp << 16) * MIX;
-    return &kept->leaf[h / (UINT64_MAX / unwind_leaves + 1)];
-}
-
-/* Where the part with this leaf and these words is to be found: two slots. */
-ALWAYS uint8_t *part_slots(struct unwind_kept *kept, const struct unwind_leaf *leaf)
-{
-    _Static_assert(unwind_leaf_words == 6, "all are looked at");
-    const uintptr_t *word = (const uintptr_t *)leaf->sp;
-    const uint16_t *at = leaf->at;
-    uint64_t h = leaf->rip + (leaf->sp << 8);
-    h += word[at[0]] + word[at[1]] * 3 + word[at[2]] * 5 + word[at[3]] * 9 +
-         word[at[4]] * (UINT64_C(1) << 20 | 1) + word[at[5]] * (UINT64_C(1) << 28 | 1);
-    h = (h ^ h >> 32) * MIX;
-    return kept->part_at[h / (UINT64_MAX / unwind_part_sets + 1)];
-}
-
-/*
- * Is this the inner part that leads from *f into the kept stack, of `depth` frames, and does all of
- * that hold? Then the kept stack becomes this one, and its depth is returned. Else 0.
- */
-ALWAYS unsigned part_take(struct unwind_kept *kept, const struct unwind_part *part, unsigned depth,
-                          const struct unwind_frame *f, uintptr_t hi)
-{
-    unsigned count = part->count, join = part->join;
-    if (!count || part->generation != kept->generation || join >= depth)
-        return 0;
-    struct unwind_frame *to = &kept->frame[join];
-    const struct unwind_frame *from = part->frame;
-    if (to->node != from->node || to->needs_rbp != from->needs_rbp || !frame_is(from, to) ||
-        from->sp > hi || !frame_is(&from[count - 1], f) || !part_holds(part) ||
-        holds_until(kept, join, false))
-        return 0;
-    for (unsigned i = 0; i < count; i++)
-        to[i] = from[i];
-    if (unlikely(part->reads_rbp))
-        for (unsigned i = 0; i < count; i++)
-            frame_settle(kept, join + i);
-    frame_enter(kept, join + count - 1, f);
-    return join + count;
-}
-
-/* The same with the part that is looked for, if there is one. */
-ALWAYS unsigned part_find(struct unwind_kept *kept, unsigned depth, const struct unwind_frame *f,
-                          uintptr_t hi)
-{
-    const struct unwind_leaf *leaf = leaf_of(kept, f);
-    unsigned found = 0;
-    if (leaf->rip != f->rip || leaf->sp != f->sp || f->sp + 8u * leaf->most >= hi)
-        return 0;
-    const uint8_t *slot = part_slots(kept, leaf);
-    for (unsigned way = 0; !found && way < unwind_part_ways && slot[way]; way++)
-        found = part_take(kept, &kept->part[slot[way] - 1], depth, f, hi);
-    return found;
-}
-
-/* The place of the return address into a frame further out, or that of the leaf itself if it is too
-   far away. */
-ALWAYS uint16_t leaf_place(const struct unwind_frame *leaf, const struct unwind_frame *outer)
-{
-    uintptr_t words = (outer->sp - leaf->sp) / 8 - 1;
-    return words < UINT16_MAX ? (uint16_t)words : 0;
-}
-
-/* Another place to look at, in turn. */
-ALWAYS void leaf_look_at(struct unwind_leaf *leaf, uint16_t place)
-{
-    for (unsigned i = 0; i < leaf->turn && i < unwind_leaf_words; i++)
-        if (leaf->at[i] == place)
-            return; /* told apart already: two that fall into the same slots */
-    leaf->most = leaf->most > place ? leaf->most : place;
-    leaf->at[leaf->turn++ % unwind_leaf_words] = place;
-}
-
-/* What is known of this leaf; if nothing is, one place: the next frame's. */
-ALWAYS struct unwind_leaf *leaf_get(struct unwind_kept *kept, const struct unwind_frame *f)
-{
-    struct unwind_leaf *leaf = leaf_of(kept, f);
-    /* A thread's memory may have been another's, whose stack went further. */
-    if (leaf->rip == f->rip && leaf->sp == f->sp && f->sp + 8u * leaf->most < kept->frame[0].sp)
-        return leaf;
-    leaf->rip = 0; /* a siglongjmp may leave it half written */
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    leaf->sp = f->sp;
-    for (unsigned i = 0; i < unwind_leaf_words; i++)
-        leaf->at[i] = leaf_place(f, f - 1);
-    leaf->most = leaf->at[0];
-    leaf->turn = 1;
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    leaf->rip = f->rip;
-    return leaf;
-}
-
-/*
- * Is it worth while to keep another part? Where stacks hardly ever come back, most are left out,
- * which also lets those that are there live longer.
- */
-ALWAYS bool part_pays(struct unwind_kept *kept)
-{
-    enum { patience = 2 * unwind_parts, one_in = 16 };
-    if (kept->changes < unwind_changes_before) {
-        kept->changes++;
-        return false;
-    }
-    if (kept->misses < patience) {
-        kept->misses++;
-        return true;
-    }
-    return ++kept->walks % one_in == 0;
-}
-
-/* How many frames, from the leaves outwards, are the same in both: `most` at most. */
-ALWAYS unsigned frames_alike(const struct unwind_frame *a, const struct unwind_frame *b,
-                             unsigned most)
-{
-    unsigned n = 0;
-    while (n < most && a->rip == b->rip && a->sp == b->sp)
-        a--, b--, n++;
-    return n;
-}
-
-/*
- * The part in these slots that is the inner part of this stack, as far as it goes. Else NULL, and
- * if there is one with the same leaf, the leaf is looked at where they differ from now on.
- */
-ALWAYS struct unwind_part *part_same(struct unwind_kept *kept, const uint8_t *slot,
-                                     struct unwind_leaf *leaf, unsigned depth)
-{
-    const struct unwind_frame *f = &kept->frame[depth - 1];
-    unsigned differs_at = 0;
-    for (unsigned way = 0; way < unwind_part_ways && slot[way]; way++) {
-        struct unwind_part *part = &kept->part[slot[way] - 1];
-        unsigned most = part->count < depth ? part->count : depth;
-        unsigned alike = most ? frames_alike(&part->frame[part->count - 1], f, most) : 0;
-        if (alike && alike == most)
-            return part;
-        differs_at = alike ? alike : differs_at;
-    }
-    if (differs_at)
-        leaf_look_at(leaf, leaf_place(f, f - differs_at));
-    return NULL;
-}
-
-/* Keeps the inner part of the stack, from frame[join] to the leaf. */
-APART void part_keep(struct unwind_kept *kept, unsigned depth, unsigned join)
-{
-    const struct unwind_frame *f = &kept->frame[depth - 1];
-    struct unwind_leaf *leaf = leaf_get(kept, f);
-    struct unwind_part *part = part_same(kept, part_slots(kept, leaf), leaf, depth);
-    if (part) {
-        /* It was known, but not after the stack before: from now on it reaches out to both. */
-        if (part->join < join && depth - part->join <= unwind_part_frames)
-            join = part->join;
-    } else {
-        unsigned place = kept->next_part;
-        uint8_t *slot = part_slots(kept, leaf);
-        kept->next_part = (uint8_t)((place + 1) % unwind_parts);
-        part = &kept->part[place];
-        slot[1] = slot[0];
-        slot[0] = (uint8_t)(place + 1);
-    }
-    part->count = 0; /* a siglongjmp may leave it half written */
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    part->generation = kept->generation;
-    part->join = join;
-    part->reads_rbp = f->words != (join ? kept->frame[join - 1].words : 0);
-    for (unsigned i = join; i < depth; i++)
-        part->frame[i - join] = kept->frame[i];
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    part->count = depth - join;
-}
-
-/* The walk where neither the leaf nor its inner part is known. joined: frames of the kept stack
-   that may still be met. */
+/* The walk where the leaf is not known. joined: frames of the kept stack that may still be met. */
 APART unsigned walk_on(struct unwind_kept *kept, unsigned joined, const struct unwind_frame *leaf,
                        uintptr_t hi, bool elsewhere, unsigned *shared)
 {
@@ -438,9 +252,8 @@ CFI_READS_STACK bool unwind_kept_same(const struct unwind_kept *kept, const uint
 ALWAYS unsigned kept_walk(struct unwind_kept *kept, unsigned depth, const struct unwind_regs *start,
                           struct unwind_range stack, bool elsewhere, unsigned *shared)
 {
-    enum { part_worth = 2 }; /* misses */
     struct unwind_frame leaf;
-    unsigned joined = kept->walked ? depth : 0, found;
+    unsigned joined = kept->walked ? depth : 0;
 
     kept->depth = 0;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -455,11 +268,6 @@ ALWAYS unsigned kept_walk(struct unwind_kept *kept, unsigned depth, const struct
             !holds_until(kept, joined - 1, elsewhere)) {
             frame_enter(kept, joined - 1, &leaf);
             return *shared = joined;
-        }
-        if (!elsewhere && kept->changes == unwind_changes_before &&
-            (found = part_find(kept, joined, &leaf, stack.hi)) != 0) {
-            kept->misses -= kept->misses < part_worth ? kept->misses : part_worth;
-            return *shared = found;
         }
     }
     return walk_on(kept, joined, &leaf, stack.hi, elsewhere, shared);
@@ -477,12 +285,4 @@ CFI_READS_STACK unsigned unwind_kept_walk_elsewhere(struct unwind_kept *kept, un
                                                     struct unwind_range stack, unsigned *shared)
 {
     return kept_walk(kept, depth, start, stack, true, shared);
-}
-
-void unwind_kept_settle(struct unwind_kept *kept, unsigned depth, unsigned shared)
-{
-    if (shared && shared < depth && depth - shared < unwind_part_frames && part_pays(kept))
-        part_keep(kept, depth, shared - 1);
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    kept->depth = depth;
 }

@@ -33,7 +33,7 @@
 #include <sys/time.h>
 #include <ucontext.h>
 
-#include "shim/unwind_kept.h"
+#include "shim/unwind_memo.h"
 #include "shim/unwind_rule.h"
 #include "shim/unwind_stack.h"
 
@@ -109,7 +109,8 @@ static __thread unsigned turn, steps_left;
 static __thread int stepped; /* the last tick switched steps on */
 static __thread struct unwind_range stack;
 static __thread struct unwind_kept *kept;
-static uint64_t shared_frames;
+static __thread struct unwind_memos *memos;
+static uint64_t shared_frames, memo_known, memo_wrong;
 
 static void kind_count_up(const struct kind *seen)
 {
@@ -154,6 +155,17 @@ static unsigned oracle_walk(unw_context_t *context, int signal_frame, uintptr_t 
     return count;
 }
 
+/* What was walked before may know the stack, and then must know this node. */
+static void memo_ask(const uintptr_t *frame, uint32_t node)
+{
+    enum { era = 1 };
+    uint32_t known = unwind_memo_find(memos, frame, era);
+    if (known)
+        __atomic_fetch_add(known == node ? &memo_known : &memo_wrong, 1, __ATOMIC_RELAXED);
+    else
+        unwind_memo_enter(memos, kept, kept->depth, frame, era);
+}
+
 /*
  * The stack as the kept walk has it, and how its frames were come by. 0 where the shim walks the
  * whole stack anew.
@@ -164,11 +176,12 @@ static unsigned kept_walk(const struct unwind_regs *regs, uintptr_t *pcs)
     struct unwind_range here = stack;
     unsigned shared, depth;
     if (!kept) {
-        void *memory =
-            mmap(NULL, sizeof *kept, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        void *memory = mmap(NULL, sizeof *kept + sizeof *memos, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (memory == MAP_FAILED)
             return 0;
-        kept = memory;
+        memos = memory;
+        kept = (void *)(memos + 1);
         kept->walked = 1;
     }
     if (sp - here.lo >= here.hi - here.lo) {
@@ -182,9 +195,11 @@ static unsigned kept_walk(const struct unwind_regs *regs, uintptr_t *pcs)
         kept->frame[i].node = (uint32_t)(((i ? kept->frame[i - 1].node : 0) ^ kept->frame[i].rip) *
                                              0x9e3779b97f4a7c15u >>
                                          32);
-    unwind_kept_settle(kept, depth, shared);
+    kept->depth = depth;
     if (depth == 0 || depth == DEPTH)
         return 0;
+    if (regs->frame && sp - stack.lo < stack.hi - stack.lo)
+        memo_ask(regs->frame, kept->frame[depth - 1].node);
     __atomic_fetch_add(&shared_frames, shared, __ATOMIC_RELAXED);
     pcs[0] = regs->reg[UNWIND_RIP];
     for (unsigned i = 0; i < depth; i++)
@@ -463,7 +478,9 @@ static __attribute__((destructor)) void summary_write(void)
             fprintf(out, "%s\"%s\":%lu", e ? "," : "", end_name[e], (unsigned long)ends[p][e]);
         fprintf(out, "}},\n");
     }
-    fprintf(out, "\"shared_frames\":%lu,\n\"differences\":[", (unsigned long)shared_frames);
+    fprintf(out,
+            "\"shared_frames\":%lu,\n\"memo_known\":%lu,\n\"memo_wrong\":%lu,\n\"differences\":[",
+            (unsigned long)shared_frames, (unsigned long)memo_known, (unsigned long)memo_wrong);
     for (unsigned i = 0; i < kind_count; i++) {
         fprintf(out, "%s\n{", i ? "," : "");
         fprintf(out, "\"depth\":%u,", kinds[i].depth);

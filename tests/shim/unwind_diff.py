@@ -102,7 +102,8 @@ def counts_add(sum, more):
         for end, value in more[place]["ends"].items():
             sum[place]["ends"][end] += value
     sum["differences"] += more["differences"]
-    sum["shared_frames"] += more["shared_frames"]
+    for key in ("shared_frames", "memo_known", "memo_wrong"):
+        sum[key] += more[key]
     return sum
 
 
@@ -153,6 +154,9 @@ def judge(name, counts, least=STACKS, joined=True):
     if joined:
         ok(counts["shared_frames"] > counts["kept"]["frames"] / 2, f"{name}: most frames are the last's",
            counts["shared_frames"])
+        ok(counts["memo_known"] and not counts["memo_wrong"],
+           f"{name}: stacks that are known from before are what a walk says", counts["memo_known"],
+           counts["memo_wrong"])
     for d in sorted(counts["differences"], key=lambda d: -d["count"])[:10]:
         note(f"  {d['count']} {d['place']} {d['relation']} ({d['end']}) after {d['after']}, "
              f"{d['depth']} frames from {d['leaf']}: "

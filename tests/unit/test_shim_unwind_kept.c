@@ -9,17 +9,20 @@
 #include <string.h>
 
 #include "shim/shim.h"
-#include "shim/unwind_kept.h"
+#include "shim/unwind_memo.h"
 
 /*
- * Every stack is walked twice, by joining the last one and whole, and must be the same. The
- * functions are small and differ in what they do to the stack; none is inlined or made a jump.
+ * Every stack is walked twice, by joining the last one and whole, and must be the same; those that
+ * were walked before must know it by its node, or not at all. The functions are small and differ in
+ * what they do to the stack; none is inlined or made a jump.
  */
 #define FRAME       __attribute__((noinline))
 #define NO_JUMP()   __asm__ volatile("" ::: "memory")
 #define KEEP(value) __asm__ volatile("" ::"r"(value) : "memory")
 
 static struct unwind_kept kept;
+static struct unwind_memos memos;
+static uint64_t era;
 static struct unwind_range stack;
 static unsigned walks, joined, known, whole;
 static uintptr_t leaf_sp; /* of the last event */
@@ -29,7 +32,8 @@ static int set_up(void **state)
     (void)state;
     memset(&kept, 0, sizeof kept);
     kept.walked = 1;
-    kept.changes = unwind_changes_before;
+    memset(&memos, 0, sizeof memos);
+    era++;
     walks = joined = known = whole = 0;
     stack.lo = (shim_sp() - (6u << 20)) & -(uintptr_t)16;
     stack.hi = ((uintptr_t)__builtin_frame_address(0) + 65536) & -(uintptr_t)16;
@@ -57,9 +61,14 @@ static FRAME void event(void)
             assert_int_equal(kept.frame[i].node, node);
         kept.frame[i].node = node;
     }
-    unwind_kept_settle(&kept, got, shared);
+    kept.depth = got;
     walks++;
-    known += got && shared == got;
+    uint32_t node = unwind_memo_find(&memos, regs.frame, era);
+    known += node != 0;
+    if (node)
+        assert_int_equal(node, got ? kept.frame[got - 1].node : 0);
+    else if (got)
+        unwind_memo_enter(&memos, &kept, got, regs.frame, era);
     if (got == 0) {
         whole++;
         assert_true(end != UNWIND_END_ROOT || want == unwind_kept_max + 1);
@@ -255,7 +264,7 @@ static FRAME void way(unsigned left, unsigned path)
     NO_JUMP();
 }
 
-static void inner_parts_that_come_back_are_known(void **state)
+static void stacks_that_come_back_are_known(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < 4096; i++)
@@ -264,7 +273,7 @@ static void inner_parts_that_come_back_are_known(void **state)
     assert_true(known > walks * 9 / 10);
 }
 
-static void more_inner_parts_than_are_kept_are_right_and_the_few_come_back(void **state)
+static void more_stacks_than_are_kept_are_right_and_the_few_come_back(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < 20000; i++) {
@@ -290,7 +299,7 @@ static FRAME void from_another_place(void)
     NO_JUMP();
 }
 
-static void a_known_inner_part_under_another_caller_is_no_known_stack(void **state)
+static void known_frames_under_another_caller_are_no_known_stack(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < 200; i++) {
@@ -302,14 +311,14 @@ static void a_known_inner_part_under_another_caller_is_no_known_stack(void **sta
     assert_int_equal(whole, 0);
 }
 
-static void parts_of_code_that_was_unloaded_are_forgotten(void **state)
+static void stacks_of_another_era_are_forgotten(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < 64; i++)
         way(6, i % 4);
     assert_true(known > 40);
     known = 0;
-    kept.generation++;
+    era++;
     way(6, 1);
     way(6, 2);
     assert_int_equal(known, 0);
@@ -360,10 +369,10 @@ int main(void)
         TEST(every_stack_of_many_is_as_walked_whole),
         TEST(frames_of_other_kinds_are_walked_whole_or_right),
         TEST(old_words_left_by_an_alloca_are_not_taken_for_frames),
-        TEST(inner_parts_that_come_back_are_known),
-        TEST(more_inner_parts_than_are_kept_are_right_and_the_few_come_back),
-        TEST(a_known_inner_part_under_another_caller_is_no_known_stack),
-        TEST(parts_of_code_that_was_unloaded_are_forgotten),
+        TEST(stacks_that_come_back_are_known),
+        TEST(more_stacks_than_are_kept_are_right_and_the_few_come_back),
+        TEST(known_frames_under_another_caller_are_no_known_stack),
+        TEST(stacks_of_another_era_are_forgotten),
         TEST(more_fresh_frames_than_there_is_room_for),
         TEST(deeper_than_is_kept_is_left_to_a_whole_walk),
         TEST(stack_pointer_elsewhere_is_refused),
