@@ -76,15 +76,26 @@ static bool lock_is_of_many(const struct pshim_lock *lock)
     return pshim_load(&lock->again) && !lock->initialised;
 }
 
+static bool book_is_kept(const struct lock_book *b, const struct thread_state *ts, const void *lock,
+                         enum pshim_call call, uint32_t stack)
+{
+    return lock_book_is(b, lock, stack, call, ts->recorder) && lock_is_at(b->lock, lock);
+}
+
 struct lock_book *lock_book_at(struct thread_state *ts, const void *lock, struct lock_call call,
                                uint32_t stack)
 {
+    struct lock_book *home = lock_book_home(ts->books, lock);
     struct lock_book *set = lock_book_set(ts->books, lock, stack);
-    for (unsigned i = 0; i < lock_book_ways; i++)
-        if (lock_book_is(&set[i], lock, stack, call.call, ts->recorder) &&
-            lock_is_at(set[i].lock, lock))
+    for (unsigned i = 0; i < lock_book_ways; i++) {
+        if (book_is_kept(&home[i], ts, lock, call.call, stack))
+            return &home[i];
+        if (book_is_kept(&set[i], ts, lock, call.call, stack))
             return &set[i];
-    struct lock_book *b = lock_book_room(set, &ts->books_evicted);
+    }
+    struct lock_book *b = lock_book_home_room(home, ts->recorder);
+    if (!b)
+        b = lock_book_room(set, &ts->books_evicted);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     b->index = locks_get(lock, call.kind, stack, &ts->spare_lock);
     b->lock = locks_record(b->index);

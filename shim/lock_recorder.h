@@ -225,8 +225,7 @@ HOT_INLINE struct lock_view lock_look(const void *lock, enum pshim_call call)
     if (unlikely(stack == lock_site_unknown))
         return v;
     v.stack = stack;
-    v.book = lock_book_likely(
-        lock_book_set(__atomic_load_n(&ts->books, __ATOMIC_RELAXED), lock, stack), lock);
+    v.book = lock_book_likely(__atomic_load_n(&ts->books, __ATOMIC_RELAXED), lock, stack, call);
     __builtin_prefetch(v.book->account, 1);
     if (lock_has_owner(call))
         __asm__ volatile("prefetchw %0" ::"m"(v.book->lock->owner)); /* all x86-64 do, or skip it */

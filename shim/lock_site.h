@@ -117,7 +117,17 @@ static inline struct lock_site *lock_site_set(uintptr_t sites, struct lock_calle
     return &entries[lock_table_set(sites, h) * lock_site_ways];
 }
 
-/* The set in which a lock taken at a stack stands. */
+/*
+ * The two sets in which a lock taken at a stack may stand: its home, where there is room for the
+ * lock at two stacks, and that of the lock at this stack. So a lock that is taken at two places, as
+ * those of shards and items are, has one cache line here and not two.
+ */
+static inline struct lock_book *lock_book_home(uintptr_t books, const void *address)
+{
+    struct lock_book *entries = lock_table_entries(books);
+    return &entries[lock_table_set(books, (uintptr_t)address >> 3) * lock_book_ways];
+}
+
 static inline struct lock_book *lock_book_set(uintptr_t books, const void *address, uint32_t stack)
 {
     uint64_t h = (uintptr_t)address >> 3 ^ (uint64_t)stack << 32;
@@ -132,15 +142,34 @@ static inline bool lock_book_is_alive(const struct lock_book *b)
            b->lock->address == (uintptr_t)b->address;
 }
 
-/* The entry of a set to look at: the other one is the lock's if the first one is not. */
-static inline struct lock_book *lock_book_likely(struct lock_book *set, const void *address)
+/* The entry to look at: if any is the lock's at this stack, then this one. */
+static inline struct lock_book *lock_book_likely(uintptr_t books, const void *address,
+                                                 uint32_t stack, enum pshim_call call)
 {
+    uint32_t key = lock_book_key(stack, call);
+    struct lock_book *home = lock_book_home(books, address);
+    for (unsigned i = 0; i < lock_book_ways; i++)
+        if (home[i].address == address && home[i].key == key)
+            return &home[i];
+    struct lock_book *set = lock_book_set(books, address, stack);
     return &set[set->address != address];
 }
 
+/* Room for a new entry at home, with no address: where what stands is of no use to this recorder.
+   NULL: there is none. */
+static inline struct lock_book *lock_book_home_room(struct lock_book *home, uint32_t recorder)
+{
+    for (unsigned i = 0; i < lock_book_ways; i++)
+        if (!lock_book_is_alive(&home[i]) || home[i].account->recorder != recorder) {
+            home[i].address = NULL;
+            return &home[i];
+        }
+    return NULL;
+}
+
 /*
- * Room for a new entry, the first of its set, with no address; what stood there goes one on.
- * *evicted counts those of locks that are alive that had to go.
+ * Room elsewhere, the first of the set, with no address; what stood there goes one on. *evicted
+ * counts those of locks that are alive that had to go.
  */
 static inline struct lock_book *lock_book_room(struct lock_book *set, uint32_t *evicted)
 {

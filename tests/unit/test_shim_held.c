@@ -229,8 +229,6 @@ static void entry_makes_room_for_the_next_one(void **state)
     assert_ptr_equal(set[1].address, mutex(1));
     assert_ptr_equal(set[1].lock, &locks[1]);
     assert_int_equal(set[1].key, 5);
-    assert_ptr_equal(lock_book_likely(set, mutex(2)), set);
-    assert_ptr_equal(lock_book_likely(set, mutex(1)), set + 1);
     locks[2].state = PSHIM_LOCK_DESTROYED;
     entered(set, mutex(3), &locks[3], &evicted); /* in the place of the one that is no more */
     assert_ptr_equal(set[1].address, mutex(1));
@@ -241,6 +239,44 @@ static void entry_makes_room_for_the_next_one(void **state)
     entered(set, mutex(5), &locks[5], &evicted);
     assert_ptr_equal(set[1].address, mutex(4));
     assert_int_equal(evicted, 1);
+}
+
+/* As lock_book_at() does: at home, else elsewhere. */
+static struct lock_book *entered_at(uintptr_t books, const void *address, uint32_t site,
+                                    struct pshim_lock *lock, struct pshim_account *account)
+{
+    uint32_t evicted = 0;
+    struct lock_book *b = lock_book_home_room(lock_book_home(books, address), account->recorder);
+    if (!b)
+        b = lock_book_room(lock_book_set(books, address, site), &evicted);
+    assert_null(b->address);
+    b->lock = lock;
+    b->account = account;
+    b->key = lock_book_key(site, PSHIM_CALL_MUTEX_LOCK);
+    b->address = address;
+    lock->address = (uintptr_t)address;
+    return b;
+}
+
+static void lock_at_two_stacks_stands_in_one_line(void **state)
+{
+    static struct lock_book books[lock_books] __attribute__((aligned(64)));
+    const uintptr_t word = lock_table_word(books, lock_book_bits);
+    struct lock_book *home = lock_book_home(word, mutex(1)), *at[6];
+    struct pshim_account account = {.recorder = 3}, other = {.recorder = 4};
+    struct pshim_lock lock = {0}, another = {0};
+    (void)state;
+    for (uint32_t site = 1; site < 6; site++)
+        at[site] = entered_at(word, mutex(1), site, &lock, &account);
+    assert_ptr_equal(at[1], home);
+    assert_ptr_equal(at[2], home + 1);
+    for (uint32_t site = 3; site < 6; site++)
+        assert_ptr_equal(at[site], lock_book_set(word, mutex(1), site));
+    for (uint32_t site = 1; site < 6; site++) /* each is found where it stands */
+        assert_ptr_equal(lock_book_likely(word, mutex(1), site, PSHIM_CALL_MUTEX_LOCK), at[site]);
+    at[2]->lock = &another; /* another lock's by now */
+    assert_ptr_equal(entered_at(word, mutex(1), 6, &lock, &account), home + 1);
+    assert_ptr_equal(entered_at(word, mutex(1), 1, &lock, &other), home); /* of no use to it */
 }
 
 static unsigned grown(unsigned bits, uint32_t evicted, uint64_t others_bytes)
@@ -312,6 +348,7 @@ int main(void)
         cmocka_unit_test(callers_are_looked_for_on_the_stack_only),
         cmocka_unit_test(everything_falls_into_the_tables),
         cmocka_unit_test(entry_makes_room_for_the_next_one),
+        cmocka_unit_test(lock_at_two_stacks_stands_in_one_line),
         cmocka_unit_test(table_grows_when_entries_drive_each_other_out),
         cmocka_unit_test(stacks_with_one_frame_stand_beside_each_other),
         cmocka_unit_test(callers_are_taken_from_where_the_walk_found_them),
