@@ -93,42 +93,73 @@ static inline bool lock_time_is_valid(clockid_t clock, const struct timespec *t)
            t->tv_nsec < 1000000000;
 }
 
-/* Whole hooks. `tries`: an expression that says 0, EBUSY, or anything else for "ask the real call".
+/*
+ * Whole hooks. What is exported is a few instructions without a frame, so that who records nothing,
+ * or waits alone, pays for nothing more: they jump to one of the functions below, which find return
+ * address and stack as the host's call left them, whatever the compiler makes of their own calls.
+ * NAME_on: holds are recorded; NAME_wait: waits alone; NAME_early: the real call is not known yet.
  */
-#define LOCK_HOOK(name, call, lock, params, arguments, tries)                                      \
-    EXPORT int name params                                                                         \
+#define LOCK_ENTRY_BARE                                                                            \
+    __attribute__((naked, no_instrument_function, no_profile_instrument_function,                  \
+                   no_sanitize("address", "thread")))
+#define LOCK_ENTRY(name, params, arguments, others)                                                \
+    int name##_on params SHIM_HIDDEN;                                                              \
+    int name##_early params SHIM_HIDDEN;                                                           \
+    _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wunused-parameter\"")        \
+        EXPORT LOCK_ENTRY_BARE int name params                                                     \
     {                                                                                              \
-        uint32_t mode = lock_mode();                                                               \
-        if (unlikely(mode == PSHIM_OFF))                                                           \
-            return REAL_LOCK(name) arguments;                                                      \
-        struct lock_view view = likely(mode == PSHIM_ON)                                           \
-                                    ? lock_look((const void *)(lock), PSHIM_CALL_##call)           \
-                                    : LOCK_NO_VIEW;                                                \
+        __asm__("mov shim_control(%%rip), %%rax\n\t"                                               \
+                "mov %c[locks](%%rax), %%eax\n\t"                                                  \
+                "cmp %[on], %%eax\n\t"                                                             \
+                "je " #name "_on\n\t" others "mov real+%c[real](%%rip), %%rax\n\t"                 \
+                "test %%rax, %%rax\n\t"                                                            \
+                "jz " #name "_early\n\t"                                                           \
+                "jmp *%%rax" ::[locks] "i"(offsetof(struct shim_control, locks)),                  \
+                [on] "i"(PSHIM_ON), [real] "i"(offsetof(struct real_table, name)));                \
+    }                                                                                              \
+    _Pragma("GCC diagnostic pop") COLD int name##_early params                                     \
+    {                                                                                              \
+        return REAL_LOCK(name) arguments;                                                          \
+    }
+
+/* `tries`: an expression that says 0, EBUSY, or anything else for "ask the real call". */
+#define LOCK_HOOK(name, call, lock, params, arguments, tries)                                      \
+    int name##_wait params SHIM_HIDDEN;                                                            \
+    LOCK_ENTRY(name, params, arguments, "test %%eax, %%eax\n\tjnz " #name "_wait\n\t")             \
+    int name##_on params                                                                           \
+    {                                                                                              \
+        struct lock_view view = lock_look((const void *)(lock), PSHIM_CALL_##call);                \
         int error = (tries);                                                                       \
-        if (unlikely(error != 0)) {                                                                \
-            LOCK_BY((const void *)(lock), PSHIM_CALL_##call, mode, error, real.name arguments,     \
+        if (unlikely(error != 0))                                                                  \
+            LOCK_BY((const void *)(lock), PSHIM_CALL_##call, PSHIM_ON, error, real.name arguments, \
                     error);                                                                        \
-            return error;                                                                          \
-        }                                                                                          \
-        if (likely(mode == PSHIM_ON))                                                              \
+        else                                                                                       \
             lock_taken((const void *)(lock), PSHIM_CALL_##call, view);                             \
-        return 0;                                                                                  \
+        return error;                                                                              \
+    }                                                                                              \
+    int name##_wait params                                                                         \
+    {                                                                                              \
+        int error = (tries);                                                                       \
+        if (unlikely(error != 0))                                                                  \
+            LOCK_BY((const void *)(lock), PSHIM_CALL_##call, PSHIM_WAIT, error,                    \
+                    real.name arguments, error);                                                   \
+        return error;                                                                              \
     }
 
 #define LOCK_TRY_HOOK(name, call, lock, params, arguments)                                         \
-    EXPORT int name params                                                                         \
+    LOCK_ENTRY(name, params, arguments, "")                                                        \
+    int name##_on params                                                                           \
     {                                                                                              \
-        int error = REAL_LOCK(name) arguments;                                                     \
-        if (lock_is_got(error) && likely(lock_mode() == PSHIM_ON))                                 \
+        int error = real.name arguments;                                                           \
+        if (lock_is_got(error))                                                                    \
             lock_taken_here((const void *)(lock), PSHIM_CALL_##call);                              \
         return error;                                                                              \
     }
 
 #define LOCK_GIVE_HOOK(name, kind, lock, params, arguments)                                        \
-    EXPORT int name params                                                                         \
+    LOCK_ENTRY(name, params, arguments, "")                                                        \
+    int name##_on params                                                                           \
     {                                                                                              \
-        if (unlikely(lock_mode() != PSHIM_ON))                                                     \
-            return REAL_LOCK(name) arguments;                                                      \
         LOCK_GIVE((const void *)(lock), PSHIM_LOCK_##kind, real.name arguments);                   \
     }
 

@@ -128,7 +128,7 @@ static struct unwind_memo_leaf *leaf_get(struct unwind_memos *memos, const uintp
 
 static bool memo_pays(struct unwind_memos *memos)
 {
-    enum { patience = 2 << unwind_memo_bits, one_in = 16 };
+    enum { patience = 2 * unwind_memo_ways << unwind_memo_bits, one_in = 16 };
     if (memos->misses < patience) {
         memos->misses++;
         return true;

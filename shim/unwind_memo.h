@@ -28,8 +28,8 @@ enum {
     unwind_memo_words = 96, /* of a stack: its frames but for the leaf, and saved rbps */
     unwind_memo_group = 4,  /* compared at a time */
     unwind_memo_probes = 8, /* places at which stacks with one leaf are told apart */
-    unwind_memo_ways = 2,
-    unwind_memo_bits = 7, /* 2^7 sets */
+    unwind_memo_ways = 4,
+    unwind_memo_bits = 6, /* 2^6 sets */
     unwind_memo_leaf_bits = 8,
 };
 
