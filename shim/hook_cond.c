@@ -28,8 +28,8 @@ static void cond_wait_end(struct cond_wait *w, int error)
 {
     uint64_t took = wait_end(&w->span);
     if (error == 0 || error == ETIMEDOUT || error == EOWNERDEAD)
-        pass_waited(w->cond, (struct lock_call){PSHIM_LOCK_COND, w->call}, &w->regs, w->caller,
-                    took, w->span.ticks, error != ETIMEDOUT);
+        pass_waited(w->cond, (struct lock_call){PSHIM_LOCK_COND, w->call}, &w->regs, took,
+                    w->span.ticks, error != ETIMEDOUT);
     lock_pause_end(&w->pause, error);
 }
 

@@ -64,7 +64,7 @@ HOT_INLINE bool lock_is_got(int error)
             if (likely(error_ == 0)) {                                                             \
                 lock_given_back(lock, now_);                                                       \
                 unwind_capture(&regs_);                                                            \
-                lock_blame(&claims_, &regs_, LOCK_CALLER());                                       \
+                lock_blame(&claims_, &regs_);                                                      \
             }                                                                                      \
         } else {                                                                                   \
             error_ = (real_call);                                                                  \

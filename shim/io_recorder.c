@@ -76,7 +76,7 @@ static COLD void ticks_take(struct thread_state *ts, struct io_wait *w, uint32_t
 
 /* The call's time is known. */
 static void io_book_call(struct io_wait *w, enum pshim_call call, const struct unwind_regs *regs,
-                         struct lock_caller caller, uint64_t took, uint64_t bytes, bool failed)
+                         uint64_t took, uint64_t bytes, bool failed)
 {
     struct thread_state *ts = shim_tls.self;
     if (unlikely(!ts || !shim_control->recording))
@@ -85,7 +85,7 @@ static void io_book_call(struct io_wait *w, enum pshim_call call, const struct u
         shim_lost(PSHIM_LOSS_recursion);
         return;
     }
-    uint32_t stack = lock_site_stack(ts, regs, caller);
+    uint32_t stack = recorder_stack(ts, regs);
     if (unlikely(w->unblock))
         ticks_take(ts, w, stack, call);
     const struct held_lock *held = held_last(&ts->held);
@@ -99,14 +99,14 @@ static void io_book_call(struct io_wait *w, enum pshim_call call, const struct u
     guard_leave(ts, stack);
 }
 
-void io_end(struct io_wait *w, enum pshim_call call, const struct unwind_regs *regs,
-            struct lock_caller caller, uint64_t bytes, bool failed)
+void io_end(struct io_wait *w, enum pshim_call call, const struct unwind_regs *regs, uint64_t bytes,
+            bool failed)
 {
     if (likely(w->recorded)) {
         uint64_t took = wait_end(&w->span);
         if (unlikely(failed))
             failed = errno != EINTR && errno != EAGAIN;
-        io_book_call(w, call, regs, caller, took, bytes, failed);
+        io_book_call(w, call, regs, took, bytes, failed);
     }
     if (unlikely(w->unblock))
         tick_unblock();

@@ -7,7 +7,7 @@
  * call's.
  *
  * Accounts: (stack > CALL), and beside it (stack > CALL > LOCK) while the thread holds a lock. A
- * call that is made again at a stack finds them in two small tables of the thread (lock_site.h;
+ * call that is made again at a stack finds them in two small tables of the thread (lock_book.h;
  * io_book). The time of a call within another one's (in a signal handler) is the outer one's.
  *
  * Ticks. Since Linux 5.9 one never ends a wait. Older kernels (and gVisor, which says it is one)
@@ -61,15 +61,15 @@ HOT_INLINE void io_begin(struct io_wait *w, uint32_t bits, uint32_t masks, enum 
 }
 
 /* It has returned, to a hook with these registers that was called there. */
-void io_end(struct io_wait *w, enum pshim_call call, const struct unwind_regs *regs,
-            struct lock_caller caller, uint64_t bytes, bool failed);
+void io_end(struct io_wait *w, enum pshim_call call, const struct unwind_regs *regs, uint64_t bytes,
+            bool failed);
 
 /* In an exported function, whose registers are the site. */
 #define IO_END(w, call, bytes, failed)                                                             \
     do {                                                                                           \
         struct unwind_regs regs_;                                                                  \
         unwind_capture(&regs_);                                                                    \
-        io_end(w, call, &regs_, LOCK_CALLER(), bytes, failed);                                     \
+        io_end(w, call, &regs_, bytes, failed);                                                    \
     } while (0)
 
 /* Is there a real function of this name? Else errno says so, and the hook fails. */

@@ -29,17 +29,6 @@ static uint32_t site_node(struct thread_state *ts, uint32_t stack, enum pshim_ca
     return node;
 }
 
-static void sites_follow_modules(struct thread_state *ts)
-{
-    uint32_t generation = modules_generation();
-    if (ts->sites_generation == generation)
-        return;
-    struct lock_site *sites = lock_table_entries(ts->sites);
-    for (unsigned i = 0; i < (unsigned)lock_site_ways << lock_table_set_bits(ts->sites); i++)
-        sites[i].caller.pc = 0;
-    ts->sites_generation = generation;
-}
-
 static uint64_t tables_bytes; /* atomic: of all tables that were made */
 
 /* A larger table in place of one, if so many of its entries had to go that it is needed. */
@@ -55,11 +44,6 @@ static void table_grow(uintptr_t *table, uint32_t *evicted, unsigned most, uint6
         return;
     __atomic_fetch_add(&tables_bytes, set_bytes << bits, __ATOMIC_RELAXED);
     __atomic_store_n(table, lock_table_word(entries, bits), __ATOMIC_RELAXED);
-}
-
-uint32_t lock_site_other(const struct lock_site *set, struct lock_caller caller)
-{
-    return lock_site_find(set, caller);
 }
 
 /* Nobody has waited for the lock or taken it there yet. */
@@ -111,36 +95,6 @@ struct lock_book *lock_book_at(struct thread_state *ts, const void *lock, struct
     table_grow(&ts->books, &ts->books_evicted, lock_book_bits_most,
                sizeof *set * lock_book_ways); /* this entry is made again in the next one */
     return b;
-}
-
-uint32_t lock_site_walk(struct thread_state *ts, const struct unwind_regs *regs,
-                        struct lock_caller caller)
-{
-    sites_follow_modules(ts);
-    table_grow(&ts->sites, &ts->sites_evicted, lock_site_bits_most,
-               sizeof(struct lock_site) * lock_site_ways);
-    struct lock_site *set = lock_site_set(ts->sites, caller);
-    struct lock_site *site = lock_site_room(set, &ts->sites_evicted);
-    site->caller.pc = 0; /* likewise */
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    uint32_t stack = recorder_stack_kept(ts, regs);
-    uintptr_t frame = (uintptr_t)caller.frame;
-    uintptr_t pcs[lock_site_callers + 1], sps[lock_site_callers + 1];
-    unsigned depth = recorder_last_stack(ts, pcs, sps, lock_site_callers + 1);
-    if (likely(frame >= ts->stack.lo && frame < ts->stack.hi && depth)) {
-        site->stack = stack;
-        site->caller.frame = caller.frame;
-        lock_site_locate(site, pcs, sps, depth, (const uintptr_t *)ts->stack_base);
-        __atomic_signal_fence(__ATOMIC_SEQ_CST);
-        site->caller.pc = caller.pc;
-    }
-    return stack;
-}
-
-struct lock_book *lock_book_walk(struct thread_state *ts, const void *lock, struct lock_call call,
-                                 const struct unwind_regs *regs, struct lock_caller caller)
-{
-    return lock_book_at(ts, lock, call, lock_site_walk(ts, regs, caller));
 }
 
 void lock_taken_again(struct thread_state *ts, const void *lock)
@@ -204,7 +158,7 @@ static COLD void wait_ticks_book(struct thread_state *ts, uint32_t node, uint64_
 static void wait_book(struct thread_state *ts, struct lock_wait *w)
 {
     struct lock_book *book =
-        lock_book_at(ts, w->lock, LOCK_CALL(w->call), lock_site_stack(ts, w->regs, w->caller));
+        lock_book_at(ts, w->lock, LOCK_CALL(w->call), recorder_stack(ts, w->regs));
     w->account = book->account;
     w->index = book->index;
 }
@@ -291,15 +245,14 @@ void lock_claim(struct claims *claims, const void *lock, enum pshim_lock_kind ki
         blame_claim(claims, ts, lock, h ? h->since : 0, now);
 }
 
-void lock_blame(const struct claims *claims, const struct unwind_regs *regs,
-                struct lock_caller caller)
+void lock_blame(const struct claims *claims, const struct unwind_regs *regs)
 {
     struct thread_state *ts = claims->count + claims->lost ? lock_enter() : NULL;
     if (!ts)
         return;
     uint32_t stack = 0;
     if (shim_control->recording) {
-        stack = lock_site_stack(ts, regs, caller);
+        stack = recorder_stack(ts, regs);
         blame_book(ts, claims, stack);
     }
     guard_leave(ts, stack);
@@ -345,7 +298,7 @@ void lock_pause_begin(struct lock_pause *p, const pthread_mutex_t *m, enum pshim
         p->was_overflow = held_overflow_left(&ts->held);
     }
     if (shim_control->recording) {
-        struct lock_book *book = lock_book_walk(ts, m, LOCK_CALL(call), regs, caller);
+        struct lock_book *book = lock_book_at(ts, m, LOCK_CALL(call), recorder_stack(ts, regs));
         p->account = book->account;
         p->index = book->index;
         if (unlikely(claims.count + claims.lost))

@@ -89,42 +89,12 @@ HOT_INLINE bool lock_is_taken_again(struct thread_state *ts, const void *lock, e
            m->__data.__count > 1;
 }
 
-/* Node of the stack of a hook's caller, by a walk from the hook's registers; the thread remembers
-   it. With the guard held. */
-uint32_t lock_site_walk(struct thread_state *ts, const struct unwind_regs *regs,
-                        struct lock_caller caller);
-
 /*
  * What taking this lock at a stack is booked on; never NULL. Where it is kept it is found, else it
  * is made. With the guard held.
  */
 struct lock_book *lock_book_at(struct thread_state *ts, const void *lock, struct lock_call call,
                                uint32_t stack);
-
-/* The same, by a walk from the hook's registers. */
-struct lock_book *lock_book_walk(struct thread_state *ts, const void *lock, struct lock_call call,
-                                 const struct unwind_regs *regs, struct lock_caller caller);
-
-/* Node of the stack of a hook's caller as it is kept, or lock_site_unknown. */
-uint32_t lock_site_other(const struct lock_site *set, struct lock_caller caller);
-HOT_INLINE uint32_t lock_site_kept(const struct thread_state *ts, struct lock_caller caller)
-{
-    const struct lock_site *set =
-        lock_site_set(__atomic_load_n(&ts->sites, __ATOMIC_RELAXED), caller);
-    uint32_t stack = set->stack;
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    if (unlikely(ts->sites_generation != modules_generation()))
-        return lock_site_unknown;
-    return likely(lock_site_is(set, caller)) ? stack : lock_site_other(set, caller);
-}
-
-/* Node of the stack of a hook's caller, as kept, or by a walk. With the guard held. */
-HOT_INLINE uint32_t lock_site_stack(struct thread_state *ts, const struct unwind_regs *regs,
-                                    struct lock_caller caller)
-{
-    uint32_t stack = lock_site_kept(ts, caller);
-    return likely(stack != lock_site_unknown) ? stack : lock_site_walk(ts, regs, caller);
-}
 
 /* One more time. With the guard held. */
 void lock_taken_again(struct thread_state *ts, const void *lock);
@@ -207,9 +177,8 @@ struct lock_view {
 #define LOCK_NO_VIEW ((struct lock_view){NULL, 0})
 
 /*
- * In an exported function, about to take a lock. Without the guard: whatever a signal handler did
- * meanwhile to what is looked at here, the stack is this one's, for no other hook can have its
- * frame, and whether the book is still the lock's is asked when the lock is taken.
+ * In a hook, about to take a lock. Whether the book is still the lock's is asked when the lock is
+ * taken.
  *
  * The first access after a lock waits for its atomic instruction to end. What others may have
  * written since is asked for before it: both are fetched at once.
@@ -218,17 +187,17 @@ HOT_INLINE struct lock_view lock_look(const void *lock, enum pshim_call call)
 {
     struct lock_view v = LOCK_NO_VIEW;
     struct thread_state *ts = shim_tls.self;
-    if (unlikely(!ts))
+    if (unlikely(!ts || !guard_enter()))
         return v;
-    struct lock_caller caller = LOCK_CALLER();
-    uint32_t stack = lock_site_kept(ts, caller);
-    if (unlikely(stack == lock_site_unknown))
-        return v;
-    v.stack = stack;
-    v.book = lock_book_likely(__atomic_load_n(&ts->books, __ATOMIC_RELAXED), lock, stack, call);
-    __builtin_prefetch(v.book->account, 1);
-    if (lock_has_owner(call))
-        __asm__ volatile("prefetchw %0" ::"m"(v.book->lock->owner)); /* all x86-64 do, or skip it */
+    v.stack = recorder_stack_known(ts, __builtin_frame_address(0));
+    if (likely(v.stack)) {
+        v.book =
+            lock_book_likely(__atomic_load_n(&ts->books, __ATOMIC_RELAXED), lock, v.stack, call);
+        __builtin_prefetch(v.book->account, 1);
+        if (lock_has_owner(call)) /* all x86-64 know prefetchw, or skip it */
+            __asm__ volatile("prefetchw %0" ::"m"(v.book->lock->owner));
+    }
+    guard_leave(ts, v.stack);
     return v;
 }
 
@@ -247,7 +216,7 @@ HOT_INLINE struct lock_book *lock_book_here(struct thread_state *ts, const void 
     }
     struct unwind_regs regs;
     unwind_capture(&regs);
-    return lock_book_walk(ts, lock, LOCK_CALL(call), &regs, LOCK_CALLER());
+    return lock_book_at(ts, lock, LOCK_CALL(call), recorder_stack_walk(ts, &regs));
 }
 
 /*
@@ -334,8 +303,7 @@ HOT_INLINE void lock_given_back(const void *lock, uint64_t now)
 void lock_claim(struct claims *claims, const void *lock, enum pshim_lock_kind kind, uint64_t now);
 
 /* It was given back, by the hook with these registers. */
-void lock_blame(const struct claims *claims, const struct unwind_regs *regs,
-                struct lock_caller caller);
+void lock_blame(const struct claims *claims, const struct unwind_regs *regs);
 
 /* A wait on a condition variable: the mutex is given back, and taken again at its end. */
 struct lock_pause {

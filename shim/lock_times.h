@@ -11,7 +11,7 @@
 #ifndef PERFSHIM_SHIM_LOCK_TIMES_H
 #define PERFSHIM_SHIM_LOCK_TIMES_H
 
-#include "shim/lock_site.h"
+#include "shim/lock_book.h"
 #include "shim/shim.h"
 
 /* A wait, a hold, in units of the lock clock. Nothing is kept of an account that stands for other

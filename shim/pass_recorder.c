@@ -4,10 +4,9 @@
 
 /* What the call is booked on: as kept, or by a walk. With the guard held. */
 static struct pshim_account *account_at(struct thread_state *ts, const void *lock,
-                                        struct lock_call call, const struct unwind_regs *regs,
-                                        struct lock_caller caller)
+                                        struct lock_call call, const struct unwind_regs *regs)
 {
-    return lock_book_at(ts, lock, call, lock_site_stack(ts, regs, caller))->account;
+    return lock_book_at(ts, lock, call, recorder_stack(ts, regs))->account;
 }
 
 /* NULL: nothing is to be booked now. Else the guard is held. */
@@ -27,13 +26,13 @@ static bool is_blocking(enum pshim_call call)
 }
 
 void pass_waited(const void *lock, struct lock_call call, const struct unwind_regs *regs,
-                 struct lock_caller caller, uint64_t took, uint64_t ticks, bool got)
+                 uint64_t took, uint64_t ticks, bool got)
 {
     int kept = errno;
     struct thread_state *ts = enter();
     if (!ts)
         return;
-    struct pshim_account *a = account_at(ts, lock, call, regs, caller);
+    struct pshim_account *a = account_at(ts, lock, call, regs);
     bool shared = account_is_shared(a);
     if (got)
         counter_add(&a->counter[PSHIM_LOCK_ACQUISITIONS], 1, shared);
@@ -52,13 +51,13 @@ void pass_waited(const void *lock, struct lock_call call, const struct unwind_re
 }
 
 void pass_done(const void *lock, struct lock_call call, const struct unwind_regs *regs,
-               struct lock_caller caller, uint64_t worked)
+               uint64_t worked)
 {
     int kept = errno;
     struct thread_state *ts = enter();
     if (!ts)
         return;
-    struct pshim_account *a = account_at(ts, lock, call, regs, caller);
+    struct pshim_account *a = account_at(ts, lock, call, regs);
     bool shared = account_is_shared(a);
     counter_add(&a->counter[PSHIM_LOCK_ACQUISITIONS], 1, shared);
     counter_add(&a->counter[PSHIM_LOCK_HOLD], worked, shared);

@@ -15,11 +15,11 @@
 /* A call of this kind's waited for `took` units of the lock clock, in which the thread's ticks had
  * this weight. `got`: what it waited for came. */
 void pass_waited(const void *lock, struct lock_call call, const struct unwind_regs *regs,
-                 struct lock_caller caller, uint64_t took, uint64_t ticks, bool got);
+                 uint64_t took, uint64_t ticks, bool got);
 
 /* A call passed without a wait, and did the work of all, which took so many units. */
 void pass_done(const void *lock, struct lock_call call, const struct unwind_regs *regs,
-               struct lock_caller caller, uint64_t worked);
+               uint64_t worked);
 
 /* In an exported function, whose registers are the site; ends the wait. */
 #define PASS_WAITED(lock, lock_call_, span, got)                                                   \
@@ -27,14 +27,14 @@ void pass_done(const void *lock, struct lock_call call, const struct unwind_regs
         struct unwind_regs regs_;                                                                  \
         uint64_t took_ = wait_end(span);                                                           \
         unwind_capture(&regs_);                                                                    \
-        pass_waited(lock, lock_call_, &regs_, LOCK_CALLER(), took_, (span)->ticks, got);           \
+        pass_waited(lock, lock_call_, &regs_, took_, (span)->ticks, got);                          \
     } while (0)
 
 #define PASS_DONE(lock, lock_call_, worked)                                                        \
     do {                                                                                           \
         struct unwind_regs regs_;                                                                  \
         unwind_capture(&regs_);                                                                    \
-        pass_done(lock, lock_call_, &regs_, LOCK_CALLER(), worked);                                \
+        pass_done(lock, lock_call_, &regs_, worked);                                               \
     } while (0)
 
 #endif

@@ -131,30 +131,7 @@ static __attribute__((noinline, hot)) uint32_t stack_changed(struct thread_state
     return node;
 }
 
-/* The node of the kept stack if this is the same, else 0. */
-HOT_INLINE uint32_t stack_kept(const struct thread_state *ts, const struct unwind_regs *regs)
-{
-    const struct unwind_kept *kept = &ts->kept;
-    uint32_t serial = ts->walk_serial;
-    if (unlikely(kept->generation != modules_generation() ||
-                 !unwind_kept_same(kept, regs->frame, ts->stack)))
-        return 0;
-    uint32_t node = kept->frame[kept->depth - 1].node;
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    return likely(ts->walk_serial == serial) ? node : 0;
-}
-
-uint32_t recorder_stack_kept(struct thread_state *ts, const struct unwind_regs *regs)
-{
-    uint32_t node = stack_kept(ts, regs);
-    return likely(node) ? node : stack_changed(ts, regs);
-}
-
-static uint64_t memo_era(const struct thread_state *ts)
-{
-    return (uint64_t)ts->life << 32 | modules_generation();
-}
-
+/* For a thread whose stacks change, or that has been often in one. */
 static COLD void memos_make(struct thread_state *ts)
 {
     enum { all_bytes_most = 64 << 20 };
@@ -166,41 +143,42 @@ static COLD void memos_make(struct thread_state *ts)
         __atomic_fetch_sub(&all_bytes, bytes, __ATOMIC_RELAXED);
 }
 
-static __attribute__((noinline)) uint32_t stack_unknown(struct thread_state *ts,
-                                                        const struct unwind_regs *regs)
+/* Threads that do little need no memory for it. */
+HOT_INLINE void memos_ask(struct thread_state *ts, uint32_t worth)
 {
-    enum { changes_before = 100 }; /* threads that do little need no memory for it */
+    enum { enough = 1000 };
+    if (unlikely(ts->memos_asked < enough) && unlikely((ts->memos_asked += worth) >= enough))
+        memos_make(ts);
+}
+
+uint32_t recorder_stack_last(struct thread_state *ts, const uintptr_t *frame)
+{
+    const struct unwind_kept *kept = &ts->kept;
+    uint32_t serial = ts->walk_serial;
+    if (unlikely(kept->generation != modules_generation() ||
+                 !unwind_kept_same(kept, frame, ts->stack)))
+        return 0;
+    uint32_t node = kept->frame[kept->depth - 1].node;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    memos_ask(ts, 1);
+    return likely(ts->walk_serial == serial) ? node : 0;
+}
+
+uint32_t recorder_stack_walk(struct thread_state *ts, const struct unwind_regs *regs)
+{
+    enum { change_worth = 10 };
     const struct unwind_kept *kept = &ts->kept;
     uint32_t node = stack_changed(ts, regs);
-    if (unlikely(!ts->memos)) {
-        if (++ts->stack_changes == changes_before)
-            memos_make(ts);
-    } else if (kept->depth && kept->walked &&
-               kept->frame[kept->depth - 1].sp == (uintptr_t)(regs->frame + 2) &&
-               (uintptr_t)regs->frame - ts->stack.lo < ts->stack.hi - ts->stack.lo) {
-        unwind_memo_enter(ts->memos, kept, kept->depth, regs->frame, memo_era(ts));
+    if (unlikely(!ts->memos))
+        memos_ask(ts, change_worth);
+    else if (kept->depth && kept->walked &&
+             kept->frame[kept->depth - 1].sp == (uintptr_t)(regs->frame + 2) &&
+             (uintptr_t)regs->frame - ts->stack.lo < ts->stack.hi - ts->stack.lo) {
+        uint64_t era = (uint64_t)ts->life << 32 | modules_generation();
+        unwind_memo_enter(ts->memos, kept, kept->depth, regs->frame,
+                          (const uintptr_t *)ts->stack_base, era);
     }
     return node;
-}
-
-uint32_t recorder_stack(struct thread_state *ts, const struct unwind_regs *regs)
-{
-    uint32_t node = likely(ts->memos != NULL)
-                        ? unwind_memo_find(ts->memos, regs->frame, memo_era(ts))
-                        : stack_kept(ts, regs);
-    return likely(node) ? node : stack_unknown(ts, regs);
-}
-
-unsigned recorder_last_stack(const struct thread_state *ts, uintptr_t *pcs, uintptr_t *sps,
-                             unsigned max)
-{
-    unsigned depth = ts->kept.depth, n = 0;
-    for (; n < depth && n < max; n++) {
-        const struct unwind_frame *f = &ts->kept.frame[depth - 1 - n];
-        pcs[n] = f->rip - 1;
-        sps[n] = ts->kept.walked ? f->sp : 0;
-    }
-    return n;
 }
 
 uint32_t recorder_tick_stack(struct thread_state *ts, const struct unwind_regs *regs,

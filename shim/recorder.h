@@ -9,20 +9,30 @@
 #include <stdint.h>
 
 #include "shim/marks.h"
+#include "shim/modules.h"
 #include "shim/nodes.h"
 #include "shim/shim.h"
 
 /* Node of the stack that starts at *regs, a frame of our own hook, which is left out. */
-uint32_t recorder_stack(struct thread_state *ts, const struct unwind_regs *regs);
+uint32_t recorder_stack_walk(struct thread_state *ts, const struct unwind_regs *regs);
 
-/* The same, without asking what was walked before the last one: recorder_last_stack() tells more.
+/* The same if the thread's last stack is it, else 0. */
+uint32_t recorder_stack_last(struct thread_state *ts, const uintptr_t *frame);
+
+/* The same, by the hook's frame (struct unwind_regs), if the thread has walked it before, else 0.
  */
-uint32_t recorder_stack_kept(struct thread_state *ts, const struct unwind_regs *regs);
+HOT_INLINE uint32_t recorder_stack_known(struct thread_state *ts, const uintptr_t *frame)
+{
+    uint64_t era = (uint64_t)ts->life << 32 | modules_generation();
+    return likely(ts->memos != NULL) ? unwind_memo_find(ts->memos, frame, era)
+                                     : recorder_stack_last(ts, frame);
+}
 
-/* The pcs, and stack pointers if known, else 0, of the stack that recorder_stack_kept() told last,
-   innermost first, at most `max`. Returns how many; 0 if it was not kept. */
-unsigned recorder_last_stack(const struct thread_state *ts, uintptr_t *pcs, uintptr_t *sps,
-                             unsigned max);
+HOT_INLINE uint32_t recorder_stack(struct thread_state *ts, const struct unwind_regs *regs)
+{
+    uint32_t node = recorder_stack_known(ts, regs->frame);
+    return likely(node) ? node : recorder_stack_walk(ts, regs);
+}
 
 /* Node of an interrupted stack: all frames, *regs exact. */
 uint32_t recorder_tick_stack(struct thread_state *ts, const struct unwind_regs *regs,

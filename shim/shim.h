@@ -12,7 +12,7 @@
 
 #include "profile/profile.h"
 #include "shim/held.h"
-#include "shim/lock_site.h"
+#include "shim/lock_book.h"
 #include "shim/sampler.h"
 #include "shim/spans.h"
 #include "shim/unwind_kept.h"
@@ -93,34 +93,31 @@ struct thread_state {
     uint32_t start_node;
     int32_t timer; /* kernel timer id, −1 = none */
     uint32_t destructor_rounds;
-    uint64_t ticks;            /* weight received while recording */
-    uint64_t paused_ticks;     /* … while paused: not booked, but not "unsampled" either */
-    uint64_t pending_ticks;    /* weight that fell inside the shim, booked when it leaves */
-    uint64_t cpu_at_start_ns;  /* CPU time when the thread was first seen */
-    uint64_t clock_ns;         /* its CPU clock when it was settled last */
-    int64_t settled_ns;        /* CPU time accounted for so far that no tick caught, signed */
-    int64_t booked_ns;         /* … of that, what was booked: the rest fell into a pause */
-    int64_t live_delta;        /* bytes not yet added to header.live_bytes */
-    int64_t live_step;         /* add them when |live_delta| passes this */
-    uint64_t lock_wait;        /* units of the header's clock, as booked, ever */
-    const void *last_alloc;    /* freed next = temporary */
-    uint64_t alloc_events;     /* allocations recorded, ever: not from 0 in each thread */
-    uint64_t alloc_bytes;      /* of them */
-    uint64_t told_allocs;      /* atomic: of alloc_events, what the timeline knows */
-    uint64_t told_bytes;       /* atomic */
-    uint64_t told_units;       /* clock or count when the timeline was told last */
-    uint32_t spare_node;       /* a node record handed out, not used: taken by the next insertion */
-    uint32_t spare_lock;       /* a lock record likewise */
-    uint32_t sites_generation; /* of the modules, when the sites below were entered */
-    uint32_t sites_evicted;    /* from the table in use */
+    uint64_t ticks;           /* weight received while recording */
+    uint64_t paused_ticks;    /* … while paused: not booked, but not "unsampled" either */
+    uint64_t pending_ticks;   /* weight that fell inside the shim, booked when it leaves */
+    uint64_t cpu_at_start_ns; /* CPU time when the thread was first seen */
+    uint64_t clock_ns;        /* its CPU clock when it was settled last */
+    int64_t settled_ns;       /* CPU time accounted for so far that no tick caught, signed */
+    int64_t booked_ns;        /* … of that, what was booked: the rest fell into a pause */
+    int64_t live_delta;       /* bytes not yet added to header.live_bytes */
+    int64_t live_step;        /* add them when |live_delta| passes this */
+    uint64_t lock_wait;       /* units of the header's clock, as booked, ever */
+    const void *last_alloc;   /* freed next = temporary */
+    uint64_t alloc_events;    /* allocations recorded, ever: not from 0 in each thread */
+    uint64_t alloc_bytes;     /* of them */
+    uint64_t told_allocs;     /* atomic: of alloc_events, what the timeline knows */
+    uint64_t told_bytes;      /* atomic */
+    uint64_t told_units;      /* clock or count when the timeline was told last */
+    uint32_t spare_node;      /* a node record handed out, not used: taken by the next insertion */
+    uint32_t spare_lock;      /* a lock record likewise */
     uint32_t books_evicted;
-    uintptr_t sites;       /* where it takes locks: lock_table_word() */
-    uintptr_t books;       /* what they are booked on */
-    uint32_t timed_strata; /* of its events, those with the timed one drawn: see timing.c */
-    uint32_t walk_serial;  /* moves with each walk: tells a nested one */
-    uint32_t life;         /* how many threads this state has been of */
-    uint32_t stack_changes;
-    struct unwind_memos *memos; /* NULL until these were many */
+    uintptr_t books;            /* what they are booked on */
+    uint32_t timed_strata;      /* of its events, those with the timed one drawn: see timing.c */
+    uint32_t walk_serial;       /* moves with each walk: tells a nested one */
+    uint32_t life;              /* how many threads this state has been of */
+    uint32_t memos_asked;       /* recorder.c */
+    struct unwind_memos *memos; /* NULL until it pays */
     void *(*start)(void *);     /* the host's start routine and argument, until it runs */
     int (*start_c11)(void *);
     void *start_arg;
@@ -151,8 +148,7 @@ struct thread_state {
     /* The blocks allocated there last, which may be gone: lock_block.h. Apart, so that an account
        is found by a shift. */
     const void *last_blocks[shim_accounts_at_hand];
-    struct held held; /* the locks it holds */
-    struct lock_site first_sites[lock_sites];
+    struct held held;                   /* the locks it holds */
     struct spans spans;                 /* the regions it is in */
     uintptr_t tick_pcs[shim_depth_max]; /* where a tick's walk is: it may interrupt a hook's */
     struct unwind_kept kept;            /* the last stack of a hook */

@@ -215,9 +215,6 @@ void thread_begin(struct thread_state *ts, bool newborn)
     ts->stack_base = ts->stack.hi;
     if (!ts->books)
         ts->books = lock_table_word(ts->first_books, lock_book_bits);
-    if (!ts->sites)
-        ts->sites = lock_table_word(ts->first_sites, lock_site_bits);
-    ts->sites_generation = modules_generation() - 1; /* of another thread's stack and recorder */
     held_clear(&ts->held);
     memset(ts->named, 0, sizeof ts->named);
     ts->spans.count = ts->spans.over = 0;

@@ -4,87 +4,31 @@
 
 #include "shim/unwind_rule.h"
 
-#define MIX         UINT64_C(0x9e3779b97f4a7c15)
 #define unlikely(x) __builtin_expect(!!(x), 0)
-enum { hook_return = 1 }; /* where the return address of the hook itself stands */
-
-#define ALWAYS static inline CFI_READS_STACK __attribute__((always_inline))
-
-ALWAYS uint64_t leaf_hash(uintptr_t rip, const uintptr_t *frame)
-{
-    return (rip ^ (uintptr_t)frame << 16) * MIX;
-}
-
-/* Which set a stack with this leaf is in, by the words at the leaf's places. */
-ALWAYS unsigned set_of(const struct unwind_memo_leaf *leaf, const uintptr_t *frame, uint64_t hash)
-{
-    for (unsigned i = leaf->probes; i--;)
-        hash = (hash ^ frame[leaf->probe[i]]) * MIX;
-    return (unsigned)(hash >> (64 - unwind_memo_bits));
-}
-
-ALWAYS bool words_hold(const struct unwind_memo *m, const uintptr_t *frame)
-{
-    const uint16_t *at = m->at;
-    const uintptr_t *value = m->value;
-    for (unsigned i = m->groups; i; i--, at += unwind_memo_group, value += unwind_memo_group)
-        if (unlikely((frame[at[0]] ^ value[0]) | (frame[at[1]] ^ value[1]) |
-                     (frame[at[2]] ^ value[2]) | (frame[at[3]] ^ value[3])))
-            return false;
-    return true;
-}
-
-ALWAYS bool leaf_is(const struct unwind_memo_leaf *leaf, const uintptr_t *frame, uint64_t era)
-{
-    return leaf->rip == frame[hook_return] && leaf->frame == frame && leaf->era == era;
-}
-
-ALWAYS bool memo_is(const struct unwind_memo *m, const uintptr_t *frame, uint64_t era)
-{
-    return m->rip == frame[hook_return] && m->frame == frame && m->era == era;
-}
-
-CFI_READS_STACK uint32_t unwind_memo_find(struct unwind_memos *memos, const uintptr_t *frame,
-                                          uint64_t era)
-{
-    enum { worth = 2 };
-    uint64_t hash = leaf_hash(frame[hook_return], frame);
-    const struct unwind_memo_leaf *leaf = &memos->leaf[hash >> (64 - unwind_memo_leaf_bits)];
-    if (unlikely(!leaf_is(leaf, frame, era)))
-        return 0;
-    const struct unwind_memo *m = memos->memo[set_of(leaf, frame, hash)];
-    for (unsigned way = 0; way < unwind_memo_ways; way++, m++)
-        if (memo_is(m, frame, era) && words_hold(m, frame)) {
-            if (unlikely(memos->misses))
-                memos->misses -= memos->misses < worth ? memos->misses : worth;
-            return m->node;
-        }
-    return 0;
-}
+#define ALWAYS      static inline CFI_READS_STACK __attribute__((always_inline))
 
 /* The words that the walk has read, innermost first. False: too many, or too far away. */
 ALWAYS bool words_note(struct unwind_memo *m, const struct unwind_frame *leaf, unsigned depth,
-                       const uintptr_t *frame)
+                       const uintptr_t *frame, const uintptr_t *base)
 {
     unsigned n = 0;
     const struct unwind_frame *outermost = leaf - (depth - 1);
     if ((const uintptr_t *)outermost->sp - frame > UINT16_MAX)
         return false;
     for (const struct unwind_frame *f = leaf; f >= outermost; f--) {
-        uint16_t above = (uint16_t)((const uintptr_t *)f->sp - frame);
+        const uintptr_t *sp = (const uintptr_t *)f->sp;
         if (unlikely(n + 2 > unwind_memo_words))
             return false;
-        if (f != leaf) {
-            m->at[n] = (uint16_t)(above - 1);
-            m->value[n++] = f->rip;
-        }
-        m->at[n] = (uint16_t)(above - f->slot);
+        m->at[n] = (uint16_t)(sp - 1 - frame);
+        m->value[n] = f->rip;
+        n += f != leaf && sp - 1 < base;
+        m->at[n] = (uint16_t)(sp - f->slot - frame);
         m->value[n] = f->rbp;
-        n += f->needs_rbp && f->slot;
+        n += f->needs_rbp && f->slot && sp - f->slot < base;
     }
     for (m->words = (uint16_t)n; n % unwind_memo_group; n++) {
-        m->at[n] = hook_return;
-        m->value[n] = frame[hook_return];
+        m->at[n] = unwind_memo_hook;
+        m->value[n] = frame[unwind_memo_hook];
     }
     m->groups = (uint16_t)(n / unwind_memo_group);
     return true;
@@ -114,15 +58,15 @@ static void leaf_look_at(struct unwind_memo_leaf *leaf, uint16_t place)
 static struct unwind_memo_leaf *leaf_get(struct unwind_memos *memos, const uintptr_t *frame,
                                          uint64_t era)
 {
-    uint64_t hash = leaf_hash(frame[hook_return], frame);
+    uint64_t hash = unwind_memo_hash(frame);
     struct unwind_memo_leaf *leaf = &memos->leaf[hash >> (64 - unwind_memo_leaf_bits)];
-    if (leaf_is(leaf, frame, era))
+    if (leaf->rip == frame[unwind_memo_hook] && leaf->frame == frame && leaf->era == era)
         return leaf;
     leaf->rip = 0;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    *leaf = (struct unwind_memo_leaf){.era = era, .frame = frame};
+    *leaf = (struct unwind_memo_leaf){.era = era, .frame = frame, .number = ++memos->leaves};
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    leaf->rip = frame[hook_return];
+    leaf->rip = frame[unwind_memo_hook];
     return leaf;
 }
 
@@ -137,26 +81,24 @@ static bool memo_pays(struct unwind_memos *memos)
 }
 
 void unwind_memo_enter(struct unwind_memos *memos, const struct unwind_kept *kept, unsigned depth,
-                       const uintptr_t *frame, uint64_t era)
+                       const uintptr_t *frame, const uintptr_t *base, uint64_t era)
 {
     const struct unwind_frame *inner = &kept->frame[depth - 1];
     struct unwind_memo *new = &memos->new;
-    if (!memo_pays(memos) || !words_note(new, inner, depth, frame))
+    if (!memo_pays(memos) || !words_note(new, inner, depth, frame, base))
         return;
     struct unwind_memo_leaf *leaf = leaf_get(memos, frame, era);
-    uint64_t hash = leaf_hash(frame[hook_return], frame);
-    struct unwind_memo *set = memos->memo[set_of(leaf, frame, hash)];
+    uint64_t hash = unwind_memo_hash(frame);
+    struct unwind_memo *set = memos->memo[unwind_memo_set(leaf, frame, hash)];
     for (unsigned way = 0; way < unwind_memo_ways; way++) {
-        uint16_t place = memo_is(&set[way], frame, era) ? differ_at(&set[way], new) : 0;
+        uint16_t place = set[way].leaf == leaf->number ? differ_at(&set[way], new) : 0;
         if (place)
             leaf_look_at(leaf, place);
     }
     struct unwind_memo *m =
-        &memos->memo[set_of(leaf, frame, hash)][memos->entered++ % unwind_memo_ways];
-    m->rip = 0;
+        &memos->memo[unwind_memo_set(leaf, frame, hash)][memos->entered++ % unwind_memo_ways];
+    m->leaf = 0;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    m->era = era;
-    m->frame = frame;
     m->node = inner->node;
     m->groups = new->groups;
     m->words = new->words;
@@ -165,5 +107,5 @@ void unwind_memo_enter(struct unwind_memos *memos, const struct unwind_kept *kep
         m->value[i] = new->value[i];
     }
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    m->rip = frame[hook_return];
+    m->leaf = leaf->number;
 }

@@ -163,7 +163,7 @@ static void memo_ask(const uintptr_t *frame, uint32_t node)
     if (known)
         __atomic_fetch_add(known == node ? &memo_known : &memo_wrong, 1, __ATOMIC_RELAXED);
     else
-        unwind_memo_enter(memos, kept, kept->depth, frame, era);
+        unwind_memo_enter(memos, kept, kept->depth, frame, (const uintptr_t *)stack.hi, era);
 }
 
 /*

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "shim/held.h"
-#include "shim/lock_site.h"
+#include "shim/lock_book.h"
 
 static struct held h;
 
@@ -84,112 +84,22 @@ static void more_than_there_is_room_for_is_known_when_given_back(void **state)
     assert_int_equal(h.overflow, 0);
 }
 
-/* A stack of 40 words with three callers' return addresses, and before it the hook's own. */
-static uintptr_t words[41], *const stack = words + 1;
-static const uintptr_t pcs[] = {0x100, 0x200, 0x300, 0x400};
-
-static struct lock_site site_here(void)
+static void everything_falls_into_the_table(void **state)
 {
-    struct lock_site s = {.caller = {0x101, stack}};
-    memset(words, 0, sizeof words);
-    stack[-1] = 0x101;
-    stack[3] = pcs[1] + 1;
-    stack[10] = pcs[2] + 1;
-    stack[30] = pcs[3] + 1;
-    lock_site_locate(&s, pcs, NULL, 4, stack + 40);
-    return s;
-}
-
-static unsigned callers_of(const struct lock_site *s)
-{
-    unsigned n = 0;
-    for (unsigned i = 0; i < s->groups * (unsigned)lock_site_group; i++)
-        n += s->at[i] != 0;
-    return n;
-}
-
-static void place_is_known_again_by_its_callers(void **state)
-{
-    (void)state;
-    struct lock_site s = site_here();
-    struct lock_caller here = {0x101, stack}, other_pc = {0x102, stack}, other = {0x101, stack + 1};
-    assert_int_equal(callers_of(&s), 3);
-    assert_true(lock_site_is(&s, here));
-    assert_false(lock_site_is(&s, other_pc));
-    assert_false(lock_site_is(&s, other));
-    stack[20] = 77; /* a variable of a caller */
-    assert_true(lock_site_is(&s, here));
-    for (unsigned i = 0; i < 3; i++) { /* the same wrapper, called from elsewhere at any level */
-        s = site_here();
-        stack[s.at[i] - 1] += 16; /* `at` begins at the hook's return address */
-        assert_false(lock_site_is(&s, here));
-    }
-    s = site_here(); /* two callers that changed places */
-    stack[3] = pcs[2] + 1;
-    stack[10] = pcs[1] + 1;
-    assert_false(lock_site_is(&s, here));
-    for (intptr_t a = -64; a <= 64; a++) { /* other calls of two callers */
-        for (intptr_t b = -64; b <= 64; b++) {
-            s = site_here();
-            stack[3] += (uintptr_t)a;
-            stack[10] += (uintptr_t)b;
-            assert_int_equal(lock_site_is(&s, here), a == 0 && b == 0);
-        }
-    }
-}
-
-static void many_callers_are_compared_in_groups(void **state)
-{
-    uintptr_t many[] = {0x100, 0x200, 0x300, 0x400, 0x500, 0x600, 0x700};
-    struct lock_caller here = {0x101, stack};
-    struct lock_site s = {.caller = here};
-    (void)state;
-    for (unsigned i = 1; i < 7; i++)
-        stack[i * 2] = many[i] + 1;
-    lock_site_locate(&s, many, NULL, 7, stack + 40);
-    assert_int_equal(s.groups, 2);
-    assert_int_equal(callers_of(&s), 6);
-    assert_true(lock_site_is(&s, here));
-    for (unsigned i = 1; i < 7; i++) {
-        stack[i * 2] += 5;
-        assert_false(lock_site_is(&s, here));
-        stack[i * 2] -= 5;
-    }
-    assert_true(lock_site_is(&s, here));
-}
-
-static void callers_are_looked_for_on_the_stack_only(void **state)
-{
-    (void)state;
-    struct lock_site s = site_here();
-    lock_site_locate(&s, pcs, NULL, 4, stack + 30); /* the third stands behind its end */
-    assert_int_equal(callers_of(&s), 2);
-    lock_site_locate(&s, pcs, NULL, 4, stack);
-    assert_int_equal(callers_of(&s), 0);
-    lock_site_locate(&s, pcs, NULL, 1, stack + 40); /* no callers further out */
-    assert_int_equal(callers_of(&s), 0);
-}
-
-static void everything_falls_into_the_tables(void **state)
-{
-    static struct lock_site sites[lock_sites];
-    const uintptr_t sites_word = lock_table_word(sites, lock_site_bits);
     static struct lock_book books[lock_books] __attribute__((aligned(64)));
     const uintptr_t word = lock_table_word(books, lock_book_bits);
-    bool site_used[lock_sites] = {false}, book_used[lock_books] = {false};
+    bool book_used[lock_books] = {false};
     unsigned used = 0;
     (void)state;
     assert_int_equal(lock_table_set_bits(word), lock_book_bits);
     for (unsigned i = 0; i < 4096; i++) {
-        struct lock_site *s = lock_site_set(sites_word, (struct lock_caller){i * 5, stack});
         struct lock_book *b = lock_book_set(word, mutex(i), i % 7);
-        assert_true(s >= sites && s < sites + lock_sites && b >= books && b < books + lock_books);
+        assert_true(b >= books && b < books + lock_books);
         assert_int_equal((b - books) % lock_book_ways, 0);
-        assert_int_equal((s - sites) % lock_site_ways, 0);
-        used += !site_used[s - sites] + !book_used[b - books];
-        site_used[s - sites] = book_used[b - books] = true;
+        used += !book_used[b - books];
+        book_used[b - books] = true;
     }
-    assert_int_equal(used, lock_sites / lock_site_ways + lock_books / lock_book_ways);
+    assert_int_equal(used, lock_books / lock_book_ways);
 }
 
 static void book_is_of_one_lock_at_one_stack_by_one_call(void **state)
@@ -298,60 +208,16 @@ static void table_grows_when_entries_drive_each_other_out(void **state)
     assert_int_equal(grown(6, 64, most - next + 1), 0);
 }
 
-static void stacks_with_one_frame_stand_beside_each_other(void **state)
-{
-    struct lock_site set[lock_site_ways] = {{.stack = 0}};
-    uint32_t evicted = 0;
-    (void)state;
-    for (unsigned i = 0; i < lock_site_ways; i++) { /* the same wrapper, called from elsewhere */
-        struct lock_site *s = lock_site_room(set, &evicted);
-        assert_ptr_equal(s, &set[i]);
-        *s = site_here();
-        stack[3] += i * 16;
-        lock_site_locate(s, (const uintptr_t[]){0x100, 0x200 + i * 16}, NULL, 2, stack + 40);
-        s->stack = 70 + i;
-    }
-    assert_int_equal(evicted, 0);
-    for (unsigned i = 0; i < lock_site_ways; i++) {
-        stack[3] = 0x201 + i * 16;
-        assert_int_equal(lock_site_find(set, set[0].caller), 70 + i);
-    }
-    stack[3] = 0x201 + 99;
-    assert_int_equal(lock_site_find(set, set[0].caller), lock_site_unknown);
-    assert_ptr_equal(lock_site_room(set, &evicted), &set[0]);
-    assert_ptr_equal(lock_site_room(set, &evicted), &set[1]);
-    assert_int_equal(evicted, 2);
-}
-
-static void callers_are_taken_from_where_the_walk_found_them(void **state)
-{
-    struct lock_site s = site_here();
-    uintptr_t sps[] = {0, (uintptr_t)&stack[6], (uintptr_t)&stack[2], (uintptr_t)&stack[31]};
-    (void)state;
-    stack[5] = pcs[1] + 1; /* stands in two places */
-    lock_site_locate(&s, pcs, sps, 4, stack + 40);
-    assert_int_equal(s.at[0], 5 + 1);  /* that of the walk */
-    assert_int_equal(s.at[1], 10 + 1); /* a stack pointer that cannot be: looked for */
-    assert_int_equal(s.at[2], 30 + 1);
-    lock_site_locate(&s, pcs, sps, 4, stack + 30); /* beyond the end */
-    assert_int_equal(callers_of(&s), 2);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(locks_given_back_in_any_order_leave_the_others, empty),
         cmocka_unit_test_setup(lock_that_is_being_given_back_is_not_held_any_more, empty),
         cmocka_unit_test_setup(more_than_there_is_room_for_is_known_when_given_back, empty),
-        cmocka_unit_test(place_is_known_again_by_its_callers),
-        cmocka_unit_test(many_callers_are_compared_in_groups),
-        cmocka_unit_test(callers_are_looked_for_on_the_stack_only),
-        cmocka_unit_test(everything_falls_into_the_tables),
+        cmocka_unit_test(everything_falls_into_the_table),
         cmocka_unit_test(entry_makes_room_for_the_next_one),
         cmocka_unit_test(lock_at_two_stacks_stands_in_one_line),
         cmocka_unit_test(table_grows_when_entries_drive_each_other_out),
-        cmocka_unit_test(stacks_with_one_frame_stand_beside_each_other),
-        cmocka_unit_test(callers_are_taken_from_where_the_walk_found_them),
         cmocka_unit_test(book_is_of_one_lock_at_one_stack_by_one_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

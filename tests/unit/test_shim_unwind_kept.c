@@ -68,7 +68,7 @@ static FRAME void event(void)
     if (node)
         assert_int_equal(node, got ? kept.frame[got - 1].node : 0);
     else if (got)
-        unwind_memo_enter(&memos, &kept, got, regs.frame, era);
+        unwind_memo_enter(&memos, &kept, got, regs.frame, (const uintptr_t *)stack.hi, era);
     if (got == 0) {
         whole++;
         assert_true(end != UNWIND_END_ROOT || want == unwind_kept_max + 1);
