@@ -38,7 +38,7 @@ static enum finding_kind held_judge(const struct finding_evidence *e)
         return FINDING_CONVOY; /* with shorter holds they would wait as long */
     if (e->held_run < FINDING_HELD_RUN || e->held_ticks < FINDING_TICKS_LEAST)
         return FINDING_NONE;
-    bool work = e->held_work >= FINDING_HELD_WORK;
+    bool work = e->held_work >= FINDING_HELD_WORK || e->held_waking >= FINDING_HELD_WAKING;
     bool allocates =
         e->held_allocs >= FINDING_HELD_ALLOCS && e->held_allocator >= FINDING_HELD_ALLOCATOR;
     if (allocates && (!work || e->held_allocator >= FINDING_HELD_WORK))

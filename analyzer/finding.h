@@ -43,6 +43,7 @@ enum finding_kind {
 #define FINDING_ALLOCATOR_SHARE   0.02 /* from here on: an allocation has a cheap cure */
 #define FINDING_LOCK_SHARE        0.01 /* waiting (and spinning) from here on */
 #define FINDING_HELD_WORK         0.50 /* of the CPU time under a lock, in one callee: movable work */
+#define FINDING_HELD_WAKING       0.50 /* … in calls that wake others, which needs no lock */
 #define FINDING_HELD_IO           0.50 /* of the time a lock is held, inside calls of I/O */
 #define FINDING_HELD_RUN          0.10 /* of the run a lock must be held to be held too long */
 #define FINDING_HELD_ALLOCS       1.0  /* allocations each time it is held: many */
@@ -90,6 +91,7 @@ struct finding_evidence {
     double held_run; /* lock: the share of the run that it was held (each, if there are several) */
     double held_allocs;    /* lock: allocations each time it was held, 0 = none or not counted */
     double held_allocator; /* lock: the share of the CPU time under it in malloc and its kind */
+    double held_waking;    /* lock: … in calls that wake those who wait for a condition */
     double calls_share;    /* lock, of the whole cost: CPU time in the calls that take it */
     double hold_ns;        /* lock: the mean hold; NaN = not measured, as the next three */
     double handoff;        /* lock: the share of its waits in which nobody had it */

@@ -20,6 +20,12 @@ static double held_io(const struct subject *s)
     return findings_ratio((double)s->held_io.ns, (double)s->counts.hold_ns);
 }
 
+/* Of the CPU time under it, in waking others. */
+static double held_waking(const struct subject *s)
+{
+    return findings_ratio((double)s->waking.cpu_ns, (double)s->held_cpu_ns);
+}
+
 static double mean_hold_ns(const struct subject *s)
 {
     return findings_ratio((double)s->counts.hold_ns, (double)s->counts.acquisitions);
@@ -73,6 +79,7 @@ void findings_lock_evidence(struct finding_evidence *e, const struct subject *s,
     if (model_has(m, METRIC_ALLOC_CALLS))
         e->held_allocs = findings_ratio((double)s->counts.held_allocs, acquisitions);
     e->held_allocator = findings_ratio((double)s->allocating.cpu_ns, held);
+    e->held_waking = held_waking(s);
     e->calls_share = findings_ratio((double)calls_ns(s), (double)m->totals.v[METRIC_COST_NS]);
     e->hold_ns = e->handoff = e->wait_holds = e->owner_changes = NAN;
     if (!model_has(m, METRIC_LOCK_HOLD_NS) || !(acquisitions > 0))
@@ -178,6 +185,20 @@ static void allocating_say(struct making *g)
         findings_frame_text(g->frames, s->allocating.frame, text));
 }
 
+/* What it is held for is waking others. */
+static void waking_say(struct making *g)
+{
+    char text[FINDINGS_FRAME_BYTES];
+    const struct subject *s = g->subject;
+    g->to->work = s->waking.frame;
+    findings_evidence_add(g->to, "%.0f%% of the CPU time under it wakes other threads; most at %s",
+                          100 * held_waking(s),
+                          findings_frame_text(g->frames, s->waking.frame, text));
+    g->to->advice =
+        "signal after the unlock: who is woken finds it free (the condition must outlive "
+        "the signal); and only if somebody waits";
+}
+
 /*
  * The part of hand-off that goes with the waiting. It is threads that wake up, which they need not
  * where they do not wait; but where CPUs are short they wait for these as long with short holds:
@@ -207,6 +228,22 @@ static void moved_predict(struct making *g, double share)
     findings_cost_text(m, cost, before);
     findings_cost_text(m, cost + g->to->predicted_ns, after);
     snprintf(g->to->prediction, sizeof g->to->prediction, "predicted cost %s -> %s", before, after);
+}
+
+static void held_say(struct making *g, bool first)
+{
+    const struct subject *s = g->subject;
+    g->to->title = first ? "focus first: held too long" : "held too long";
+    if (held_waking(s) >= FINDING_HELD_WAKING) {
+        waking_say(g);
+        moved_predict(g, held_waking(s));
+    } else {
+        lock_work_say(g);
+        lock_allocations_say(g);
+        g->to->advice =
+            "if that work needs only a copy: copy under the lock, work after the unlock";
+        moved_predict(g, findings_ratio((double)s->work.cpu_ns, (double)s->held_cpu_ns));
+    }
 }
 
 static void convoy_say(struct making *g, bool first)
@@ -274,12 +311,7 @@ void findings_lock_say(struct making *g)
     lock_counts_say(g);
     switch (g->to->kind) {
     case FINDING_HELD_TOO_LONG:
-        lock_work_say(g);
-        lock_allocations_say(g);
-        g->to->title = first ? "focus first: held too long" : "held too long";
-        g->to->advice =
-            "if that work needs only a copy: copy under the lock, work after the unlock";
-        moved_predict(g, findings_ratio((double)s->work.cpu_ns, (double)s->held_cpu_ns));
+        held_say(g, first);
         break;
     case FINDING_ALLOC_UNDER_LOCK:
         allocating_say(g);

@@ -27,6 +27,9 @@ static const char *const unlock_names[] = {
     "pthread_spin_unlock",
     "mtx_unlock",
 };
+static const char *const wake_names[] = {
+    "pthread_cond_signal", "pthread_cond_broadcast", "cnd_signal", "cnd_broadcast", "sem_post",
+};
 
 static bool is_among(const char *name, const char *const *names, size_t count)
 {
@@ -129,6 +132,8 @@ static enum origin_service service_find(const struct frames *f, const struct fra
             return ORIGIN_ALLOCATOR;
         if (is_libc(fn->module) && is_lock_call(fn->name))
             return ORIGIN_LOCK;
+        if (is_libc(fn->module) && IS_AMONG(fn->name, wake_names))
+            return ORIGIN_WAKE;
         memory =
             memory && (fn->runtime || (is_libc(fn->module) && IS_AMONG(fn->name, memory_names)));
     }

@@ -21,6 +21,7 @@ enum origin_service {
     ORIGIN_ALLOCATOR, /* inside malloc, free, operator new … */
     ORIGIN_MEMORY,    /* in one of libc's memory routines, called by its own code */
     ORIGIN_LOCK,      /* inside a call that takes or gives back a lock */
+    ORIGIN_WAKE,      /* inside a call that wakes those who wait for a condition or a semaphore */
     ORIGIN_NOBODY,    /* no code is known: "[unsampled]" and its kind */
 };
 

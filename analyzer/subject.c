@@ -122,11 +122,11 @@ static void works_add(struct builder *b, size_t subject)
     free(all.items);
 }
 
-/* CPU time in the allocator while the locks of a group were held, and who asked for most of it. */
-static void allocating_add(struct builder *b, const struct origins *origins, size_t subject)
+/* CPU time in a service while the locks of a group were held, and who asked for most of it. */
+static void service_add(struct builder *b, const struct origins *origins, size_t subject,
+                        enum origin_service service, struct subject_work *to)
 {
     const struct model *m = b->s->model;
-    struct subject *to = &b->s->items[subject];
     const struct frame *stack[FRAMES_STACK_MAX];
     struct subject_works places = {0};
     int64_t all = 0, most = 0;
@@ -137,17 +137,17 @@ static void allocating_add(struct builder *b, const struct origins *origins, siz
         if (!rank_selected(b->s->frames, frames_selection(b->s->frames), stack, depth))
             continue;
         struct origin o = origin_find(origins, b->s->frames, stack, depth);
-        if (o.service != ORIGIN_ALLOCATOR)
+        if (o.service != service)
             continue;
         all = metric_sum(all, m->held[i].cpu_ns);
         struct subject_work place =
             work_add(&places, o.frame, m->held[i].cpu_ns, frames_same_place);
-        if (!to->allocating.frame || place.cpu_ns > most) {
+        if (!to->frame || place.cpu_ns > most) {
             most = place.cpu_ns;
-            to->allocating.frame = place.frame;
+            to->frame = place.frame;
         }
     }
-    to->allocating.cpu_ns = all;
+    to->cpu_ns = all;
     free(places.items);
 }
 
@@ -280,7 +280,8 @@ void subjects_build(struct subjects *s, const struct model *m, struct frames *f)
         if (s->items[i].kind == SUBJECT_LOCK && (double)subject_cost(&s->items[i]) >= least) {
             works_add(&b, i);
             held_io_add(&b, i);
-            allocating_add(&b, origins, i);
+            service_add(&b, origins, i, ORIGIN_ALLOCATOR, &s->items[i].allocating);
+            service_add(&b, origins, i, ORIGIN_WAKE, &s->items[i].waking);
         }
     origins_free(origins);
     free(b.functions);

@@ -41,6 +41,7 @@ struct subject {
     struct subject_work work; /* what a critical section called and that took most of it */
     struct subject_work
         allocating;             /* CPU time under it in malloc and its kind; the frame with most */
+    struct subject_work waking; /* … in signalling conditions and its kind; likewise */
     int64_t owner_changes;      /* −1 = not known */
     int64_t wait_ns, blamed_ns; /* of the locks, whatever is selected: what holders answer for */
     const struct frame *place;

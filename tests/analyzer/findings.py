@@ -135,6 +135,21 @@ for mode, threads, count, kind in (("alloc", 4, 60000, "alloc_under_lock"), ("co
             match(" ".join(found[0]["evidence"]), r"24\.00 allocations each time it is held", "alloc: how often")
             ok(-document["totals"]["cost_ns"] < found[0]["predicted_ns"] < 0, "alloc: a gain is predicted", found[0])
 
+# A leader that signals each of those who waited: for as long, nobody else gets in.
+for mode in ("signal", "unlock"):
+    document = shape(mode, 4, 150000)
+    lock = next(l for l in document["locks"] if l["name"] == "guard")
+    advice = [f["advice"] for f in document["findings"] if f["lock"] == "guard" and "signal after" in f["advice"]]
+    found = of(document, "held_too_long")
+    if mode == "unlock":
+        equal(advice, [], "unlock: who signals after it is not told to")
+    elif not found:  # whom the machine lets run how long decides what they wait for
+        note(f"signal: hardly anybody waited for a holder: {lock['wait_ns']} ns, {lock['handoff_ns']} of hand-off")
+    else:
+        equal((found[0]["lock"], found[0]["work"]["name"], len(advice)), ("guard", "group_lead", 1),
+              "signal: who signals under the lock is told to do so after it")
+        match(" ".join(found[0]["evidence"]), r"\d+% of the CPU time under it wakes other threads; most at group_lead", "signal: with how much it is")
+
 # Six that compute on one CPU, as far as others leave it to them.
 cpu = str(max(os.sched_getaffinity(0)))
 done = preload(["taskset", "-c", cpu, helper("lock_shapes"), "many", 6, 100000], "many.pshim")

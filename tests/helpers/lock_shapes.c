@@ -7,8 +7,11 @@
  *   often    one thread after the other, nobody waits: the calls are the cost
  *   alloc    sections that allocate a list and give it back
  *   many     no lock: threads that only compute
+ *   signal   one thread works for all that wait, and then signals each of them under the lock
+ *   unlock   … and then signals each of them after the unlock
  */
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -17,6 +20,13 @@ enum { threads_most = 64, list_length = 24 };
 struct item {
     struct item *next;
     unsigned long value;
+};
+
+/* Where a thread waits until another one has worked for it; outlives every signal. */
+struct seat {
+    pthread_cond_t turn;
+    bool done;
+    struct seat *next;
 };
 
 static pthread_mutex_t guard = PTHREAD_MUTEX_INITIALIZER;
@@ -59,12 +69,58 @@ __attribute__((noinline)) static void list_renew(unsigned long value)
     pthread_mutex_unlock(&guard);
 }
 
+static struct seat *waiting;
+static bool led;
+
+__attribute__((noinline)) static void group_lead(void)
+{
+    struct seat *all[threads_most];
+    int count = 0;
+    unsigned long x = compute(1, 1000);
+    pthread_mutex_lock(&guard);
+    shared += x;
+    for (struct seat *s = waiting; s; s = s->next) {
+        s->done = true;
+        all[count++] = s;
+    }
+    waiting = NULL;
+    led = false;
+    for (int i = 0; mode == 's' && i < count; i++)
+        pthread_cond_signal(&all[i]->turn);
+    pthread_mutex_unlock(&guard);
+    for (int i = 0; mode == 'u' && i < count; i++)
+        pthread_cond_signal(&all[i]->turn);
+}
+
+__attribute__((noinline)) static void group_join(struct seat *mine)
+{
+    pthread_mutex_lock(&guard);
+    bool leads = !led;
+    led = true;
+    mine->done = leads;
+    if (!leads) {
+        mine->next = waiting;
+        waiting = mine;
+    }
+    while (!mine->done)
+        pthread_cond_wait(&mine->turn, &guard);
+    pthread_mutex_unlock(&guard);
+    if (leads)
+        group_lead();
+}
+
 static void *run(void *unused)
 {
+    static struct seat seats[threads_most];
+    static unsigned taken;
     unsigned long x = 1;
+    struct seat *mine = &seats[__atomic_fetch_add(&taken, 1, __ATOMIC_RELAXED)];
+    pthread_cond_init(&mine->turn, NULL);
     for (unsigned long i = 0; i < operations; i++) {
         if (mode == 'a')
             list_renew(i);
+        else if (mode == 's' || mode == 'u')
+            group_join(mine);
         else if (mode != 'm')
             count_one(i);
         x = compute(x, mode == 'a' ? 300 : mode == 'o' ? 0 : 1000);

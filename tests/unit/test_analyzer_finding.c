@@ -146,6 +146,26 @@ static void half_of_the_time_under_a_lock_in_one_callee_is_held_too_long(void **
     assert_int_equal(finding_judge(&e), FINDING_FOCUS_FIRST);
 }
 
+static void half_of_the_time_under_a_lock_in_waking_others_is_held_too_long(void **state)
+{
+    (void)state;
+    struct finding_evidence e = of(SUBJECT_LOCK, 0.200);
+    e.waited_share = 0.200;
+    e.acquisitions = 1000;
+    e.contentions = 10;
+    e.held_ticks = 20;
+    e.held_run = 0.5;
+    e.held_waking = 0.499; /* by several calls: none has half of it */
+    assert_int_equal(finding_judge(&e), FINDING_CHECK_CONTENTION);
+    e.held_waking = 0.500;
+    assert_int_equal(finding_judge(&e), FINDING_HELD_TOO_LONG);
+    e.held_allocs = 1;
+    e.held_allocator = 0.499;
+    assert_int_equal(finding_judge(&e), FINDING_HELD_TOO_LONG);
+    e.held_ticks = 19;
+    assert_int_equal(finding_judge(&e), FINDING_CHECK_CONTENTION);
+}
+
 static void a_lock_held_less_than_10_percent_of_the_run_is_not_held_too_long(void **state)
 {
     (void)state;
@@ -492,6 +512,7 @@ int main(void)
         cmocka_unit_test(the_cost_of_the_calls_is_not_contention),
         cmocka_unit_test(half_of_the_time_under_a_lock_in_one_callee_is_held_too_long),
         cmocka_unit_test(half_of_the_time_under_a_lock_in_io_is_io_under_a_lock),
+        cmocka_unit_test(half_of_the_time_under_a_lock_in_waking_others_is_held_too_long),
         cmocka_unit_test(a_lock_held_less_than_10_percent_of_the_run_is_not_held_too_long),
         cmocka_unit_test(allocating_counts_from_2_percent_on),
         cmocka_unit_test(a_few_ticks_are_no_finding),

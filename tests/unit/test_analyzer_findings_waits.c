@@ -40,6 +40,40 @@ static void work_moved_out_of_a_lock_has_a_prediction(void **state)
     assert_true(isnan(finding(FINDING_FOCUS_FIRST)->predicted_ns));
 }
 
+/* Of a lock under which `signal` and `broadcast` ticks of a hundred wake others: what is said. */
+static const struct finding *waking(unsigned signal, unsigned broadcast)
+{
+    uint32_t at = call(call(0, worker), get), group = call(at, format);
+    uint32_t lock = fixture_lock(&f, 0x1000, at, true);
+    fixture_taken(&f, at, lock, 1000, 400, 1000000000, 1000000000);
+    fixture_blame(&f, at, lock, at, 400, 800000000);
+    fixture_held(&f, libc_call(group, "pthread_cond_signal"), lock, signal);
+    fixture_held(&f, libc_call(call(at, find), "pthread_cond_broadcast"), lock, broadcast);
+    fixture_held(&f, call(at, worker), lock, 100 - signal - broadcast);
+    fixture_cpu(&f, call(0, find), 200);
+    built(NULL);
+    return finding(FINDING_HELD_TOO_LONG);
+}
+
+static void what_wakes_others_under_a_lock_is_to_do_so_after_the_unlock(void **state)
+{
+    (void)state;
+    const struct finding *held = waking(30, 20);
+    assert_int_equal(strncmp(held->advice, "signal after the unlock", 23), 0);
+    assert_true(
+        is_evidence(held, "50% of the CPU time under it wakes other threads; most at format"));
+    assert_string_equal(frames_function(frames, held->work->function)->name, "format");
+    assert_true(held->predicted_ns < 0);
+}
+
+static void work_with_less_of_waking_is_to_be_moved_as_any_other(void **state)
+{
+    (void)state;
+    const struct finding *held = waking(30, 19);
+    assert_int_equal(strncmp(held->advice, "if that work needs only a copy", 30), 0);
+    assert_true(is_evidence(held, "51% of the CPU time under it is in worker"));
+}
+
 static void allocations_under_a_lock_are_told_with_their_site(void **state)
 {
     (void)state;
@@ -220,6 +254,8 @@ int main(void)
 #define EACH(name) cmocka_unit_test_setup_teardown(name, profile_make, profile_remove)
     const struct CMUnitTest tests[] = {
         EACH(work_moved_out_of_a_lock_has_a_prediction),
+        EACH(what_wakes_others_under_a_lock_is_to_do_so_after_the_unlock),
+        EACH(work_with_less_of_waking_is_to_be_moved_as_any_other),
         EACH(allocations_under_a_lock_are_told_with_their_site),
         EACH(convoy_is_told_by_what_nobody_answers_for),
         EACH(calls_with_brief_holds_are_taken_too_often),
