@@ -2,20 +2,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "store/wal_queue.h"
+
 enum { BUFFER = 2 * WAL_BLOCK }; /* a part of any size fits */
 
 struct wal {
-    pthread_mutex_t lock;           /* guards this block */
-    struct wal_record *head, *tail; /* the queue; the head's thread leads */
-    struct wal_counters counters;
+    struct wal_queue queue;
+    struct wal_counters counters; /* written by the leader, read by anybody */
 
-    /* the leader's alone: the lock passes it on */
+    /* the leader's alone */
     int fd;
     int broken; /* the error of all further writes, or STORE_OK */
     uint64_t sync_every;
@@ -119,25 +121,37 @@ static int log_sync(struct wal *w, uint64_t *took_ns)
     return error;
 }
 
-/* Writes first … last, and adds to *added what that was. */
-static int group_write(struct wal *w, struct wal_record *first, struct wal_record *last,
-                       struct wal_counters *added)
+/* Only one thread at a time adds. */
+static void counters_add(struct wal *w, const struct wal_counters *more)
 {
+#define X(name)                                                                                    \
+    if (more->name)                                                                                \
+        __atomic_store_n(&w->counters.name, w->counters.name + more->name, __ATOMIC_RELAXED);
+    WAL_COUNTERS(X)
+#undef X
+}
+
+/* Writes first … last. */
+static int group_write(struct wal *w, struct wal_record *first, const struct wal_record *last)
+{
+    struct wal_counters added = {0};
     uint64_t before = w->written;
     int error = w->broken;
     if (error != STORE_OK)
         return error;
     for (struct wal_record *r = first; error == STORE_OK; r = r->next) {
         error = record_write(w, r);
-        added->wal_writes++;
+        added.wal_writes++;
         if (r == last) /* its next is not ours to read */
             break;
     }
     if (error == STORE_OK)
         error = buffer_flush(w);
-    if (error == STORE_OK && w->sync_every && w->unsynced + added->wal_writes >= w->sync_every) {
-        error = log_sync(w, &added->wal_sync_ns);
-        added->wal_syncs = error == STORE_OK;
+    bool due = w->sync_every && w->unsynced + added.wal_writes >= w->sync_every;
+    wal_queue_slow(&w->queue, due);
+    if (error == STORE_OK && due) {
+        error = log_sync(w, &added.wal_sync_ns);
+        added.wal_syncs = error == STORE_OK;
     }
     if (error != STORE_OK) {
         /* or a later, shorter group would leave the rest of this one behind itself */
@@ -145,93 +159,91 @@ static int group_write(struct wal *w, struct wal_record *first, struct wal_recor
             w->broken = error;
         w->written = before;
         w->filled = 0;
-        *added = (struct wal_counters){0};
         return error;
     }
-    w->unsynced = added->wal_syncs ? 0 : w->unsynced + added->wal_writes;
-    added->wal_bytes = w->written - before;
+    w->unsynced = added.wal_syncs ? 0 : w->unsynced + added.wal_writes;
+    added.wal_bytes = w->written - before;
+    counters_add(w, &added);
     return STORE_OK;
 }
 
-/* ---- the queue ---- */
+/* ---- groups ---- */
 
-static void counters_add(struct wal_counters *sum, const struct wal_counters *more)
+static void apply_all(struct wal_record *first, const struct wal_record *last)
 {
-#define X(name) sum->name += more->name;
-    WAL_COUNTERS(X)
-#undef X
-}
-
-static void group_lead(struct wal *w, struct wal_record *first)
-{
-    struct wal_record *last = w->tail;
-    struct wal_counters added = {0};
-    pthread_mutex_unlock(&w->lock);
-    int error = group_write(w, first, last, &added);
-    for (struct wal_record *r = first; error == STORE_OK; r = r->next) {
+    for (struct wal_record *r = first;; r = r->next) {
         r->apply(r);
         if (r == last)
             break;
     }
-    pthread_mutex_lock(&w->lock);
-    counters_add(&w->counters, &added);
-    w->head = last->next;
-    if (!w->head)
-        w->tail = NULL;
-    for (struct wal_record *r = first, *next;; r = next) {
-        next = r->next; /* a record that is done is gone with the lock, its thread's stack */
+}
+
+/* All but the leader's own are gone, their threads' stacks, when they are released. */
+static void release_all(struct wal_record *first, const struct wal_record *last,
+                        const struct wal_record *own, int error)
+{
+    for (struct wal_record *r = first, *next; r; r = next) {
+        next = r == last ? NULL : r->next;
         r->error = error;
-        r->done = 1;
-        if (r != first)
-            pthread_cond_signal(&r->turn);
-        if (r == last)
-            break;
+        if (r != own)
+            wal_queue_release(r);
     }
-    if (w->head)
-        pthread_cond_signal(&w->head->turn);
+}
+
+/* Writes the group that begins with `first`. The first of the next group, or NULL. */
+static struct wal_record *group_commit(struct wal *w, struct wal_record *first,
+                                       const struct wal_record *own)
+{
+    struct wal_record *last = wal_queue_close(&w->queue, first);
+    int error = group_write(w, first, last);
+    if (error == STORE_OK)
+        apply_all(first, last);
+    struct wal_record *next = wal_queue_leave(&w->queue, last);
+    release_all(first, last, own, error);
+    return next;
+}
+
+/*
+ * Where nothing is synced, the group of a thread that sleeps is written for it: to wake it takes
+ * longer, and where CPUs are short, all would wait until it gets one. Not for ever, or the own
+ * write would never return.
+ */
+static void lead(struct wal *w, struct wal_record *own)
+{
+    enum { others_most = 8 };
+    struct wal_record *next = group_commit(w, own, own);
+    for (int i = 0; i < others_most && next && !w->sync_every && wal_queue_sleeps(next); i++)
+        next = group_commit(w, next, own);
+    if (next) /* what those who were released write next may still be in its group */
+        wal_queue_lead(next);
 }
 
 int wal_commit(struct wal *w, struct wal_record *r)
 {
-    r->next = NULL;
-    r->done = 0;
-    pthread_cond_init(&r->turn, NULL);
-    pthread_mutex_lock(&w->lock);
-    if (w->tail)
-        w->tail->next = r;
-    else
-        w->head = r;
-    w->tail = r;
-    while (!r->done && w->head != r)
-        pthread_cond_wait(&r->turn, &w->lock);
-    if (!r->done)
-        group_lead(w, r);
-    pthread_mutex_unlock(&w->lock);
-    pthread_cond_destroy(&r->turn);
+    if (wal_queue_join(&w->queue, r))
+        lead(w, r);
     return r->error;
 }
 
 int wal_sync_every(struct wal *w, uint64_t sync_every)
 {
-    struct wal_counters added = {0};
-    pthread_mutex_lock(&w->lock);
     int error = w->broken;
     w->sync_every = sync_every;
     if (error == STORE_OK && sync_every && w->unsynced >= sync_every) {
+        struct wal_counters added = {0};
         error = log_sync(w, &added.wal_sync_ns);
         added.wal_syncs = error == STORE_OK;
         w->unsynced = error == STORE_OK ? 0 : w->unsynced;
-        counters_add(&w->counters, &added);
+        counters_add(w, &added);
     }
-    pthread_mutex_unlock(&w->lock);
     return error;
 }
 
 void wal_count(struct wal *w, struct wal_counters *out)
 {
-    pthread_mutex_lock(&w->lock);
-    *out = w->counters;
-    pthread_mutex_unlock(&w->lock);
+#define X(name) out->name = __atomic_load_n(&w->counters.name, __ATOMIC_RELAXED);
+    WAL_COUNTERS(X)
+#undef X
 }
 
 /* ---- open and close ---- */
@@ -321,7 +333,7 @@ int wal_open(struct wal **out, const char *directory, uint64_t sync_every, struc
     memset(w, 0, sizeof *w);
     w->fd = -1;
     w->sync_every = sync_every;
-    pthread_mutex_init(&w->lock, NULL);
+    wal_queue_init(&w->queue);
     int error = file_open(w, directory, &made, trouble);
     if (error == STORE_OK)
         error = wal_read(w->fd, here, visit, context, &contents, trouble);
@@ -349,7 +361,6 @@ int wal_close(struct wal *w, struct pool_thread *here)
     }
     if (w->fd >= 0)
         close(w->fd);
-    pthread_mutex_destroy(&w->lock);
     pool_unreserve(here, w, sizeof *w);
     return error;
 }

@@ -2,10 +2,11 @@
  * The write-ahead log: every write goes to a file before it takes effect, so that a store that was
  * killed finds again what it had acknowledged. docs/store_format.md draws the file.
  *
- * Group commit. A write enters a queue; the thread at its head is the leader: it takes all writes
- * that wait, writes them with one call, syncs them with one call if that is due, lets them take
- * effect in the order of the log, and only then lets their threads go. What arrives meanwhile is
- * the next group. No thread waits for two syncs but for the one under way and its own.
+ * Group commit. A write enters a queue (store/wal_queue.h); the thread at its head is the leader:
+ * it takes all writes that wait, writes them with one call, syncs them with one call if that is
+ * due, lets them take effect in the order of the log, and only then lets their threads go. What
+ * arrives meanwhile is the next group. No thread waits for two syncs but for the one under way and
+ * its own.
  *
  * Invariants:
  * 1. A write takes effect only after it is in the file, and synced if a sync is due with it;
@@ -23,7 +24,7 @@
 #ifndef PERFSHIM_STORE_WAL_H
 #define PERFSHIM_STORE_WAL_H
 
-#include <pthread.h>
+#include <semaphore.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,9 +43,9 @@ struct wal_record {
     /* Called once if the write succeeds, by whichever thread leads; may not commit. */
     void (*apply)(struct wal_record *record);
 
-    struct wal_record *next; /* this and below are the log's */
-    pthread_cond_t turn;
-    int done, error;
+    struct wal_record *older, *next; /* this and below are the log's */
+    sem_t turn;
+    int state, error;
 };
 
 /* Of the log since it was opened, but the last two: what the opening found. */
