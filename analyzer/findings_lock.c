@@ -211,6 +211,15 @@ static double handoff_going(const struct ledger *l)
                                           : 0;
 }
 
+/* CPU time of putting threads to sleep and waking them: what the calls took beyond a free lock's.
+ */
+static double sleeping_ns(const struct subject *s)
+{
+    const double free_pair_ns = 50; /* some 20, and room for slower machines */
+    double ns = (double)s->cpu_ns - free_pair_ns * (double)s->counts.acquisitions;
+    return ns > 0 ? ns : 0;
+}
+
 /* What following the advice would leave of the cost: `share` of each hold is done outside. */
 static void moved_predict(struct making *g, double share)
 {
@@ -224,7 +233,7 @@ static void moved_predict(struct making *g, double share)
         findings_busy_threads(m); /* not known after a kill; one alone waits for none */
     double left = finding_wait_left(hold, share * hold, outside, threads > 2 ? threads : 2);
     double going = 1 - handoff(s) * (1 - handoff_going(&m->ledger));
-    g->to->predicted_ns = -(1 - left) * going * (double)s->waited_ns;
+    g->to->predicted_ns = -(1 - left) * (going * (double)s->waited_ns + sleeping_ns(s));
     findings_cost_text(m, cost, before);
     findings_cost_text(m, cost + g->to->predicted_ns, after);
     snprintf(g->to->prediction, sizeof g->to->prediction, "predicted cost %s -> %s", before, after);

@@ -56,17 +56,29 @@ static bool takes_lock(uint32_t call)
     }
 }
 
+static bool starts_with(const char *s, const char *prefix)
+{
+    return strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+/* Where libc has its symbols: the functions that those calls jump to. */
+static bool does_lock(const char *name)
+{
+    static const char *const begin[] = {"pthread_mutex_lock", "pthread_mutex_unlock",
+                                        "pthread_rwlock_unlock", "lll_"};
+    const char *bare = name + strspn(name, "_");
+    for (size_t i = 0; bare != name && i < sizeof begin / sizeof *begin; i++)
+        if (starts_with(bare, begin[i]))
+            return true;
+    return false;
+}
+
 static bool is_lock_call(const char *name)
 {
     for (uint32_t call = 0; call < PSHIM_CALL_COUNT; call++)
         if (takes_lock(call) && strcmp(name, model_call_name(call)) == 0)
             return true;
-    return IS_AMONG(name, unlock_names);
-}
-
-static bool starts_with(const char *s, const char *prefix)
-{
-    return strncmp(s, prefix, strlen(prefix)) == 0;
+    return IS_AMONG(name, unlock_names) || does_lock(name);
 }
 
 static bool is_system_library(const char *path)

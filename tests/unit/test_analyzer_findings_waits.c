@@ -18,9 +18,10 @@ static struct pshim_lock *lock_record(uint32_t lock)
     return profile_record(&f.profile, PSHIM_REGION_LOCK, lock);
 }
 
-static void work_moved_out_of_a_lock_has_a_prediction(void **state)
+/* A lock that is held for 1 ms, of which half can be moved, with so many ticks in giving it back.
+ */
+static const struct finding *movable(unsigned unlock_ticks)
 {
-    (void)state;
     uint32_t at = call(call(0, worker), get);
     uint32_t lock = fixture_lock(&f, 0x1000, at, true);
     fixture_thread(&f, 1, "a", 5000000000u, 1000000000);
@@ -30,11 +31,27 @@ static void work_moved_out_of_a_lock_has_a_prediction(void **state)
     fixture_held(&f, call(at, format), lock, 100);
     fixture_held(&f, at, lock, 100);
     fixture_cpu(&f, call(0, find), 200);
+    if (unlock_ticks)
+        fixture_cpu(&f, libc_call(at, "pthread_mutex_unlock"), unlock_ticks);
     fixture_progress(&f, "op", 1000);
     built(NULL);
-    /* Hold 1 ms, of which half is moved; outside of it 1 ms; two threads: a quarter of the wait
-       that holders answer for is left. */
-    const struct finding *held = finding(FINDING_HELD_TOO_LONG);
+    return finding(FINDING_HELD_TOO_LONG);
+}
+
+static void putting_to_sleep_and_waking_go_with_the_waits(void **state)
+{
+    (void)state;
+    const double left = 0.25, free_pairs = 1000 * 50;
+    const struct finding *held = movable(20);
+    assert_float_equal(held->predicted_ns,
+                       -600e6 - (1 - left) * (20.0 * FIXTURE_TICK_NS - free_pairs), 1);
+}
+
+static void work_moved_out_of_a_lock_has_a_prediction(void **state)
+{
+    (void)state;
+    /* Outside of it 1 ms; two threads: a quarter of the wait that holders answer for is left. */
+    const struct finding *held = movable(0);
     assert_float_equal(held->predicted_ns, -600e6, 1);
     assert_string_equal(held->prediction, "predicted cost 3.00 ms/op -> 2.40 ms/op");
     assert_true(isnan(finding(FINDING_FOCUS_FIRST)->predicted_ns));
@@ -254,6 +271,7 @@ int main(void)
 #define EACH(name) cmocka_unit_test_setup_teardown(name, profile_make, profile_remove)
     const struct CMUnitTest tests[] = {
         EACH(work_moved_out_of_a_lock_has_a_prediction),
+        EACH(putting_to_sleep_and_waking_go_with_the_waits),
         EACH(what_wakes_others_under_a_lock_is_to_do_so_after_the_unlock),
         EACH(work_with_less_of_waking_is_to_be_moved_as_any_other),
         EACH(allocations_under_a_lock_are_told_with_their_site),
