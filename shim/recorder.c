@@ -1,5 +1,7 @@
 #include "shim/recorder.h"
 
+#include <sys/mman.h>
+
 #include "profile/sys.h"
 
 #include "shim/modules.h"
@@ -137,10 +139,17 @@ static COLD void memos_make(struct thread_state *ts)
     enum { all_bytes_most = 64 << 20 };
     static uint64_t all_bytes; /* atomic */
     uint64_t bytes = sizeof *ts->memos;
-    if (__atomic_fetch_add(&all_bytes, bytes, __ATOMIC_RELAXED) + bytes <= all_bytes_most)
-        ts->memos = sys_map_anon(bytes);
-    else
+    if (__atomic_add_fetch(&all_bytes, bytes, __ATOMIC_RELAXED) > all_bytes_most) {
         __atomic_fetch_sub(&all_bytes, bytes, __ATOMIC_RELAXED);
+        return;
+    }
+    void *memos = sys_map_anon(bytes);
+    if (!memos)
+        return;
+    /* Resident is what is used of it, also where the host said mlockall(MCL_FUTURE). */
+    sys_call2(SYS_munlock, (long)memos, (long)bytes);
+    sys_call3(SYS_madvise, (long)memos, (long)bytes, MADV_DONTNEED);
+    ts->memos = memos;
 }
 
 /* Threads that do little need no memory for it. */
