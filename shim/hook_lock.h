@@ -58,7 +58,7 @@ HOT_INLINE bool lock_is_got(int error)
         int error_;                                                                                \
         if (unlikely(tickets_may_be(lock))) {                                                      \
             struct unwind_regs regs_;                                                              \
-            struct claims claims_ = {.count = 0, .lost = 0};                                       \
+            struct claims claims_;                                                                 \
             lock_claim(&claims_, lock, kind, now_);                                                \
             error_ = (real_call);                                                                  \
             if (likely(error_ == 0)) {                                                             \

@@ -241,6 +241,7 @@ void lock_claim(struct claims *claims, const void *lock, enum pshim_lock_kind ki
 {
     struct thread_state *ts = shim_tls.self;
     const struct held_lock *h = ts ? held_find(&ts->held, lock) : NULL;
+    claims->count = claims->lost = 0;
     if (kind == PSHIM_LOCK_MUTEX ? is_given_back(ts, lock) : !h || held_depth(h) == 1)
         blame_claim(claims, ts, lock, h ? h->since : 0, now);
 }
@@ -287,7 +288,8 @@ void lock_pause_begin(struct lock_pause *p, const pthread_mutex_t *m, enum pshim
     }
     p->active = true;
     blame_wait_check(ts, (uintptr_t)caller.frame);
-    struct claims claims = {.count = 0, .lost = 0};
+    struct claims claims;
+    claims.count = claims.lost = 0;
     if (unlikely(tickets_may_be(m)))
         blame_claim(&claims, ts, m, h ? h->since : 0, now);
     if (h) {
