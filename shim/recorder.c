@@ -201,20 +201,12 @@ uint32_t recorder_tick_stack(struct thread_state *ts, const struct unwind_regs *
     return node;
 }
 
-/*
- * Live at peak: when the process passes its old peak the epoch moves; an account that is touched
- * later keeps what was live until now. Order: saved, epoch, then the change.
- */
-static void account_touch(struct pshim_account *a)
+COLD void recorder_epoch_moved(struct pshim_account *a, uint64_t epoch)
 {
-    uint64_t epoch = pshim_load(&shim.profile.header->peak_epoch);
-    uint64_t *mine = &a->counter[PSHIM_ALLOC_PEAK_EPOCH];
-    if (likely(pshim_load(mine) == epoch))
-        return;
     uint64_t live = pshim_load(&a->counter[PSHIM_ALLOC_BYTES]) -
                     pshim_load(&a->counter[PSHIM_ALLOC_FREE_BYTES]);
     __atomic_store_n(&a->counter[PSHIM_ALLOC_PEAK_SAVED], live, __ATOMIC_RELAXED);
-    __atomic_store_n(mine, epoch, __ATOMIC_RELAXED);
+    __atomic_store_n(&a->counter[PSHIM_ALLOC_PEAK_EPOCH], epoch, __ATOMIC_RELAXED);
 }
 
 static void atomic_max(uint64_t *to, uint64_t value)
@@ -248,40 +240,6 @@ void recorder_flush_live(struct thread_state *ts)
     ts->live_step = step < step_min ? step_min : step;
     atomic_max(&h->live_bound_bytes, (uint64_t)ts->live_step * (threads ? threads : 1));
     timeline_live(ts);
-}
-
-static void live_add(struct thread_state *ts, int64_t bytes)
-{
-    ts->live_delta += bytes;
-    if (unlikely(ts->live_delta > ts->live_step || ts->live_delta < -ts->live_step))
-        recorder_flush_live(ts);
-}
-
-void recorder_alloc(struct thread_state *ts, struct pshim_account *a, uint64_t bytes,
-                    const void *address)
-{
-    bool shared = account_is_shared(a);
-    account_touch(a);
-    counter_add(&a->counter[PSHIM_ALLOC_CALLS], 1, shared);
-    counter_add(&a->counter[PSHIM_ALLOC_BYTES], bytes, shared);
-    ts->last_alloc = address;
-    ts->alloc_bytes += bytes;
-    live_add(ts, (int64_t)bytes);
-    if (unlikely(++ts->alloc_events % timeline_events == 0))
-        timeline_allocs(ts);
-}
-
-void recorder_free(struct thread_state *ts, uint32_t node, uint64_t bytes, const void *address)
-{
-    struct pshim_account *a = recorder_account(ts, node);
-    bool shared = account_is_shared(a);
-    account_touch(a);
-    counter_add(&a->counter[PSHIM_ALLOC_FREE_CALLS], 1, shared);
-    counter_add(&a->counter[PSHIM_ALLOC_FREE_BYTES], bytes, shared);
-    if (ts->last_alloc == address)
-        counter_add(&a->counter[PSHIM_ALLOC_TEMPORARY], 1, shared);
-    ts->last_alloc = NULL; /* what was allocated before this free is not freed next any more */
-    live_add(ts, -(int64_t)bytes);
 }
 
 uint32_t recorder_mark(struct thread_state *ts, uint32_t node, const struct pshim_account *a,
@@ -324,7 +282,7 @@ void recorder_sample(struct thread_state *ts, uint32_t node, uint64_t bytes, uin
     struct pshim_account *a = recorder_account(ts, node);
     struct pshim_account *s = account_get(ts->recorder, PSHIM_KIND_SPREAD, node);
     bool shared = account_is_shared(a);
-    account_touch(a);
+    recorder_touch(a);
     counter_add(&a->counter[PSHIM_ALLOC_CALLS], weight, shared);
     counter_add(&a->counter[PSHIM_ALLOC_BYTES], weight * bytes, shared);
     counter_add(&s->counter[PSHIM_SPREAD_SAMPLES], 1, account_is_shared(s));
@@ -332,7 +290,7 @@ void recorder_sample(struct thread_state *ts, uint32_t node, uint64_t bytes, uin
     spread_add(&s->counter[PSHIM_SPREAD_BYTES], add.bytes, account_is_shared(s));
     ts->alloc_events += weight;
     ts->alloc_bytes += weight * bytes;
-    live_add(ts, (int64_t)(weight * bytes));
+    recorder_live(ts, (int64_t)(weight * bytes));
     timeline_allocs(ts);
 }
 
@@ -343,7 +301,7 @@ void recorder_sample_free(struct thread_state *ts, uint32_t node, uint64_t bytes
     struct pshim_account *a = recorder_account(ts, node);
     struct pshim_account *s = account_get(ts->recorder, PSHIM_KIND_SPREAD, node);
     bool shared = account_is_shared(a);
-    account_touch(a);
+    recorder_touch(a);
     counter_add(&a->counter[PSHIM_ALLOC_FREE_CALLS], weight, shared);
     counter_add(&a->counter[PSHIM_ALLOC_FREE_BYTES], weight * bytes, shared);
     spread_add(&s->counter[PSHIM_SPREAD_FREE_CALLS], add.calls, account_is_shared(s));
@@ -352,7 +310,7 @@ void recorder_sample_free(struct thread_state *ts, uint32_t node, uint64_t bytes
         counter_add(&a->counter[PSHIM_ALLOC_TEMPORARY], weight, shared);
         spread_add(&s->counter[PSHIM_SPREAD_TEMPORARY], add.calls, account_is_shared(s));
     }
-    live_add(ts, -(int64_t)(weight * bytes));
+    recorder_live(ts, -(int64_t)(weight * bytes));
 }
 
 void recorder_cpu(struct thread_state *ts, uint32_t node, uint64_t ticks, int64_t extra_ns)

@@ -12,6 +12,7 @@
 #include "shim/modules.h"
 #include "shim/nodes.h"
 #include "shim/shim.h"
+#include "shim/timeline.h"
 
 /* Node of the stack that starts at *regs, a frame of our own hook, which is left out. */
 uint32_t recorder_stack_walk(struct thread_state *ts, const struct unwind_regs *regs);
@@ -83,13 +84,58 @@ HOT_INLINE struct pshim_account *recorder_account(struct thread_state *ts, uint3
     return a;
 }
 
+/* Adds what the thread has not yet added to the process-wide live bytes. */
+void recorder_flush_live(struct thread_state *ts);
+
+HOT_INLINE void recorder_live(struct thread_state *ts, int64_t bytes)
+{
+    ts->live_delta += bytes;
+    if (unlikely(ts->live_delta > ts->live_step || ts->live_delta < -ts->live_step))
+        recorder_flush_live(ts);
+}
+
+/*
+ * Live at peak: when the process passes its old peak the epoch moves; an account that is touched
+ * later keeps what was live until now. Order: saved, epoch, then the change.
+ */
+void recorder_epoch_moved(struct pshim_account *a, uint64_t epoch);
+HOT_INLINE void recorder_touch(struct pshim_account *a)
+{
+    uint64_t epoch = pshim_load(&shim.profile.header->peak_epoch);
+    if (unlikely(pshim_load(&a->counter[PSHIM_ALLOC_PEAK_EPOCH]) != epoch))
+        recorder_epoch_moved(a, epoch);
+}
+
 /* A block of `bytes` at `address` was allocated: *a is the account of its stack. The block must
    remember a->node, which is not the stack's own when the account table is full. */
-void recorder_alloc(struct thread_state *ts, struct pshim_account *a, uint64_t bytes,
-                    const void *address);
+HOT_INLINE void recorder_alloc(struct thread_state *ts, struct pshim_account *a, uint64_t bytes,
+                               const void *address)
+{
+    bool shared = account_is_shared(a);
+    recorder_touch(a);
+    counter_add(&a->counter[PSHIM_ALLOC_CALLS], 1, shared);
+    counter_add(&a->counter[PSHIM_ALLOC_BYTES], bytes, shared);
+    ts->last_alloc = address;
+    ts->alloc_bytes += bytes;
+    recorder_live(ts, (int64_t)bytes);
+    if (unlikely(++ts->alloc_events % timeline_events == 0))
+        timeline_allocs(ts);
+}
 
 /* A block of `bytes` that was allocated under `node` is freed by this thread. */
-void recorder_free(struct thread_state *ts, uint32_t node, uint64_t bytes, const void *address);
+HOT_INLINE void recorder_free(struct thread_state *ts, uint32_t node, uint64_t bytes,
+                              const void *address)
+{
+    struct pshim_account *a = recorder_account(ts, node);
+    bool shared = account_is_shared(a);
+    recorder_touch(a);
+    counter_add(&a->counter[PSHIM_ALLOC_FREE_CALLS], 1, shared);
+    counter_add(&a->counter[PSHIM_ALLOC_FREE_BYTES], bytes, shared);
+    if (ts->last_alloc == address)
+        counter_add(&a->counter[PSHIM_ALLOC_TEMPORARY], 1, shared);
+    ts->last_alloc = NULL; /* what was allocated before this free is not freed next any more */
+    recorder_live(ts, -(int64_t)bytes);
+}
 
 /* The account of what is rarer of the blocks allocated at a node, and a counter of it. */
 static inline struct pshim_account *recorder_site(struct thread_state *ts, uint32_t node)
@@ -115,8 +161,5 @@ void recorder_cpu(struct thread_state *ts, uint32_t node, uint64_t ticks, int64_
 
 /* CPU ticks at a stack while the thread held this lock; recorder_cpu() has them too. */
 void recorder_held(struct thread_state *ts, uint32_t node, uint32_t lock, uint64_t ticks);
-
-/* Adds what the thread has not yet added to the process-wide live bytes. */
-void recorder_flush_live(struct thread_state *ts);
 
 #endif

@@ -30,7 +30,7 @@ enum {
     shim_depth_max = unwind_kept_max, /* frames of a stack */
     shim_own_recorders = 64,          /* live threads with a recorder of their own */
     shim_recorders = 128,             /* the other half is shared, with locked adds */
-    shim_accounts_at_hand = 32,       /* of a thread: those it used last */
+    shim_accounts_at_hand = 64,       /* of a thread: those it used last */
     shim_names_at_hand = 16,
 };
 
