@@ -77,14 +77,19 @@ static uint32_t whole_stack_node(struct thread_state *ts, uint32_t root, const u
 static __attribute__((noinline)) uint32_t stack_whole(struct thread_state *ts,
                                                       const struct unwind_regs *regs, unsigned most)
 {
-    uint32_t serial = ++ts->walk_serial;
-    enum unwind_end end;
-    ts->kept.depth = 0;
-    unsigned depth = walk(regs, 1, &ts->stack, 1, ts->hook_pcs, &end);
-    uint32_t root = walk_root(ts, end);
-    if (unlikely(depth <= 1)) /* our hook alone */
-        return root;
-    return whole_stack_node(ts, root, ts->hook_pcs + 1, depth - 1, most, serial);
+    for (;; most = 0) { /* again, if a signal handler's walk came between */
+        uint32_t serial = ++ts->walk_serial, node;
+        enum unwind_end end;
+        ts->kept.depth = 0;
+        unsigned depth = walk(regs, 1, &ts->stack, 1, ts->hook_pcs, &end);
+        node = walk_root(ts, end);
+        if (likely(depth > 1)) /* not our hook alone */
+            node = whole_stack_node(ts, node, ts->hook_pcs + 1, depth - 1, most, serial);
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        if (likely(ts->walk_serial == serial))
+            return node;
+        ts->kept.depth = 0;
+    }
 }
 
 /*
@@ -125,11 +130,16 @@ static __attribute__((noinline, hot)) uint32_t stack_changed(struct thread_state
         node = node_at_pc(node, kept->frame[i].rip - 1, &ts->spare_node);
         kept->frame[i].node = node;
     }
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (unlikely(ts->walk_serial != serial)) /* the frames are a signal handler's */
+        return stack_whole(ts, regs, 0);
     kept->walked = 1;
     kept->root = 0;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    if (likely(ts->walk_serial == serial))
-        kept->depth = depth;
+    kept->depth = depth;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (unlikely(ts->walk_serial != serial))
+        kept->depth = 0;
     return node;
 }
 
@@ -177,15 +187,19 @@ uint32_t recorder_stack_walk(struct thread_state *ts, const struct unwind_regs *
 {
     enum { change_worth = 10 };
     const struct unwind_kept *kept = &ts->kept;
-    uint32_t node = stack_changed(ts, regs);
+    uint32_t node = stack_changed(ts, regs), serial = ts->walk_serial;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    unsigned depth = kept->depth;
     if (unlikely(!ts->memos))
         memos_ask(ts, change_worth);
-    else if (kept->depth && kept->walked &&
-             kept->frame[kept->depth - 1].sp == (uintptr_t)(regs->frame + 2) &&
+    else if (depth && kept->walked && kept->frame[depth - 1].sp == (uintptr_t)(regs->frame + 2) &&
              (uintptr_t)regs->frame - ts->stack.lo < ts->stack.hi - ts->stack.lo) {
         uint64_t era = (uint64_t)ts->life << 32 | modules_generation();
-        unwind_memo_enter(ts->memos, kept, kept->depth, regs->frame,
-                          (const uintptr_t *)ts->stack_base, era);
+        unwind_memo_enter(ts->memos, kept, depth, regs->frame, (const uintptr_t *)ts->stack_base,
+                          era);
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        if (unlikely(ts->walk_serial != serial))
+            unwind_memo_forget(ts->memos, regs->frame);
     }
     return node;
 }

@@ -12,13 +12,15 @@ ALWAYS bool words_note(struct unwind_memo *m, const struct unwind_frame *leaf, u
                        const uintptr_t *frame, const uintptr_t *base)
 {
     unsigned n = 0;
+    const uintptr_t *inner = frame;
     const struct unwind_frame *outermost = leaf - (depth - 1);
     if ((const uintptr_t *)outermost->sp - frame > UINT16_MAX)
         return false;
     for (const struct unwind_frame *f = leaf; f >= outermost; f--) {
         const uintptr_t *sp = (const uintptr_t *)f->sp;
-        if (unlikely(n + 2 > unwind_memo_words))
-            return false;
+        if (unlikely(n + 2 > unwind_memo_words || sp <= inner || sp - f->slot < frame))
+            return false; /* else no stack: a signal handler has walked its own meanwhile */
+        inner = sp;
         m->at[n] = (uint16_t)(sp - 1 - frame);
         m->value[n] = f->rip;
         n += f != leaf && sp - 1 < base;
@@ -78,6 +80,11 @@ static bool memo_pays(struct unwind_memos *memos)
         return true;
     }
     return ++memos->walks % one_in == 0;
+}
+
+void unwind_memo_forget(struct unwind_memos *memos, const uintptr_t *frame)
+{
+    memos->leaf[unwind_memo_hash(frame) >> (64 - unwind_memo_leaf_bits)].rip = 0;
 }
 
 void unwind_memo_enter(struct unwind_memos *memos, const struct unwind_kept *kept, unsigned depth,

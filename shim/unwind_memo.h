@@ -123,4 +123,8 @@ unwind_memo_find(struct unwind_memos *memos, const uintptr_t *frame, uint64_t er
 void unwind_memo_enter(struct unwind_memos *memos, const struct unwind_kept *kept, unsigned depth,
                        const uintptr_t *frame, const uintptr_t *base, uint64_t era);
 
+/* Forgets all stacks with the leaf of the hook's frame: what was entered last is not to be trusted.
+ */
+void unwind_memo_forget(struct unwind_memos *memos, const uintptr_t *frame);
+
 #endif
