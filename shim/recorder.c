@@ -187,12 +187,18 @@ uint32_t recorder_stack_walk(struct thread_state *ts, const struct unwind_regs *
 {
     enum { change_worth = 10 };
     const struct unwind_kept *kept = &ts->kept;
+    if (unlikely(kept->depth > unwind_memo_words)) { /* which is never entered below */
+        uint32_t last = recorder_stack_last(ts, regs->frame);
+        if (last)
+            return last;
+    }
     uint32_t node = stack_changed(ts, regs), serial = ts->walk_serial;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     unsigned depth = kept->depth;
     if (unlikely(!ts->memos))
         memos_ask(ts, change_worth);
-    else if (depth && kept->walked && kept->frame[depth - 1].sp == (uintptr_t)(regs->frame + 2) &&
+    else if (depth && depth <= unwind_memo_words && kept->walked &&
+             kept->frame[depth - 1].sp == (uintptr_t)(regs->frame + 2) &&
              (uintptr_t)regs->frame - ts->stack.lo < ts->stack.hi - ts->stack.lo) {
         uint64_t era = (uint64_t)ts->life << 32 | modules_generation();
         unwind_memo_enter(ts->memos, kept, depth, regs->frame, (const uintptr_t *)ts->stack_base,

@@ -1,5 +1,6 @@
 #include "shim/shim.h"
 
+#include <signal.h>
 #include <time.h>
 
 #include "profile/sys.h"
@@ -21,9 +22,20 @@ uint64_t shim_now_ns(void)
     return shim_clock_ns(CLOCK_MONOTONIC);
 }
 
+/* Is this a signal handler on an alternate stack that began while the guard was set elsewhere? */
+static bool is_on_another_stack(uintptr_t sp)
+{
+    stack_t now = {.ss_flags = 0};
+    sys_call2(SYS_sigaltstack, 0, &now);
+    uintptr_t lo = (uintptr_t)now.ss_sp;
+    return now.ss_flags & SS_ONSTACK && sp - lo < now.ss_size && shim_tls.guard - lo >= now.ss_size;
+}
+
 COLD bool guard_is_left(uintptr_t sp)
 {
     const struct thread_state *ts = shim_tls.self;
+    if (shim_tls.guard <= sp)
+        return !is_on_another_stack(sp);
     if (!ts)
         return false;
     uintptr_t bytes = ts->stack.hi - ts->stack.lo;

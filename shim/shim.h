@@ -178,14 +178,15 @@ HOT_INLINE uintptr_t shim_sp(void)
 /*
  * The recursion guard holds the hook's stack pointer: a hook that finds it set at a higher address
  * runs nested (a signal handler inside our work) and must pass through; at a lower address it is
- * stale (a siglongjmp left our work) and is taken over. So it is if it was set on another stack, a
- * coroutine's, and the thread is back on its own. It is never held across a real call.
+ * stale (a siglongjmp left our work) and is taken over, unless this is a handler on an alternate
+ * stack that lies above. So it is if it was set on another stack, a coroutine's, and the thread is
+ * back on its own. It is never held across a real call.
  */
 bool guard_is_left(uintptr_t sp);
 HOT_INLINE bool guard_enter(void)
 {
     uintptr_t sp = shim_sp();
-    if (unlikely(shim_tls.guard > sp) && !guard_is_left(sp))
+    if (unlikely(shim_tls.guard) && !guard_is_left(sp))
         return false;
     shim_tls.guard = sp;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
