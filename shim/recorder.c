@@ -77,8 +77,10 @@ static uint32_t whole_stack_node(struct thread_state *ts, uint32_t root, const u
 static __attribute__((noinline)) uint32_t stack_whole(struct thread_state *ts,
                                                       const struct unwind_regs *regs, unsigned most)
 {
-    for (;; most = 0) { /* again, if a signal handler's walk came between */
-        uint32_t serial = ++ts->walk_serial, node;
+    enum { tries_most = 4 }; /* signals may come faster than walks end */
+    uint32_t node = 0;
+    for (unsigned i = 0; i < tries_most; i++, most = 0) { /* a handler's walk may come between */
+        uint32_t serial = ++ts->walk_serial;
         enum unwind_end end;
         ts->kept.depth = 0;
         unsigned depth = walk(regs, 1, &ts->stack, 1, ts->hook_pcs, &end);
@@ -87,9 +89,10 @@ static __attribute__((noinline)) uint32_t stack_whole(struct thread_state *ts,
             node = whole_stack_node(ts, node, ts->hook_pcs + 1, depth - 1, most, serial);
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
         if (likely(ts->walk_serial == serial))
-            return node;
+            break;
         ts->kept.depth = 0;
     }
+    return node;
 }
 
 /*
