@@ -150,6 +150,19 @@ static void alarm_in(long us, void (*handler)(int), int flags)
     ualarm((useconds_t)us, 0);
 }
 
+/* Comes again until alarms_end(), should the first one come before the wait. */
+static void alarms_begin(void)
+{
+    enum { first_us = 5000, next_us = 100000 };
+    alarm_in(first_us, on_signal, 0);
+    ualarm(first_us, next_us);
+}
+
+static void alarms_end(void)
+{
+    ualarm(0, 0);
+}
+
 static void *sem_cancelled(void *arg)
 {
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
@@ -243,8 +256,9 @@ static void use_semaphore(void)
     SAY(sem_post(&sem));
     SAY(sem_clockwait(&sem, BAD_CLOCK, &past));
     SAY(sem_clockwait(&sem, CLOCK_MONOTONIC, &past));
-    alarm_in(5000, on_signal, 0);
+    alarms_begin();
     SAY(sem_wait(&sem));
+    alarms_end();
     alarm_in(5000, on_signal, 0);
     t = after(CLOCK_REALTIME, 900000000);
     SAY(sem_timedwait(&sem, &t));
@@ -471,8 +485,9 @@ static void use_syscall(void)
     pthread_create(&t, NULL, wake_word, NULL);
     SAY(syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0));
     pthread_join(t, NULL);
-    alarm_in(5000, on_signal, 0);
+    alarms_begin();
     SAY(syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0));
+    alarms_end();
     SAY(syscall(SYS_getpid) == getpid());
     SAY(syscall(-1L));
     SAY(syscall(SYS_close, -1));
