@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# test: no-coverage
 """Signal handlers on an alternate stack that lies above the hooks' frames, in the middle of our work: the
 program runs on, and its own calls stand where they were made, exactly."""
 import json
