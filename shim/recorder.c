@@ -3,7 +3,6 @@
 #include <sys/mman.h>
 
 #include "profile/sys.h"
-
 #include "shim/modules.h"
 #include "shim/nodes.h"
 #include "shim/timeline.h"
@@ -203,9 +202,8 @@ uint32_t recorder_stack_walk(struct thread_state *ts, const struct unwind_regs *
     else if (depth && depth <= unwind_memo_words && kept->walked &&
              kept->frame[depth - 1].sp == (uintptr_t)(regs->frame + 2) &&
              (uintptr_t)regs->frame - ts->stack.lo < ts->stack.hi - ts->stack.lo) {
-        uint64_t era = (uint64_t)ts->life << 32 | modules_generation();
         unwind_memo_enter(ts->memos, kept, depth, regs->frame, (const uintptr_t *)ts->stack_base,
-                          era);
+                          recorder_era(ts));
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
         if (unlikely(ts->walk_serial != serial))
             unwind_memo_forget(ts->memos, regs->frame);

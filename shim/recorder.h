@@ -14,6 +14,12 @@
 #include "shim/shim.h"
 #include "shim/timeline.h"
 
+/* What the thread's stacks that were walked before are of (unwind_memo.h). */
+HOT_INLINE uint64_t recorder_era(const struct thread_state *ts)
+{
+    return (uint64_t)ts->life << 32 | modules_generation();
+}
+
 /* Node of the stack that starts at *regs, a frame of our own hook, which is left out. */
 uint32_t recorder_stack_walk(struct thread_state *ts, const struct unwind_regs *regs);
 
@@ -24,8 +30,7 @@ uint32_t recorder_stack_last(struct thread_state *ts, const uintptr_t *frame);
  */
 HOT_INLINE uint32_t recorder_stack_known(struct thread_state *ts, const uintptr_t *frame)
 {
-    uint64_t era = (uint64_t)ts->life << 32 | modules_generation();
-    return likely(ts->memos != NULL) ? unwind_memo_find(ts->memos, frame, era)
+    return likely(ts->memos != NULL) ? unwind_memo_find(ts->memos, frame, recorder_era(ts))
                                      : recorder_stack_last(ts, frame);
 }
 
